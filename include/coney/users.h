@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The users of a node: passwords, tags, limits, and what each may do in each vhost.
+ *
+ * Thread-safe: one mutex, held briefly and never during a password's hash. Called at login and
+ * connection.open and by whoever administers, never on the message path: what a connection needs later it
+ * gets as a copy here.
+ *
+ * Passwords are kept as RabbitMQ keeps them: base64(salt || H(salt || password)) with a salt of 4 octets
+ * (management-http-api.md 3.10), so that its hashes can be imported and exported.
+ */
+#ifndef CONEY_USERS_H
+#define CONEY_USERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "coney/bytes.h"
+#include "coney/permission.h"
+
+struct users;
+
+enum password_hashing {
+    PASSWORD_SHA256,
+    PASSWORD_SHA512,
+    PASSWORD_MD5, /* of old definitions: accepted, never made */
+};
+
+/* No limit: what a negative number means in a definition. */
+#define USER_LIMIT_NONE (-1)
+
+/* Longest user name, vhost name and password taken, in octets (short strings on the wire). */
+#define USER_NAME_MAX     255
+#define USER_PASSWORD_MAX 4096
+
+/* What to store for a user. Everything is borrowed during the call. */
+struct user_spec {
+    struct bytes name;
+    /* One of: a hash, or a password, or neither (both with data NULL): a user who cannot log in with a
+     * password. */
+    struct bytes password;
+    struct bytes password_hash;    /* base64; empty is as neither */
+    enum password_hashing hashing; /* of password_hash */
+    const struct bytes *tags;
+    size_t tag_count;
+    int64_t max_connections; /* USER_LIMIT_NONE, or from 0 */
+    int64_t max_channels;
+};
+
+/* A copy of what is stored; give it back with user_info_free(). */
+struct user_info {
+    struct bytes name;
+    char *password_hash; /* base64; "" when the user has no password */
+    enum password_hashing hashing;
+    char **tags;
+    size_t tag_count;
+    int64_t max_connections;
+    int64_t max_channels;
+};
+
+enum login_result {
+    LOGIN_OK,
+    LOGIN_UNKNOWN_USER,
+    LOGIN_WRONG_PASSWORD,
+    LOGIN_NO_PASSWORD,  /* an empty one was given, or the user has none: always refused */
+    LOGIN_NOT_LOOPBACK, /* right password, but this user may come from loopback addresses only */
+};
+
+/* Why a login was refused, for the log; the peer is never told (connection-and-channel.md 3.4). */
+const char *login_result_text(enum login_result result);
+
+/* "rabbit_password_hashing_sha256" and so on, and back. */
+const char *password_hashing_name(enum password_hashing hashing);
+bool password_hashing_from_name(struct bytes name, enum password_hashing *out);
+
+/* An empty database. LOOPBACK_ONLY names the users who may log in from loopback addresses only. */
+struct users *users_new(const char *const *loopback_only, size_t count);
+void users_free(struct users *users);
+
+/* ---- users ---- */
+
+/* Store a user, replacing the one of that name but keeping its permissions. A new password is hashed with
+ * PASSWORD_SHA256 and a random salt. False, with a reason in WHY, when the spec cannot be stored: bad name,
+ * blank or too long password, undecodable hash or one of the wrong length for its algorithm. */
+bool users_put(struct users *users, const struct user_spec *spec, char *why, size_t why_size);
+
+/* Remove a user and its permissions; false when there is none. */
+bool users_remove(struct users *users, struct bytes name);
+
+/* Copy what is stored about NAME; false when there is no such user. */
+bool users_get(struct users *users, struct bytes name, struct user_info *out);
+
+/* Copy everything, sorted by name; free() the array after user_info_free() of each. */
+struct user_info *users_list(struct users *users, size_t *count);
+
+size_t users_count(struct users *users);
+
+void user_info_free(struct user_info *info);
+
+bool user_info_has_tag(const struct user_info *info, const char *tag);
+
+/* Check a login. With LOGIN_OK *OUT is a copy of the user (to be freed by the caller). Costs the same for a
+ * wrong password and an unknown user, and compares hashes in constant time. */
+enum login_result users_authenticate(struct users *users, struct bytes name, struct bytes password,
+                                     bool peer_is_loopback, struct user_info *out);
+
+/* ---- permissions ---- */
+
+/* Set the three patterns of USER in VHOST. False, with a reason, for an unknown user or a pattern that does
+ * not compile. Whether the vhost exists is the caller's matter. */
+bool users_set_permission(struct users *users, struct bytes user, struct bytes vhost, struct bytes configure,
+                          struct bytes write, struct bytes read, char *why, size_t why_size);
+
+/* Clear them (with the topic permissions); false when there were none. */
+bool users_clear_permission(struct users *users, struct bytes user, struct bytes vhost);
+
+/* Set or clear the topic patterns of USER for one exchange of VHOST; as above. They are kept, without effect,
+ * also when there is no permission. */
+bool users_set_topic_permission(struct users *users, struct bytes user, struct bytes vhost,
+                                struct bytes exchange, struct bytes write, struct bytes read, char *why,
+                                size_t why_size);
+bool users_clear_topic_permission(struct users *users, struct bytes user, struct bytes vhost,
+                                  struct bytes exchange);
+
+/* Forget all permissions in VHOST: it was deleted. */
+void users_forget_vhost(struct users *users, struct bytes vhost);
+
+/* Compile what USER may do in VHOST, for one connection to own and take inside the vhost. NULL when there is
+ * no permission record: no access at all. */
+struct permission *users_permission(struct users *users, struct bytes user, struct bytes vhost);
+
+#endif
