@@ -28,7 +28,7 @@ void buffer_grow(struct buffer *buffer, size_t extra);
  * then adds to buffer->size what it has written. */
 static inline uint8_t *buffer_reserve(struct buffer *buffer, size_t extra)
 {
-    if (buffer->capacity - buffer->size < extra)
+    if (buffer->capacity - buffer->size <= extra) /* or equal: so that data is never NULL below */
         buffer_grow(buffer, extra);
     return buffer->data + buffer->size;
 }

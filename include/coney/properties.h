@@ -45,7 +45,7 @@ struct properties {
     uint8_t delivery_mode;
     uint8_t priority;
     bool headers_malformed; /* why properties_decode() failed: the headers table (502), not the rest (541) */
-    bool is_normal;         /* properties_normalize() has nothing to do */
+    bool is_normal;         /* nothing for properties_normalize() to do */
     struct bytes content_type; /* the strings and the table in the order of the wire */
     struct bytes content_encoding;
     struct bytes headers; /* contents of the table, valid */
@@ -65,10 +65,9 @@ struct properties {
  * ignored. OUT borrows from RAW. Does not allocate. */
 bool properties_decode(struct properties *out, struct bytes raw);
 
-/* Make RAW, from which PROPERTIES was decoded, fit to be handed on to any client, in place: clear the
- * reserved flags, turn field type L into l (field-types.tsv, FOLLOW). Does nothing, at no cost, in the usual
- * case. */
-void properties_normalize(uint8_t *raw, const struct properties *properties);
+/* Make RAW, whose decoding said !is_normal, fit to be handed on to any client, in place: clear the reserved
+ * flags, turn field type L into l at all levels (field-types.tsv, FOLLOW). */
+void properties_normalize(uint8_t *raw, size_t size);
 
 /* Append the flags word and the values of those whose flag is set. */
 void properties_encode(struct buffer *out, const struct properties *properties);

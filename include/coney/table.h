@@ -88,7 +88,13 @@ static inline struct table_iterator array_begin(struct bytes array)
 bool array_next(struct table_iterator *iterator, struct field *field);
 
 /* Find the first pair called NAME. False when there is none; FIELD is then unchanged. */
-bool table_get(struct bytes table, const char *name, struct field *field);
+bool table_find(struct bytes table, struct bytes name, struct field *field);
+
+/* The same with a NUL-terminated name. */
+static inline bool table_get(struct bytes table, const char *name, struct field *field)
+{
+    return table_find(table, bytes_from_string(name), field);
+}
 
 /* ---- values ---- */
 
@@ -114,8 +120,9 @@ bool field_equal(const struct field *a, const struct field *b);
  * bindings. */
 bool table_identical(struct bytes a, struct bytes b);
 
-/* Append TABLE's pairs sorted by name (equal names in their old order), at every level: tables that are
- * identical have the same canonical octets, for hashing and as a key. */
+/* Append TABLE's pairs sorted by name (equal names in their old order) at every level, with one spelling for
+ * what reads the same (L as l, U as s, true as 1): tables that are identical have the same canonical octets,
+ * for hashing and as a key. As many octets as TABLE has. */
 void table_canonical(struct buffer *out, struct bytes table);
 
 /* ---- changing ---- */
