@@ -42,12 +42,12 @@ struct death {
 /* Append to OUT the properties that the dead-lettered copy has. Against those of DEATH:
  *
  * - x-death starts with the entry of (queue, reason): the old one with its count one up, or a new one with
- * count 1; the other entries follow in their order; what is no complete entry is gone (2.5);
+ *   count 1; the other entries follow in their order; what is no complete entry is gone (2.5);
  * - x-first-death-* are set when there was no x-death array; x-last-death-* always (2.6);
  * - expiration is gone, and kept as original-expiration in a new entry (2.4);
  * - CC is gone with a routing-key override (2.4).
  *
- * The rest keeps its octets; headers keep their order, new ones come last. */
+ * The rest keeps its octets and its order; the headers written here come last. */
 void death_record(struct buffer *out, const struct death *death);
 
 /* Tell whether handing the copy to TARGET_QUEUE would close a cycle without a rejection in it (2.7), so that

@@ -18,6 +18,7 @@
 
 #include "coney/buffer.h"
 #include "coney/bytes.h"
+#include "coney/table.h"
 
 /* ---- sender-selected keys (exchanges-queues-bindings.md 5.1) ---- */
 
@@ -45,5 +46,10 @@ void properties_without_bcc(struct buffer *out, struct bytes properties);
 
 /* Append PROPERTIES with the header x-delivery-count (type l) set to COUNT in place of any that was there. */
 void properties_with_delivery_count(struct buffer *out, struct bytes properties, uint64_t count);
+
+/* ---- for editors of headers ---- */
+
+/* Put all pairs of HEADERS, in their order, but those called one of NAMES, a list that NULL ends. */
+void headers_copy_without(struct table_builder *builder, struct bytes headers, const char *const names[]);
 
 #endif
