@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""connection-and-channel, 8: what the memory alarm does to publishers, and to nobody else.
+
+Each test has a broker of its own with a small memory limit, fills it, sees the publisher blocked, drains, and
+sees it go on.
+"""
+
+import time
+
+import amqp_raw
+from amqp_raw import CAPABILITIES, PROTOCOL_HEADER, decode_method
+from harness import between, eq, ok, settings, slow, wait_until
+
+LIMIT = "64MB"
+BODY = b"m" * 200000
+MOST = 800          # messages: far over the limit, so a broker that never blocks fails the test
+
+limited = settings(vm_memory_high_watermark__absolute=LIMIT)
+
+
+def fill(broker, queue, **kw):
+    """Publish until connection.blocked comes; returns the blocked connection."""
+    c = broker.connect(**kw)
+    ch = c.channel()
+    ch.declare(queue)
+    for _ in range(MOST):
+        ch.publish("", queue, BODY)
+        c.poll()
+        if c.has("connection.blocked"):
+            return c, ch
+    wait_until(lambda: c.poll() or c.has("connection.blocked"), what="connection.blocked")
+    return c, ch
+
+
+@limited
+def test_publisher_is_blocked_and_unblocked(broker):
+    queue = broker.name()
+    c, ch = fill(broker, queue)
+    eq(c.wait_control("connection.blocked").reason, "low on memory")
+    before = broker.channel().count(queue)[0]
+    ok(before > 0, "nothing stored")
+    ch.publish("", queue, b"pent up")
+    ch.send("channel.flow", active=True)
+    broker.is_up()
+    c.poll()
+    eq((c.control, list(ch.inbox)), (amqp_raw.collections.deque(), []), "blocked once, and not read")
+    reader = broker.channel()
+    reader.call("queue.purge", queue=queue)
+    eq(c.wait_control("connection.unblocked").name, "connection.unblocked")
+    ch.take("channel.flow-ok")
+    ok(ch.count(queue)[0] >= 1, "pent-up message lost")
+    eq(broker.channel().drain(queue)[-1], b"pent up")
+
+
+@limited
+def test_consumers_and_new_connections_work_under_the_alarm(broker):
+    queue = broker.name()
+    c, _ = fill(broker, queue)
+    total = broker.channel().count(queue)[0]
+    reader = broker.channel()
+    reader.qos(10)
+    reader.consume(queue)
+    for _ in range(total):
+        reader.ack(reader.delivery().delivery_tag)
+    eq(c.wait_control("connection.blocked").reason, "low on memory")
+    c.wait_control("connection.unblocked")
+
+
+@limited
+def test_other_publishers_are_blocked_by_their_first_content(broker):
+    queue = broker.name()
+    fill(broker, queue)
+    second = broker.channel()
+    broker.is_up()
+    second.connection.poll()
+    eq(second.connection.has("connection.blocked"), False, "blocked before it published")
+    second.publish("", queue, b"first")
+    second.connection.wait_control("connection.blocked")
+    broker.channel().call("queue.purge", queue=queue)
+    second.connection.wait_control("connection.unblocked")
+
+
+@limited
+def test_client_without_the_capability_is_blocked_silently(broker):
+    queue = broker.name()
+    fill(broker, queue)
+    old = broker.channel(capabilities={k: v for k, v in CAPABILITIES.items() if k != "connection.blocked"})
+    old.publish("", queue, b"quiet")
+    old.send("channel.flow", active=True)
+    broker.is_up()
+    old.connection.wire.silent_for(0.1)
+    broker.channel().call("queue.purge", queue=queue)
+    old.take("channel.flow-ok")
+    eq(len(old.connection.control), 0, "methods on channel 0")
+
+
+@limited
+def test_close_of_a_blocked_connection_waits_for_the_end_of_the_alarm(broker):
+    queue = broker.name()
+    c, _ = fill(broker, queue)
+    c.wait_control("connection.blocked")
+    c.send(0, "connection.close")
+    broker.is_up()
+    c.poll()
+    eq(len(c.control), 0, "close-ok while blocked")
+    broker.channel().call("queue.purge", queue=queue)
+    c.wait_control("connection.unblocked")
+    c.wait_control("connection.close-ok")
+
+
+@slow
+@limited
+def test_heartbeats_are_sent_and_not_expected_while_blocked(broker):
+    queue = broker.name()
+    c, _ = fill(broker, queue, heartbeat=1)
+    began = time.monotonic()
+    wait_until(lambda: c.poll() or time.monotonic() - began > 4.5, 8, what="4.5 s under the alarm")
+    between(len([t for t in c.heartbeats if t > began]), 3, 12, "heartbeats in 4.5 s")
+    c.wait_control("connection.blocked")
+    broker.channel().call("queue.purge", queue=queue)
+    c.wait_control("connection.unblocked")
+
+
+@limited
+def test_blocked_connection_still_receives_deliveries(broker):
+    queue, other = broker.name(), broker.name("other")
+    reader = broker.channel()
+    reader.declare(other)
+    c = broker.connect()
+    ch = c.channel()
+    ch.consume(other)
+    filler, _ = fill(broker, queue)
+    ch.publish("", queue, b"blocks me")
+    c.wait_control("connection.blocked")
+    reader.count(other)
+    broker.channel().call("queue.purge", queue=queue)
+    filler.wait_control("connection.blocked")
+    filler.wait_control("connection.unblocked")
+    c.wait_control("connection.unblocked")
+
+
+@limited
+def test_lost_blocked_connection_frees_what_it_held(broker):
+    queue = broker.name()
+    c, _ = fill(broker, queue)
+    c.abort()
+    reader = broker.channel()
+    reader.call("queue.delete", queue=queue)
+    again, ch = fill(broker, queue)
+    ok(ch.connection is again, "")
+    reader.call("queue.purge", queue=queue)
+    again.wait_control("connection.blocked")
+    again.wait_control("connection.unblocked")
