@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connections and channels: fields and operations for the core's own files.
+ *
+ * Connection states, changed by connection_set_state() alone:
+ *
+ *     RUNNING -> CLOSING   we sent connection.close; only close and close-ok count now
+ *     RUNNING -> ENDED     the client closed and has been answered, or its socket is gone
+ *     CLOSING -> ENDED     close-ok came, or the socket is gone
+ *
+ * Channel states, changed by channel_set_state() alone; a channel that is not open has no struct:
+ *
+ *     OPEN -> CLOSING      we sent channel.close; everything but its answers is swallowed
+ *     OPEN -> LEAVING      the client closed; close-ok waits for the LSN of what was settled before
+ *     (freed)              close-ok was sent or received
+ *
+ * Leaving RUNNING ends all channels and deletes the exclusive queues at once.
+ */
+#ifndef BROKER_CONNECTION_H
+#define BROKER_CONNECTION_H
+
+#include <uthash.h>
+
+#include "coney/batch.h"
+#include "coney/bytes.h"
+#include "coney/method.h"
+#include "coney/outbox.h"
+#include "coney/permission.h"
+#include "coney/reply.h"
+#include "coney/reply_error.h"
+#include "coney/seqmap.h"
+#include "queue.h"
+
+enum connection_state { CONNECTION_RUNNING, CONNECTION_CLOSING, CONNECTION_ENDED };
+enum channel_state { CHANNEL_OPEN, CHANNEL_CLOSING, CHANNEL_LEAVING };
+enum channel_mode { CHANNEL_NORMAL, CHANNEL_CONFIRM, CHANNEL_TX };
+
+/* An unsettled delivery, under its delivery tag. */
+struct unacked {
+    struct queue *queue;       /* a reference */
+    struct consumer *consumer; /* a reference; NULL for basic.get */
+    uint64_t number;
+    uint32_t delivered_at; /* seconds since 1970 */
+    uint8_t level;
+    bool counts_globally; /* takes room of the channel's global prefetch */
+    bool held;            /* settled in the open transaction: no longer outstanding for the client */
+};
+
+/* A record that waits for the journal; or for a body. */
+struct gated {
+    struct gated *next;
+    uint64_t lsn;
+    struct consumer *consumer; /* may take messages once this is out; a reference */
+    struct queue *queue;       /* get-ok whose body is away: a reference, */
+    struct place place;        /* and where it is */
+    bool ends_channel;         /* close-ok: the channel is forgotten with it */
+    bool ends_connection;
+    uint32_t size;
+    uint8_t record[] __attribute__((aligned(8)));
+};
+
+/* A confirm that waits for the journal. */
+struct pending_confirm {
+    uint64_t sequence;
+    uint64_t lsn;
+};
+
+struct confirms {
+    uint64_t published;              /* sequence number of the last publish */
+    uint64_t told;                   /* all up to here have been told */
+    uint64_t done;                   /* all up to here may be told */
+    struct pending_confirm *pending; /* ring, ascending in both members */
+    uint32_t head, count, capacity;
+    uint64_t *singles; /* done although a lower one waits */
+    uint32_t single_count, single_capacity;
+    uint64_t waited; /* the durable LSN when last looked at */
+};
+
+/* What an open transaction holds. */
+struct tx_publish {
+    struct message *message; /* a reference */
+    struct queue **queues;   /* references */
+    uint32_t queue_count;
+    bool mandatory_return; /* unroutable and mandatory: returned at commit */
+};
+
+struct tx_settle {
+    uint64_t delivery_tag;
+    enum settle how;
+};
+
+struct tx {
+    struct tx_publish *publishes;
+    uint32_t publish_count, publish_capacity;
+    struct tx_settle *settles;
+    uint32_t settle_count, settle_capacity;
+};
+
+/* The last (exchange, key) of a channel and where it went. */
+struct route_cache {
+    uint64_t topology;             /* vhost->topology when it was made; differs: worthless */
+    struct permission *permission; /* whom it was made for */
+    uint32_t address_size;
+    uint32_t queue_count, queue_capacity;
+    struct queue **queues;
+    uint8_t address[512];
+};
+
+struct reply_consumer; /* reply_to.c */
+
+struct channel {
+    UT_hash_handle hh; /* connection->channels, by number */
+    struct connection *connection;
+    uint16_t number;
+    uint8_t state;      /* enum channel_state */
+    uint8_t mode;       /* enum channel_mode */
+    bool is_gated;      /* on vhost->gated */
+    bool is_confirming; /* on vhost->confirming */
+    bool is_flushing;
+    uint16_t prefetch;        /* default of consumers to come */
+    uint16_t prefetch_global; /* 0: no limit */
+    uint32_t unacked_global;
+    uint32_t unacked_count;     /* live in unacked, held ones too */
+    uint64_t delivery_tag;      /* the last one used */
+    struct seqmap unacked;      /* struct unacked by delivery tag */
+    struct consumer *consumers; /* by tag */
+    struct bytes last_queue;    /* owned; name last declared */
+    struct gated *gate, **gate_end;
+    struct channel *gated_prev, *gated_next;           /* vhost->gated */
+    struct channel *confirming_prev, *confirming_next; /* vhost->confirming */
+    struct confirms *confirms;                         /* in confirm mode */
+    struct tx *tx;                                     /* in tx mode */
+    struct route_cache *cache;
+    struct reply_consumer *reply_consumer;
+    uint64_t settled_lsn; /* of the last settlement: close-ok waits for it */
+};
+
+struct connection {
+    struct vhost *vhost;
+    void *owner; /* vhost_ops.output's */
+    uint64_t id;
+    uint8_t state; /* enum connection_state */
+    bool cancel_notify;
+    bool is_impersonator;
+    bool is_dirty;        /* on vhost->dirty: has something to hand over */
+    uint16_t last_number; /* channels' last looked up: */
+    struct channel *last_channel;
+    struct channel *channels;
+    uint32_t channel_count, channel_max, user_channel_max;
+    struct bytes user;             /* owned */
+    struct permission *permission; /* a reference */
+    struct queue *queues;          /* exclusive to it; DL list by owned_prev/next */
+    struct consumer *congested;    /* consumers that wait for it to drain; DL list */
+    struct consumer **numbers;     /* consumers by number */
+    uint32_t number_count, number_capacity, number_free;
+    struct outbox_chunk *out, *out_last; /* said and not yet handed over */
+    uint64_t unsent;                     /* octets of deliveries handed over or about to be */
+    uint64_t unsent_replies;             /* octets of the rest */
+    unsigned hold, hold_told;            /* enum outbox_hold */
+    uint32_t slowed_by;                  /* queues that hold it for credit */
+    struct connection *dirty_prev, *dirty_next;
+    uint64_t settled_lsn; /* of settlements of channels already gone */
+};
+
+/* ---- connection.c ---- */
+
+void connection_open(struct vhost *vhost, const struct batch *batch);
+void connection_run(struct connection *connection, struct batch *batch);
+/* The socket is gone. */
+void connection_gone(struct connection *connection);
+/* Free CONNECTION and all that it has; nothing is said. */
+void connection_free(struct connection *connection);
+struct connection *connection_find(const struct vhost *vhost, uint64_t id);
+/* Send connection.close and end everything. METHOD 0: none. */
+void connection_fail(struct connection *connection, enum method_id method, enum reply_code code,
+                     const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* The same with the whole text given. */
+void connection_fail_text(struct connection *connection, enum method_id method, enum reply_code code,
+                          const char *text);
+/* Its chunk came back. */
+void connection_drained(struct connection *connection, const struct outbox_chunk *chunk);
+struct channel *connection_channel(struct connection *connection, uint16_t number);
+/* Consumers' numbers. */
+uint32_t connection_number_take(struct connection *connection, struct consumer *consumer);
+void connection_number_release(struct connection *connection, uint32_t number);
+
+/* ---- outbox.c: what to say ---- */
+
+/* Room for a record of SIZE octets (rounded up), counted as WIRE octets. REPLY: not a delivery. */
+void *outbox_add(struct connection *connection, enum outbox_kind kind, uint16_t channel, size_t size,
+                 uint64_t wire, bool reply);
+void outbox_method(struct connection *connection, uint16_t channel, const struct method *method);
+void outbox_control(struct connection *connection, enum outbox_control control);
+/* Give all of VHOST's connections' chunks to their owners. */
+void outbox_hand_over(struct vhost *vhost);
+/* Release what CHUNK's records refer to, and CHUNK. */
+void outbox_chunk_free(struct outbox_chunk *chunk);
+/* Set or clear a reason not to read. */
+void connection_hold(struct connection *connection, enum outbox_hold reason, bool on);
+
+/* ---- channel.c ---- */
+
+/* Answer a synchronous method once LSN is durable, in the channel's order. */
+void channel_reply(struct channel *channel, const struct method *method, uint64_t lsn);
+/* The same for a record made already (copied). CONSUMER may take messages once it is out. */
+void channel_reply_record(struct channel *channel, const struct outbox_record *record, uint64_t lsn,
+                          struct consumer *consumer);
+/* Close CHANNEL, or its connection, with an error raised by METHOD, as the code says. */
+void channel_fail(struct channel *channel, enum method_id method, enum reply_code code, const char *format,
+                  ...) __attribute__((format(printf, 4, 5)));
+void channel_fail_error(struct channel *channel, enum method_id method, const struct reply_error *error);
+void channel_command(struct connection *connection, const struct command *command);
+/* End CHANNEL: consumers gone, unacked requeued, transaction dropped. Does not free it. */
+void channel_end(struct channel *channel);
+void channel_free(struct channel *channel);
+/* Let go what waited for the journal. */
+void channel_release(struct channel *channel);
+/* Find out whether CHANNEL's consumers can take messages again. */
+void channel_reconsider_consumers(struct channel *channel);
+/* 403 when the permission is missing. KIND_OF_NAME: "queue" or "exchange". */
+bool channel_allowed(struct channel *channel, enum method_id method, enum permission_kind kind,
+                     const char *kind_of_name, struct bytes name);
+/* The name, or the queue last declared for an empty one; false after failing the channel. */
+bool channel_queue_name(struct channel *channel, enum method_id method, struct bytes *name);
+/* The queue, if it is there and not another connection's; NULL after failing the channel. */
+struct queue *channel_find_queue(struct channel *channel, enum method_id method, struct bytes name);
+bool channel_check_owner(struct channel *channel, enum method_id method, const struct queue *queue);
+
+/* ---- one file per class ---- */
+
+void channel_exchange_method(struct channel *channel, const struct method *method);
+void channel_queue_method(struct channel *channel, const struct method *method);
+void channel_basic_method(struct channel *channel, const struct method *method);
+void channel_tx_method(struct channel *channel, const struct method *method);
+void channel_confirm_method(struct channel *channel, const struct method *method);
+
+/* channel_publish.c */
+void channel_publish(struct channel *channel, struct message *message, unsigned flags);
+/* basic.return with 312. Takes over the reference. */
+void channel_return(struct channel *channel, struct message *message);
+void route_cache_free(struct route_cache *cache);
+
+/* channel_settle.c */
+void channel_settle(struct channel *channel, uint64_t delivery_tag, unsigned flags);
+/* Settle one delivery that is known to be outstanding. */
+void channel_settle_tag(struct channel *channel, uint64_t delivery_tag, enum settle how);
+/* Requeue all unsettled deliveries; those held by a transaction only when HELD_TOO. */
+void channel_requeue_all(struct channel *channel, bool held_too);
+/* Close channels whose oldest delivery waits longer than it may. */
+void channel_check_timeout(struct channel *channel);
+
+/* confirms.c */
+void confirms_publish(struct channel *channel, uint64_t lsn, bool refused);
+void confirms_flush(struct channel *channel);
+void confirms_free(struct confirms *confirms);
+
+/* channel_tx.c */
+void tx_hold_publish(struct channel *channel, struct message *message, struct queue **queues, size_t count,
+                     bool mandatory_return);
+void tx_hold_settle(struct channel *channel, uint64_t delivery_tag, enum settle how);
+void tx_free(struct channel *channel);
+
+/* reply_to.c: direct reply-to (publish-consume-ack.md section 9) */
+bool reply_to_is_name(struct bytes name);      /* the bare pseudo-queue */
+bool reply_to_is_long_name(struct bytes name); /* one that names a requester */
+void reply_to_consume(struct channel *channel, const struct method_basic_consume *consume);
+/* False when TAG is not the reply consumer's. */
+bool reply_to_cancel(struct channel *channel, struct bytes tag);
+void reply_to_channel_ends(struct channel *channel);
+/* The requester that NAME names, or NULL when it is gone. */
+struct channel *reply_to_find(struct vhost *vhost, struct bytes name);
+/* Deliver MESSAGE to REQUESTER; takes a reference of its own. */
+void reply_to_deliver(struct channel *requester, struct message *message);
+/* The name that replaces the pseudo-name in reply-to; false without a reply consumer. */
+bool reply_to_name(struct channel *channel, struct bytes *name);
+
+#endif

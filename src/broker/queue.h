@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Queues: fields and operations for the core's own files.
+ *
+ * A queue is a run of entries for each priority level in use (one, for most), numbered in order of arrival.
+ * An entry is live from enqueue to settlement; it is ready while it waits to be delivered. Delivery clears
+ * ready, requeue sets it again, so a message returns to its original place whatever happened meanwhile.
+ *
+ * Invariants:
+ * 1. ready + unacked = live entries, but for those departing (leaving by a dead letter whose body is away).
+ * 2. A consumer is on `ready_consumers` exactly when it could take a message now (consumer_can_take) and may
+ *    (is the active one, where only one is).
+ * 3. A queue with ready messages whose bodies are here and a ready consumer is on the vhost's dispatch list.
+ * 4. A deleted queue has no entries; it is freed when the last unacked delivery that names it is settled.
+ */
+#ifndef BROKER_QUEUE_H
+#define BROKER_QUEUE_H
+
+#include <uthash.h>
+
+#include "coney/bytes.h"
+#include "coney/message.h"
+#include "coney/queue_options.h"
+#include "coney/seqmap.h"
+
+struct binding;
+struct channel;
+struct connection;
+struct vhost;
+
+enum entry_flag {
+    ENTRY_REDELIVERED = 1, /* was handed to a client before */
+    ENTRY_JOURNALLED = 2,  /* the journal has it */
+    ENTRY_DEPARTING = 4,   /* leaves by a dead letter once its body is here */
+    ENTRY_LOADING = 8,     /* its body has been asked for */
+};
+
+struct entry {
+    struct message *message; /* a reference; NULL: the body is away */
+    int64_t deadline;        /* VHOST_NEVER: none */
+    uint32_t body_size;
+    uint32_t delivery_count;  /* times that it came back */
+    uint32_t timer;           /* place in queue->timers + 1; 0: the head's timer will do */
+    uint8_t flags;            /* enum entry_flag */
+    uint8_t departing_reason; /* enum death_reason */
+};
+
+struct level {
+    struct seqmap entries;
+    uint64_t next;  /* number of the next message */
+    uint64_t ready; /* ready entries */
+};
+
+/* Where a message is: level of its priority, and number there. */
+struct place {
+    uint8_t level;
+    uint64_t number;
+};
+
+struct timer {
+    int64_t deadline;
+    struct place place;
+};
+
+/* Priority levels of a queue with x-max-priority. */
+struct levels {
+    uint64_t ready[4];  /* bit n: level n has ready entries */
+    struct level *at[]; /* max_priority + 1 places; NULL until used; at[0] is queue->base */
+};
+
+struct consumer {
+    UT_hash_handle hh;                            /* channel->consumers, by tag */
+    struct consumer *prev, *next;                 /* queue->consumers, oldest first */
+    struct consumer *ready_prev, *ready_next;     /* queue->ready_consumers */
+    struct consumer *blocked_prev, *blocked_next; /* connection->congested */
+    struct channel *channel; /* NULL when the consumer is gone and only deliveries name it */
+    struct queue *queue;     /* the same */
+    struct bytes tag;        /* owned */
+    uint32_t number;         /* of the connection: OUTBOX_CONSUMER */
+    uint32_t refs;           /* 1 while it exists, and one for each unacked delivery */
+    uint32_t unacked;
+    uint32_t prefetch; /* 0: no limit */
+    int64_t priority;
+    bool no_ack, exclusive;
+    bool is_ready;     /* on queue->ready_consumers */
+    bool is_congested; /* on connection->congested */
+    bool is_suspended; /* its consume-ok waits in the gate */
+};
+
+struct queue {
+    UT_hash_handle hh; /* vhost->queues, by name */
+    struct vhost *vhost;
+    struct bytes name;                     /* owned */
+    struct bytes arguments;                /* owned, as kept */
+    struct connection *owner;              /* exclusive to it; NULL: to nobody */
+    struct queue *owned_prev, *owned_next; /* owner->queues */
+    struct queue *dispatch_next;           /* vhost->dispatch */
+    struct queue_options
+        options;              /* in force: arguments with policy. Strings point into arguments, policy set */
+    struct binding *incoming; /* DL list by dprev/dnext */
+    struct consumer *consumers;       /* DL list */
+    struct consumer *ready_consumers; /* DL list, highest priority first; equals in turn */
+    struct consumer *active;          /* the single active consumer */
+    struct level base;
+    struct levels *levels; /* NULL without priorities */
+    uint64_t ready, ready_bytes;
+    uint64_t unacked, unacked_bytes;
+    uint32_t consumer_count;
+    uint32_t refs;        /* 1 while it exists, and one for each unacked delivery */
+    int64_t deadline_max; /* latest deadline of an entry without a timer since the queue was empty */
+    struct timer *timers; /* heap of those that may leave before their predecessors */
+    uint32_t timer_count, timer_capacity;
+    uint32_t heap_place;        /* in vhost->deadlines + 1; 0: not there */
+    int64_t deadline;           /* what it is there for */
+    int64_t unused_since;       /* start of the x-expires lease */
+    uint64_t lsn;               /* of its creation */
+    uint64_t mark;              /* the last route that found it */
+    struct connection **slowed; /* publishers held for credit */
+    uint32_t slowed_count, slowed_capacity;
+    int64_t room_seen; /* when a consumer of it last had prefetch room but its connection none */
+    bool durable, auto_delete, exclusive;
+    bool had_consumer;
+    bool is_deleted;
+    bool to_dispatch; /* on vhost->dispatch */
+};
+
+/* ---- lifetime: queue.c ---- */
+
+struct queue *queue_find(const struct vhost *vhost, struct bytes name);
+
+/* Make a queue that does not exist yet; OPTIONS as parsed from ARGUMENTS. OWNER: exclusive to it. */
+struct queue *queue_create(struct vhost *vhost, struct bytes name, bool durable, bool auto_delete,
+                           struct connection *owner, const struct queue_options *options,
+                           struct bytes arguments);
+
+/* Delete QUEUE: bindings, entries, consumers (told by basic.cancel). Returns the LSN to wait for. */
+uint64_t queue_delete(struct queue *queue);
+
+void queue_unref(struct queue *queue);
+
+/* Remove all ready entries; their number in *COUNT. Returns the LSN to wait for. */
+uint64_t queue_purge(struct queue *queue, uint64_t *count);
+
+/* Combine arguments and policy again and act on what changed (queue-features.md 9.7). */
+void queue_apply_policy(struct queue *queue);
+
+/* Restart the x-expires lease: the queue was used. */
+void queue_touch(struct queue *queue);
+
+/* Tell whether a message of this kind in QUEUE must last. */
+static inline bool queue_keeps(const struct queue *queue, const struct message *message)
+{
+    return queue->durable && (message_is_persistent(message) || queue->options.type == QUEUE_QUORUM);
+}
+
+/* ---- entries: queue_entries.c ---- */
+
+struct level *queue_level(const struct queue *queue, uint8_t level);
+
+static inline struct entry *queue_entry(const struct queue *queue, struct place place)
+{
+    struct level *level = place.level == 0 ? (struct level *)&queue->base : queue_level(queue, place.level);
+
+    return level ? seqmap_get(&level->entries, place.number) : NULL;
+}
+
+enum enqueue_result {
+    ENQUEUE_DONE,
+    ENQUEUE_REFUSED, /* reject-publish: full */
+};
+
+/* Give MESSAGE to QUEUE: to a consumer at once if one waits, or at the end of its level. Takes a reference of
+ * its own if it keeps it. *LSN is raised to what a confirm must wait for. */
+enum enqueue_result queue_publish(struct queue *queue, struct message *message, uint64_t *lsn);
+
+/* Find the next message to deliver: highest level, lowest number. False when none is ready. */
+bool queue_head(struct queue *queue, struct place *place, struct entry **entry);
+
+/* The entry at PLACE, ready, is being delivered: it becomes unacked, or leaves when NO_ACK. Returns the
+ * message with a reference for the caller. */
+struct message *queue_take(struct queue *queue, struct place place, struct entry *entry, bool no_ack);
+
+enum settle {
+    SETTLE_ACK,
+    SETTLE_REJECT, /* discard: dead letter if there is an exchange for it */
+    SETTLE_REQUEUE,
+};
+
+/* Settle the unacked entry at PLACE. Does not dispatch. Returns the LSN of what was journalled, or 0. */
+uint64_t queue_settle(struct queue *queue, struct place place, enum settle how);
+
+/* The entry at PLACE, not ready any more or about to be, leaves with REASON (enum death_reason): dead letter
+ * if there is an exchange for it, gone otherwise. */
+void queue_discard(struct queue *queue, struct place place, struct entry *entry, int reason);
+
+/* Drop from the head until within the limits, where the overflow in force says so. */
+void queue_trim(struct queue *queue);
+
+/* For the store: let a ready entry's body go; have it back. */
+bool queue_evict(struct queue *queue, uint8_t level, uint64_t number);
+void queue_loaded(struct queue *queue, uint8_t level, uint64_t number, struct message *message);
+
+/* Free what is live in QUEUE without telling anybody. */
+void queue_drop_entries(struct queue *queue);
+
+/* ---- time: queue_timers.c ---- */
+
+/* Deadline of MESSAGE if it entered QUEUE now; VHOST_NEVER without a TTL. */
+int64_t queue_message_deadline(const struct queue *queue, const struct message *message);
+
+/* ENTRY at PLACE with a deadline was enqueued: see that it leaves on time. */
+void queue_timer_add(struct queue *queue, struct place place, struct entry *entry);
+void queue_timer_remove(struct queue *queue, struct entry *entry);
+
+/* Compute again when the queue needs looking at and tell the vhost. */
+void queue_reschedule(struct queue *queue);
+
+/* The time that queue_reschedule() asked for has come: expire messages, or the queue itself. */
+void queue_time_has_come(struct queue *queue);
+
+/* ---- consumers: dispatch.c ---- */
+
+/* Register CONSUMER (channel, tag and options set). It gets messages from the next dispatch on. */
+void queue_add_consumer(struct queue *queue, struct consumer *consumer);
+
+/* Take CONSUMER off its queue: a successor may become active; the queue may auto-delete, which *DELETED says
+ * (pass NULL to forbid it). */
+void queue_remove_consumer(struct consumer *consumer, bool *deleted);
+
+/* Look again whether CONSUMER can take messages; queues the dispatch if so. */
+void consumer_reconsider(struct consumer *consumer);
+
+/* Deliver while there is a ready message and a consumer for it. */
+void queue_dispatch(struct queue *queue);
+
+/* Put QUEUE on the vhost's list: it is dispatched before the next command. */
+void queue_wants_dispatch(struct queue *queue);
+
+/* Hand MESSAGE to CONSUMER (both may be the caller's last look at them): tag, unacked, outbox. Takes over the
+ * caller's reference. PLACE is meaningless for a no-ack consumer. */
+void consumer_deliver(struct consumer *consumer, struct message *message, struct place place,
+                      bool redelivered, uint32_t delivery_count);
+
+void consumer_unref(struct consumer *consumer);
+
+/* The consumer that a published message can go to at once, or NULL. */
+static inline struct consumer *queue_waiting_consumer(const struct queue *queue)
+{
+    return queue->ready == 0 ? queue->ready_consumers : NULL;
+}
+
+/* ---- credit: credit.c ---- */
+
+/* CONNECTION has published to QUEUE: hold it back if a consumer with room can't keep up. */
+void queue_charge(struct queue *queue, struct connection *connection);
+
+/* Let publishers go on when the reason is gone. */
+void queue_relieve(struct queue *queue);
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The fields of a vhost, for the core's own files: its directories, its lists of what is to be done, its
+ * time. */
+#ifndef BROKER_VHOST_FIELDS_H
+#define BROKER_VHOST_FIELDS_H
+
+#include "coney/journal.h"
+#include "coney/vhost.h"
+#include "connection.h"
+#include "exchange.h"
+#include "queue.h"
+
+/* A user's rights here. */
+struct user_rights {
+    UT_hash_handle hh;
+    struct bytes user;             /* owned */
+    struct permission *permission; /* NULL: none; only topic permissions are kept for later */
+    struct topic_rights *topics;
+};
+
+struct topic_rights {
+    struct topic_rights *next;
+    struct bytes exchange, write, read; /* owned */
+};
+
+/* A message on its way from one queue to an exchange: worklist entry of the dead letters. */
+struct dead_letter {
+    struct dead_letter *next;
+    struct message *message; /* the copy, with one reference */
+    struct queue *source;    /* a reference */
+    struct place place;      /* of the original, still live in source when JOURNALLED */
+    struct bytes exchange;   /* owned */
+    bool check_cycle;
+    bool journalled; /* the original is in the journal: leaves it together with the enqueue of the copy */
+};
+
+struct connection_slot {
+    struct connection *connection; /* NULL: free */
+    uint32_t generation;
+    uint32_t next_free;
+};
+
+struct vhost {
+    struct bytes name; /* owned */
+    struct vhost_settings settings;
+    struct vhost_ops ops;
+    struct journal *journal;
+    int64_t now;
+    uint64_t durable;  /* the journal's, when last looked at */
+    uint64_t topology; /* moves with every change of exchanges, queues, bindings and policies */
+    uint64_t mark;     /* of the last route */
+
+    struct exchange *exchanges;
+    struct queue *queues;
+    struct binding *bindings;
+    struct exchange *default_exchange;
+    struct policy_set *policies;
+    struct user_rights *rights;
+    int64_t connections_max, queues_max;
+
+    struct connection_slot *slots;
+    uint32_t slot_count, slot_free; /* slot_free: index + 1 */
+    uint32_t connection_count;
+    uint64_t channel_count;
+
+    /* to be done before the next command */
+    struct queue *dispatch;
+    struct queue **dispatch_end;
+    struct dead_letter *dead_letters, **dead_letters_end;
+    bool is_settling; /* vhost_settle() is running */
+    /* to be done at the end of the batch */
+    struct channel *confirming;
+    /* to be done at the end of the run */
+    struct connection *dirty;
+
+    struct channel *gated;    /* channels with replies that wait for the journal */
+    struct queue **deadlines; /* heap by deadline */
+    uint32_t deadline_count, deadline_capacity;
+    int64_t ack_check; /* when unacked deliveries are next looked at for their timeout */
+
+    /* scratch of the current route */
+    struct queue **routed;
+    size_t routed_capacity;
+    struct exchange **to_visit;
+    size_t to_visit_capacity;
+    uint64_t random_state; /* of vhost_random(): spread, not secrecy */
+};
+
+/* Do what commands left to do: deliveries, dead letters; until nothing is left. */
+void vhost_settle(struct vhost *vhost);
+
+/* Compute when QUEUE is in the heap of deadlines; DEADLINE VHOST_NEVER takes it out. */
+void vhost_schedule(struct vhost *vhost, struct queue *queue, int64_t deadline);
+
+/* A number for choosing at random. */
+uint64_t vhost_random(struct vhost *vhost);
+
+/* "PREFIX" and 22 characters that nobody can guess: names of queues and consumer tags. */
+#define VHOST_RANDOM_NAME_SIZE 22
+void vhost_random_name(struct vhost *vhost, const char *prefix, char out[64]);
+
+/* Octets owned: copy and free. */
+struct bytes bytes_copy(struct bytes bytes);
+void bytes_free(struct bytes bytes);
+
+/* ---- deadletter.c ---- */
+
+/* MESSAGE dies in QUEUE with REASON (enum death_reason): put a copy on its way if QUEUE has a dead-letter
+ * exchange. PLACE is the original's, JOURNALLED says that it is still live and the journal's. Returns false
+ * when there is nowhere to go: the caller then lets the message go itself. */
+bool deadletter_send(struct queue *queue, struct message *message, struct place place, bool journalled,
+                     int reason);
+
+/* Route the dead letters on the list. */
+void deadletter_run(struct vhost *vhost);
+
+#endif
