@@ -66,8 +66,7 @@ Test(utf8, accepts_what_is_well_formed)
         "\xef\xbf\xbf",
         "\xf0\x90\x80\x80",
         "\xf4\x8f\xbf\xbf",
-        "12345678\xe2\x82\xac"
-        "12345678",
+        "12345678\xe2\x82\xac)2345678",
     };
 
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
