@@ -480,7 +480,7 @@ class Wire:
         return True
 
     def read(self, n, timeout=None):
-        deadline = time.monotonic() + (timeout or self.timeout)
+        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         while len(self.buffer) < n:
             if not self.fill(deadline):
                 raise Dropped("connection ended after %r" % bytes(self.buffer))
@@ -501,7 +501,7 @@ class Wire:
 
     def read_to_end(self, timeout=None):
         """Everything up to the end of the stream; asserts that the end comes."""
-        deadline = time.monotonic() + (timeout or self.timeout)
+        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         while self.fill(deadline):
             pass
         data = bytes(self.buffer)
@@ -620,7 +620,7 @@ class Connection:
 
     def wait_control(self, *names, timeout=None):
         """The next method on channel 0, which must be one of NAMES (connection.close raises unless named)."""
-        deadline = time.monotonic() + (timeout or self.timeout)
+        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         while not self.control:
             self.pump(deadline - time.monotonic())
         if self.control[0].name == "connection.close" and "connection.close" not in names:
@@ -652,7 +652,7 @@ class Connection:
         return close
 
     def wait_close(self, timeout=None):
-        deadline = time.monotonic() + (timeout or self.timeout)
+        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         while self.closed is None:
             self.pump(deadline - time.monotonic())
         close, self.closed = self.closed, None
@@ -675,8 +675,15 @@ class Connection:
         self.wire.expect_drop(timeout)
 
 
+def cut(text):
+    """A reply-text as the server shortens it: 252 octets and three dots."""
+    octets = _octets(text)
+    return text if len(octets) <= 255 else _text(octets[:252]) + "..."
+
+
 def check_close(close, code, text=None, cls=None, meth=None):
     """Compare a close method with what the specification says. TEXT is exact, or a compiled pattern."""
+    text = cut(text) if isinstance(text, str) else text
     got = (close.reply_code, close.reply_text, close.class_id, close.method_id)
     ok = close.reply_code == code
     if text is not None:
@@ -734,7 +741,7 @@ class Channel:
     def wait(self, wanted, timeout=None):
         """Take the first method from the inbox for which WANTED(method) is true, reading until it comes.
         A close of channel or connection raises, unless WANTED takes it."""
-        deadline = time.monotonic() + (timeout or self.connection.timeout)
+        deadline = time.monotonic() + (self.connection.timeout if timeout is None else timeout)
         while True:
             for method in self.inbox:
                 if wanted(method):
@@ -826,6 +833,18 @@ class Channel:
         """(ready messages, consumers) as a passive declare tells."""
         ok = self.call("queue.declare", queue=queue, passive=True)
         return ok.message_count, ok.consumer_count
+
+    def expect_count(self, queue, ready, consumers=None):
+        """QUEUE holds this many ready messages (and consumers). RabbitMQ answers counts ahead of publishes that
+        wait for the queue, so a foreign broker gets some time to arrive there."""
+        want = (ready, consumers)
+        deadline = time.monotonic() + (5 if "AMQP_URL" in os.environ else 0)
+        while True:
+            got = self.count(queue)
+            if got[0] == ready and consumers in (None, got[1]):
+                return
+            if time.monotonic() >= deadline:
+                raise AssertionError("queue %r: expected (ready, consumers) %r, got %r" % (queue, want, got))
 
     def exchange(self, name, kind="direct", args=None, **flags):
         return self.call("exchange.declare", exchange=name, type=kind, arguments=args, **flags)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """connection-and-channel, 3: start, SASL, tune, open, and what goes wrong on the way."""
 
+import os
 import re
+import time
 
 import amqp_raw
 from amqp_raw import PROTOCOL_HEADER, V, decode_method, frame, method_frame, plain
-from harness import Coneyd, between, definitions, differs, eq, matches, ok, permission, settings, slow, user
+from harness import Coneyd, between, definitions, differs, eq, matches, ok, permission, settings, slow, user, wait_until
 
 
 def started(broker):
@@ -347,44 +349,53 @@ def test_a_missing_vhost_comes_before_access(broker):
     refused_open(broker, "nothing", "nowhere", "NOT_ALLOWED - vhost nowhere not found")
 
 
+TAG = os.urandom(3).hex()       # a foreign broker may still count connections of the run before
+LIM, NONE, FREE = "lim" + TAG, "none" + TAG, "free" + TAG
+LU, L0, LC, LV = "lu" + TAG, "l0" + TAG, "lc" + TAG, "lv" + TAG
+
+
 def limits():
-    return {"vhosts": [{"name": "lim"}, {"name": "none"}, {"name": "free"}],
-            "users": [user("lu", limits={"max-connections": 1}), user("lv"), user("lc", limits={"max-channels": 2}),
-                      user("l0", limits={"max-connections": 0})],
-            "permissions": [permission(u, v) for u in ("lu", "lv", "lc", "l0") for v in ("lim", "none", "free")],
+    return {"vhosts": [{"name": LIM}, {"name": NONE}, {"name": FREE}],
+            "users": [user(LU, limits={"max-connections": 1}), user(LV), user(LC, limits={"max-channels": 2}),
+                      user(L0, limits={"max-connections": 0})],
+            "permissions": [permission(u, v) for u in (LU, LV, LC, L0) for v in (LIM, NONE, FREE)],
             "parameters": [
-                {"vhost": "lim", "component": "vhost-limits", "name": "limits", "value": {"max-connections": 2}},
-                {"vhost": "none", "component": "vhost-limits", "name": "limits", "value": {"max-connections": 0}}]}
+                {"vhost": LIM, "component": "vhost-limits", "name": "limits", "value": {"max-connections": 2}},
+                {"vhost": NONE, "component": "vhost-limits", "name": "limits", "value": {"max-connections": 0}}]}
 
 
 @definitions(limits)
 def test_vhost_connection_limit(broker):
     for _ in range(2):
-        broker.connect(user="lv", password="lv", vhost="lim")
-    refused_open(broker, "lv", "lim", "NOT_ALLOWED - access to vhost 'lim' refused for user 'lv': "
-                 "connection limit (2) is reached")
-    refused_open(broker, "lv", "none", "NOT_ALLOWED - access to vhost 'none' refused for user 'lv': "
-                 "connection limit (0) is reached")
+        broker.connect(user=LV, password=LV, vhost=LIM)
+    text = "NOT_ALLOWED - access to vhost '%s' refused for user '%s': connection limit (%d) is reached"
+    refused_open(broker, LV, LIM, text % (LIM, LV, 2))
+    refused_open(broker, LV, NONE, text % (NONE, LV, 0))
 
 
 @definitions(limits)
 def test_user_connection_limit(broker):
-    c = broker.connect(user="lu", password="lu", vhost="free")
-    refused_open(broker, "lu", "free",
-                 "NOT_ALLOWED - connection refused for user 'lu': user connection limit (1) is reached")
-    refused_open(broker, "l0", "free",
-                 "NOT_ALLOWED - connection refused for user 'l0': user connection limit (0) is reached")
+    c = broker.connect(user=LU, password=LU, vhost=FREE)
+    text = "NOT_ALLOWED - connection refused for user '%s': user connection limit (%d) is reached"
+    refused_open(broker, LU, FREE, text % (LU, 1))
+    refused_open(broker, L0, FREE, text % (L0, 0))
     c.close()
-    broker.connect(user="lu", password="lu", vhost="free")
+
+    def again():
+        try:
+            return broker.connect(user=LU, password=LU, vhost=FREE)
+        except amqp_raw.ConnectionClosed as closed:
+            eq(closed.code, 530)
+    wait_until(again, 5, "place of the closed connection free")
 
 
 @definitions(limits)
 def test_user_channel_limit(broker):
-    c = broker.connect(user="lc", password="lc", vhost="free")
+    c = broker.connect(user=LC, password=LC, vhost=FREE)
     c.channel(), c.channel()
     c.send(3, "channel.open")
-    c.expect_close(530, "NOT_ALLOWED - number of channels opened for user 'lc' has reached the maximum allowed "
-                   "user limit of (2)", 0, 0)
+    c.expect_close(530, "NOT_ALLOWED - number of channels opened for user '%s' has reached the maximum allowed "
+                   "user limit of (2)" % LC, 0, 0)
 
 
 # --- 3.7 misbehaviour
@@ -458,7 +469,6 @@ def test_handshake_timeout_drops_in_every_state_before_running(broker):
 
 @slow
 def test_handshake_timeout_is_ten_seconds(broker):
-    import time
     began = time.monotonic()
     wire = started(broker)
     wire.expect_drop(14)

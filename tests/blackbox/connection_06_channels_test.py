@@ -136,7 +136,7 @@ def test_nowait_suppresses_success_and_not_errors(broker):
     ch.send("confirm.select", nowait=True)
     ch.sync()
     eq(list(ch.inbox), [], "answered in spite of nowait")
-    eq(ch.count(queue), (0, 0))
+    ch.expect_count(queue, 0, 0)
     ch.send("queue.delete", queue=queue, nowait=True)
     ch.fails("queue.declare", 404, queue=queue, passive=True, nowait=True)
 
@@ -314,7 +314,7 @@ def test_consumers_are_removed_and_nothing_follows_the_close(broker):
         other.publish("", queue, b"x")
     other.settled(queue)
     eq(list(ch.inbox), [], "came after channel.close")
-    eq(other.count(queue), (100, 0))
+    other.expect_count(queue, 100, 0)
 
 
 def test_uncommitted_transaction_is_dropped_when_the_server_closes(broker):
@@ -325,7 +325,7 @@ def test_uncommitted_transaction_is_dropped_when_the_server_closes(broker):
     ch.call("tx.select")
     ch.publish("", queue, b"held")
     ch.fails("queue.purge", 404, queue="missing")
-    eq(other.count(queue), (0, 0))
+    other.expect_count(queue, 0, 0)
 
 
 # --- 6.5 client closes a channel
@@ -341,7 +341,7 @@ def test_close_requeues_and_removes_consumers_before_close_ok(broker):
     ch.consume(queue)
     ch.deliveries(3)
     ch.close()
-    eq(other.count(queue), (5, 0))
+    other.expect_count(queue, 5, 0)
     eq(other.drain(queue), [b"0", b"1", b"2", b"3", b"4"])
 
 
@@ -353,7 +353,7 @@ def test_publishes_before_close_are_routed_before_close_ok(broker):
     for _ in range(200):
         ch.publish("", queue, b"x")
     ch.close()
-    eq(other.count(queue)[0], 200)
+    other.expect_count(queue, 200)
 
 
 def test_methods_after_close_are_swallowed(broker):

@@ -46,7 +46,7 @@ def test_unacked_are_requeued_before_close_ok(broker):
     ch.consume(queue)
     ch.deliveries(3)
     c.close()
-    eq(other.count(queue), (3, 0))
+    other.expect_count(queue, 3, 0)
     eq([m.redelivered for m in [other.get(queue) for _ in range(3)]], [True] * 3)
 
 
@@ -226,7 +226,7 @@ def test_publishes_read_before_a_reset_count(broker):
         got = ch.take("basic.ack")
         seen = max(seen, got.delivery_tag) if got.multiple else seen + 1
     c.abort()
-    eq(other.count(queue)[0], 50)
+    other.expect_count(queue, 50)
 
 
 # --- 7.4 forced closes

@@ -2,7 +2,7 @@
 """connection-and-channel, 9 and 10: update-secret, and the order of events that clients rely on."""
 
 from amqp_raw import method_frame
-from harness import eq, ok
+from harness import differs, eq, ok
 
 
 def test_update_secret_is_accepted(broker):
@@ -17,13 +17,14 @@ def test_update_secret_on_a_channel_is_unimplemented(broker):
     broker.channel().kills("connection.update-secret", 503, "COMMAND_INVALID - unimplemented method")
 
 
+@differs("3.10 may answer a count ahead of publishes that wait for the queue")
 def test_publish_is_visible_to_a_later_synchronous_method(broker):
     ch = broker.channel()
     queue = broker.name()
     ch.declare(queue, exclusive=True)
     for n in range(1, 50):
         ch.publish("", queue, b"x")
-        eq(ch.count(queue)[0], n)
+        ch.expect_count(queue, n)
 
 
 def test_return_precedes_the_confirm_of_its_message(broker):

@@ -211,13 +211,13 @@ class Foreign:
         with self.lock:
             if make in self.loaded:
                 return
-            self.loaded.add(make)
             with tempfile.NamedTemporaryFile("w", suffix=".json") as out:
                 json.dump(with_guest(make()), out)
                 out.flush()
                 os.chmod(out.name, 0o644)
                 subprocess.run(control.split() + ["import_definitions", out.name], check=True,
                                stdout=subprocess.DEVNULL)
+            self.loaded.add(make)
 
     def alive(self):
         return True
@@ -276,7 +276,8 @@ class Broker:
         return self.kind == "coney"
 
     def name(self, label="q"):
-        name = "%s.%s.%s" % (self.prefix, label, self.unique)
+        """A name nobody else uses; each call makes a new one."""
+        name = "%s.%s.%s%d" % (self.prefix, label, self.unique, len(self.names))
         self.names.append(name)
         return name
 
