@@ -79,7 +79,7 @@ struct config {
     enum config_log_level log_level;
 };
 
-/* Is called once for each thing that is wrong, with one line of text: where ("FILE:LINE: " or "--set KEY: "),
+/* Is called once for each thing that is wrong, with one line of text: where ("FILE:LINE: " or "--set: "),
  * what, and what would be right. No newline at its end. */
 typedef void config_report(void *context, const char *text);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The users of a node: passwords, tags, limits, and what each may do in each vhost.
+ * The users of a node: passwords, tags and limits. What each may do in a vhost is the vhost's (vhost.h).
  *
  * Thread-safe: one mutex, held briefly and never during a password's hash. Called at login and
  * connection.open and by whoever administers, never on the message path: what a connection needs later it
@@ -17,7 +17,6 @@
 #include <stdint.h>
 
 #include "coney/bytes.h"
-#include "coney/permission.h"
 
 struct users;
 
@@ -78,14 +77,12 @@ bool password_hashing_from_name(struct bytes name, enum password_hashing *out);
 struct users *users_new(const char *const *loopback_only, size_t count);
 void users_free(struct users *users);
 
-/* ---- users ---- */
-
-/* Store a user, replacing the one of that name but keeping its permissions. A new password is hashed with
+/* Store a user, replacing the one of that name. A new password is hashed with
  * PASSWORD_SHA256 and a random salt. False, with a reason in WHY, when the spec cannot be stored: bad name,
  * blank or too long password, undecodable hash or one of the wrong length for its algorithm. */
 bool users_put(struct users *users, const struct user_spec *spec, char *why, size_t why_size);
 
-/* Remove a user and its permissions; false when there is none. */
+/* Remove a user; false when there is none. */
 bool users_remove(struct users *users, struct bytes name);
 
 /* Copy what is stored about NAME; false when there is no such user. */
@@ -104,30 +101,5 @@ bool user_info_has_tag(const struct user_info *info, const char *tag);
  * wrong password and an unknown user, and compares hashes in constant time. */
 enum login_result users_authenticate(struct users *users, struct bytes name, struct bytes password,
                                      bool peer_is_loopback, struct user_info *out);
-
-/* ---- permissions ---- */
-
-/* Set the three patterns of USER in VHOST. False, with a reason, for an unknown user or a pattern that does
- * not compile. Whether the vhost exists is the caller's matter. */
-bool users_set_permission(struct users *users, struct bytes user, struct bytes vhost, struct bytes configure,
-                          struct bytes write, struct bytes read, char *why, size_t why_size);
-
-/* Clear them (with the topic permissions); false when there were none. */
-bool users_clear_permission(struct users *users, struct bytes user, struct bytes vhost);
-
-/* Set or clear the topic patterns of USER for one exchange of VHOST; as above. They are kept, without effect,
- * also when there is no permission. */
-bool users_set_topic_permission(struct users *users, struct bytes user, struct bytes vhost,
-                                struct bytes exchange, struct bytes write, struct bytes read, char *why,
-                                size_t why_size);
-bool users_clear_topic_permission(struct users *users, struct bytes user, struct bytes vhost,
-                                  struct bytes exchange);
-
-/* Forget all permissions in VHOST: it was deleted. */
-void users_forget_vhost(struct users *users, struct bytes vhost);
-
-/* Compile what USER may do in VHOST, for one connection to own and take inside the vhost. NULL when there is
- * no permission record: no access at all. */
-struct permission *users_permission(struct users *users, struct bytes user, struct bytes vhost);
 
 #endif

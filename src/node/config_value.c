@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Values of configuration keys. Numbers are strict: nothing before, nothing behind, no sign, no overflow.
+ */
+#include "config_value.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "coney/xalloc.h"
+
+struct unit {
+    const char *name;
+    uint64_t factor;
+};
+
+/* RabbitMQ's: a single letter is binary (cli-and-metrics.md section 4). Letters in either case. */
+static const struct unit size_units[] = {
+    {"", 1},
+    {"k", 1024},
+    {"kb", 1000},
+    {"kib", 1024},
+    {"m", UINT64_C(1) << 20},
+    {"mb", 1000000},
+    {"mib", UINT64_C(1) << 20},
+    {"g", UINT64_C(1) << 30},
+    {"gb", 1000000000},
+    {"gib", UINT64_C(1) << 30},
+    {"t", UINT64_C(1) << 40},
+    {"tb", UINT64_C(1000000000000)},
+    {"tib", UINT64_C(1) << 40},
+    {NULL, 0},
+};
+
+static const struct unit duration_units[] = {
+    {"", 1}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {NULL, 0},
+};
+
+static const struct unit no_units[] = {{"", 1}, {NULL, 0}};
+
+/* ---- parsing ---- */
+
+/* Digits, then one of UNITS. */
+static bool parse_number(const char *text, const struct unit *units, uint64_t *out)
+{
+    uint64_t number = 0;
+    const char *p = text;
+
+    for (; *p >= '0' && *p <= '9'; p++) {
+        if (__builtin_mul_overflow(number, 10, &number) ||
+            __builtin_add_overflow(number, (uint64_t)(*p - '0'), &number))
+            return false;
+    }
+    if (p == text)
+        return false;
+    p += strspn(p, " ");
+    for (; units->name != NULL; units++) {
+        if (strcasecmp(p, units->name) == 0)
+            return !__builtin_mul_overflow(number, units->factor, out);
+    }
+    return false;
+}
+
+static bool is_none_word(const char *value)
+{
+    return strcmp(value, "infinity") == 0 || strcmp(value, "undefined") == 0;
+}
+
+/* A number within KEY's bounds. */
+static bool parse_bounded(const struct key *key, const char *value, const struct unit *units, uint64_t *out)
+{
+    if (key->none_too && is_none_word(value)) {
+        *out = 0;
+        return true;
+    }
+    if (!parse_number(value, units, out))
+        return false;
+    return (key->zero_too && *out == 0) || (*out >= (uint64_t)key->least && *out <= (uint64_t)key->most);
+}
+
+/* "0.4" or "40%", from 0 to 1. */
+static bool parse_fraction(const char *value, double *out)
+{
+    bool dot = false, percent = false;
+    double scale = 1, number = 0;
+    const char *p = value;
+
+    for (; (*p >= '0' && *p <= '9') || (*p == '.' && !dot); p++) {
+        if (*p == '.') {
+            dot = true;
+            continue;
+        }
+        number = number * 10 + (*p - '0');
+        scale *= dot ? 10 : 1;
+    }
+    if (p == value || (dot && p == value + 1))
+        return false;
+    percent = *p == '%';
+    if (p[percent] != '\0' || p - value > 20)
+        return false;
+    number /= percent ? scale * 100 : scale;
+    if (number > 1)
+        return false;
+    *out = number;
+    return true;
+}
+
+static int name_index(const char *const *names, const char *value)
+{
+    for (int i = 0; names[i] != NULL; i++) {
+        if (strcmp(names[i], value) == 0)
+            return i;
+    }
+    return -1;
+}
+
+/* Numbers with dots between: clients refuse anything else in a version. */
+static bool is_version(const char *value)
+{
+    for (;;) {
+        size_t digits = strspn(value, "0123456789");
+
+        if (digits == 0)
+            return false;
+        value += digits;
+        if (*value == '\0')
+            return true;
+        if (*value++ != '.')
+            return false;
+    }
+}
+
+/* ---- listeners ---- */
+
+static bool is_address(const char *host)
+{
+    uint8_t address[16];
+
+    return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
+}
+
+/* Split PORT, IP:PORT or [IPv6]:PORT. An IPv6 address may stand without brackets, as RabbitMQ allows. */
+static bool parse_listener(const char *value, struct config_listener *out)
+{
+    const char *colon = strrchr(value, ':');
+    const char *port_text = colon != NULL ? colon + 1 : value;
+    char host[64] = "";
+    uint64_t port;
+    size_t size = colon != NULL ? (size_t)(colon - value) : 0;
+
+    if (size >= sizeof host || !parse_number(port_text, no_units, &port) || port > UINT16_MAX)
+        return false;
+    memcpy(host, value, size);
+    host[size] = '\0';
+    if (size >= 2 && host[0] == '[' && host[size - 1] == ']') {
+        memmove(host, host + 1, size - 2);
+        host[size - 2] = '\0';
+        if (strchr(host, ':') == NULL)
+            return false;
+    }
+    if (colon != NULL && !is_address(host))
+        return false;
+    *out = (struct config_listener){.host = xstrdup(host), .port = (uint16_t)port};
+    return true;
+}
+
+static bool set_listener(struct config *config, const char *name, const char *value, bool superseded)
+{
+    struct config_listener listener;
+
+    if (!parse_listener(value, &listener))
+        return false;
+    if (superseded) {
+        free(listener.host);
+        return true;
+    }
+    listener.name = xstrdup(name);
+    config->listeners =
+        xrealloc(config->listeners, (config->listener_count + 1) * sizeof(*config->listeners));
+    config->listeners[config->listener_count++] = listener;
+    return true;
+}
+
+static void clear_listeners(struct config *config)
+{
+    for (size_t i = 0; i < config->listener_count; i++) {
+        free(config->listeners[i].name);
+        free(config->listeners[i].host);
+    }
+    free(config->listeners);
+    config->listeners = NULL;
+    config->listener_count = 0;
+}
+
+/* ---- lists of words ---- */
+
+static void words_remove(struct config_words *words, const char *word)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < words->count; i++) {
+        if (strcmp(words->words[i], word) == 0)
+            free(words->words[i]);
+        else
+            words->words[kept++] = words->words[i];
+    }
+    words->count = kept;
+}
+
+static void words_add(struct config_words *words, const char *word)
+{
+    words_remove(words, word);
+    words->words = xrealloc(words->words, (words->count + 1) * sizeof(*words->words));
+    words->words[words->count++] = xstrdup(word);
+}
+
+static void words_clear(struct config_words *words)
+{
+    for (size_t i = 0; i < words->count; i++)
+        free(words->words[i]);
+    free(words->words);
+    *words = (struct config_words){0};
+}
+
+static bool parse_bool(const char *value, bool *out)
+{
+    *out = strcmp(value, "true") == 0;
+    return *out || strcmp(value, "false") == 0;
+}
+
+static bool set_member(struct config_words *words, const char *word, const char *value)
+{
+    bool is_member;
+
+    if (!parse_bool(value, &is_member))
+        return false;
+    if (is_member)
+        words_add(words, word);
+    else
+        words_remove(words, word);
+    return true;
+}
+
+/* ---- setting ---- */
+
+static void *member(struct config *config, const struct key *key)
+{
+    return (char *)config + key->offset;
+}
+
+static void set_string(char **string, const char *value)
+{
+    free(*string);
+    *string = xstrdup(value);
+}
+
+static bool set_number(struct config *config, const struct key *key, const char *value)
+{
+    const struct unit *units = key->type == KEY_SIZE       ? size_units
+                               : key->type == KEY_DURATION ? duration_units
+                                                           : no_units;
+    uint64_t number;
+
+    if (!parse_bounded(key, value, units, &number))
+        return false;
+    if (key->type == KEY_UINT32)
+        *(uint32_t *)member(config, key) = (uint32_t)number;
+    else
+        *(uint64_t *)member(config, key) = number;
+    return true;
+}
+
+static bool set_text(struct config *config, const struct key *key, const char *value)
+{
+    size_t size = strlen(value);
+
+    if (size < (size_t)key->least || size > (size_t)key->most ||
+        (key->type == KEY_VERSION && !is_version(value)))
+        return false;
+    set_string(member(config, key), value);
+    return true;
+}
+
+/* One of KEY's names: as a number, or into a list. */
+static bool set_name(struct config *config, const struct key *key, const char *value, bool superseded)
+{
+    int index = name_index(key->names, value);
+
+    if (index < 0)
+        return false;
+    if (key->type == KEY_ENUM)
+        memcpy(member(config, key), &index, sizeof index);
+    else if (!superseded)
+        words_add(member(config, key), value);
+    return true;
+}
+
+static bool set_none(struct config *config, const struct key *key, const char *value)
+{
+    if (strcmp(value, "none") != 0)
+        return false;
+    config_value_clear(config, key);
+    return true;
+}
+
+bool config_value_set(struct config *config, const struct key *key, const char *word, const char *value,
+                      bool superseded)
+{
+    _Static_assert(sizeof(enum config_log_level) == sizeof(int) && sizeof(enum queue_type) == sizeof(int),
+                   "KEY_ENUM writes an int");
+    bool done = false;
+
+    switch (key->type) {
+    case KEY_BOOL:
+        done = parse_bool(value, member(config, key));
+        break;
+    case KEY_UINT32:
+    case KEY_COUNT:
+    case KEY_SIZE:
+    case KEY_DURATION:
+        done = set_number(config, key, value);
+        break;
+    case KEY_FRACTION:
+        done = parse_fraction(value, member(config, key));
+        break;
+    case KEY_STRING:
+    case KEY_VERSION:
+        done = set_text(config, key, value);
+        break;
+    case KEY_ENUM:
+    case KEY_WORD:
+        done = set_name(config, key, value, superseded);
+        break;
+    case KEY_MEMBER:
+        done = set_member(member(config, key), word, value);
+        break;
+    case KEY_LISTENER:
+        done = set_listener(config, word, value, superseded);
+        break;
+    case KEY_MEMBERS_NONE:
+    case KEY_LISTENERS_NONE:
+        done = set_none(config, key, value);
+        break;
+    }
+    if (done && key->clears != 0)
+        *(uint64_t *)(void *)((char *)config + key->clears) = 0;
+    return done;
+}
+
+void config_value_clear(struct config *config, const struct key *key)
+{
+    switch (key->type) {
+    case KEY_STRING:
+    case KEY_VERSION:
+        free(*(char **)member(config, key));
+        *(char **)member(config, key) = NULL;
+        break;
+    case KEY_WORD:
+    case KEY_MEMBER:
+    case KEY_MEMBERS_NONE:
+        words_clear(member(config, key));
+        break;
+    case KEY_LISTENER:
+    case KEY_LISTENERS_NONE:
+        clear_listeners(config);
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- what it should be ---- */
+
+static void expected_names(char *out, size_t size, const char *const *names)
+{
+    size_t used = (size_t)snprintf(out, size, "one of");
+
+    for (; *names != NULL && used < size; names++)
+        used += (size_t)snprintf(out + used, size - used, " %s%s", *names, names[1] != NULL ? "," : "");
+}
+
+static void expected_number(char *out, size_t size, const struct key *key)
+{
+    snprintf(out, size, "%s%s%s from %lld to %lld%s", key->zero_too ? "0, " : "",
+             key->none_too || key->type == KEY_COUNT ? "infinity, " : "",
+             key->type == KEY_SIZE       ? "a number of bytes"
+             : key->type == KEY_DURATION ? "a number of milliseconds"
+                                         : "a whole number",
+             (long long)key->least, (long long)key->most,
+             key->type == KEY_SIZE       ? ", or with a unit (kB, MB, GB or KiB, MiB, GiB), like 64MiB"
+             : key->type == KEY_DURATION ? ", or with a unit (ms, s, m, h, d), like 30s"
+                                         : "");
+}
+
+void config_value_expected(char *out, size_t size, const struct key *key)
+{
+    switch (key->type) {
+    case KEY_BOOL:
+    case KEY_MEMBER:
+        snprintf(out, size, "true or false");
+        break;
+    case KEY_UINT32:
+    case KEY_COUNT:
+    case KEY_SIZE:
+    case KEY_DURATION:
+        expected_number(out, size, key);
+        break;
+    case KEY_FRACTION:
+        snprintf(out, size, "a share from 0 to 1, like 0.4 or 40%%");
+        break;
+    case KEY_STRING:
+        snprintf(out, size, "%lld to %lld bytes long", (long long)key->least, (long long)key->most);
+        break;
+    case KEY_VERSION:
+        snprintf(out, size, "numbers with dots between, like 3.13.7");
+        break;
+    case KEY_ENUM:
+    case KEY_WORD:
+        expected_names(out, size, key->names);
+        break;
+    case KEY_LISTENER:
+        snprintf(out, size,
+                 "a port or a numeric address with a port, like 5672, 127.0.0.1:5672 or [::1]:5672");
+        break;
+    case KEY_MEMBERS_NONE:
+    case KEY_LISTENERS_NONE:
+        snprintf(out, size, "none; or did you mean %s.NAME?", key->name);
+        break;
+    }
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration file and its overrides (cli-and-metrics.md section 4).
+ */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "coney/config.h"
+
+static struct config config;
+static char path[64];
+static char reports[4096]; /* all that was reported, each line ended by a newline */
+
+/* What is reported, with the file's changing name taken out. */
+static void collect(void *context, const char *text)
+{
+    size_t used = strlen(reports);
+
+    cr_assert_null(context);
+    if (path[0] != '\0' && strncmp(text, path, strlen(path)) == 0)
+        snprintf(reports + used, sizeof reports - used, "FILE%s\n", text + strlen(path));
+    else
+        snprintf(reports + used, sizeof reports - used, "%s\n", text);
+}
+
+static bool load_bytes(const char *text, size_t size, const char *const *overrides, size_t count)
+{
+    int fd;
+    bool loaded;
+
+    reports[0] = '\0';
+    snprintf(path, sizeof path, "/tmp/coney-config-XXXXXX");
+    fd = mkstemp(path);
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(write(fd, text, size), (ssize_t)size);
+    close(fd);
+    loaded = config_load(&config, path, overrides, count, collect, NULL);
+    unlink(path);
+    return loaded;
+}
+
+static void load(const char *text)
+{
+    cr_assert(load_bytes(text, strlen(text), NULL, 0), "%s", reports);
+}
+
+static void expect_complaint(const char *text, const char *complaint)
+{
+    cr_assert_not(load_bytes(text, strlen(text), NULL, 0), "expected: %s", complaint);
+    cr_expect_str_eq(reports, complaint);
+}
+
+static bool override(const char *text)
+{
+    reports[0] = '\0';
+    return config_load(&config, NULL, &text, 1, collect, NULL);
+}
+
+Test(config, defaults_are_those_of_the_manual)
+{
+    cr_assert(config_load(&config, NULL, NULL, 0, collect, NULL));
+    cr_expect_eq(config.listener_count, 2);
+    cr_expect_str_eq(config.listeners[0].host, "127.0.0.1");
+    cr_expect_eq(config.listeners[0].port, 5672);
+    cr_expect_str_eq(config.listeners[1].host, "::1");
+    cr_expect_eq(config.listeners[1].port, 5672);
+    cr_expect_eq(config.tcp_backlog, 128);
+    cr_expect(config.tcp_nodelay);
+    cr_expect_eq(config.threads, 0);
+    cr_expect_eq(config.channel_max, 2047);
+    cr_expect_eq(config.frame_max, 131072);
+    cr_expect_eq(config.heartbeat, 60);
+    cr_expect_eq(config.connection_max, 0);
+    cr_expect_eq(config.handshake_timeout_ms, 10000);
+    cr_expect_eq(config.max_message_size, 134217728);
+    cr_expect_eq(config.consumer_timeout_ms, 1800000);
+    cr_expect_float_eq(config.memory_watermark_relative, 0.4, 1e-9);
+    cr_expect_eq(config.memory_watermark_absolute, 0);
+    cr_expect_str_eq(config.default_user, "guest");
+    cr_expect_str_eq(config.default_pass, "guest");
+    cr_expect_str_eq(config.default_vhost, "/");
+    cr_expect_str_eq(config.default_permissions_configure, ".*");
+    cr_expect_str_eq(config.default_permissions_read, ".*");
+    cr_expect_str_eq(config.default_permissions_write, ".*");
+    cr_expect_eq(config.default_user_tags.count, 1);
+    cr_expect_str_eq(config.default_user_tags.words[0], "administrator");
+    cr_expect_eq(config.loopback_users.count, 1);
+    cr_expect_str_eq(config.loopback_users.words[0], "guest");
+    cr_expect_eq(config.auth_mechanisms.count, 2);
+    cr_expect_str_eq(config.load_definitions, "");
+    cr_expect_eq(config.default_queue_type, QUEUE_CLASSIC);
+    cr_expect_str_eq(config.cluster_name, "");
+    cr_expect_str_eq(config.product_name, "RabbitMQ");
+    cr_expect_str_eq(config.product_version, "3.13.7");
+    cr_expect_eq(config.log_level, CONFIG_LOG_INFO);
+    config_free(&config);
+}
+
+Test(config, file_is_read_with_comments_blanks_and_quotes)
+{
+    load("# a comment\r\n"
+         "\n"
+         "  heartbeat   =  30   # half\r\n"
+         "default_user = 'with # inside'   # quoted\n"
+         "default_pass=a=b\n"
+         "cluster_name = two words\n"
+         "heartbeat = 20");
+    cr_expect_eq(config.heartbeat, 20, "the later line wins");
+    cr_expect_str_eq(config.default_user, "with # inside");
+    cr_expect_str_eq(config.default_pass, "a=b");
+    cr_expect_str_eq(config.cluster_name, "two words");
+    config_free(&config);
+}
+
+Test(config, command_line_overrides_the_file)
+{
+    static const char *const overrides[] = {"heartbeat=5", "default_pass=#1 'x'",
+                                            "listeners.tcp.1 = 127.0.0.1:0"};
+
+    cr_assert(load_bytes("heartbeat = 30\nlisteners.tcp.1 = 5673\n", 38, overrides, 3), "%s", reports);
+    cr_expect_eq(config.heartbeat, 5);
+    cr_expect_str_eq(config.default_pass, "#1 'x'", "the shell has had its quotes");
+    cr_expect_eq(config.listener_count, 1);
+    cr_expect_str_eq(config.listeners[0].host, "127.0.0.1");
+    cr_expect_eq(config.listeners[0].port, 0);
+    config_free(&config);
+}
+
+Test(config, listeners_replace_the_default_ones)
+{
+    load("listeners.tcp.default = 5673\nlisteners.tcp.a = 10.0.0.1:1\nlisteners.tcp.b = [fe80::1]:2\n"
+         "listeners.tcp.c = :::3\n");
+    cr_assert_eq(config.listener_count, 4);
+    cr_expect_str_eq(config.listeners[0].host, "");
+    cr_expect_str_eq(config.listeners[0].name, "default");
+    cr_expect_eq(config.listeners[0].port, 5673);
+    cr_expect_str_eq(config.listeners[1].host, "10.0.0.1");
+    cr_expect_eq(config.listeners[1].port, 1);
+    cr_expect_str_eq(config.listeners[2].host, "fe80::1");
+    cr_expect_str_eq(config.listeners[3].host, "::");
+    cr_expect_eq(config.listeners[3].port, 3);
+    config_free(&config);
+
+    load("listeners.tcp = none\n");
+    cr_expect_eq(config.listener_count, 0);
+    config_free(&config);
+}
+
+Test(config, units)
+{
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } sizes[] = {{"1000", 1000},       {"64kB", 64000},        {"64KiB", 65536},     {"64k", 65536},
+                 {"1MB", 1000000},     {"1MiB", 1048576},      {"1 M", 1048576},     {"2GB", 2000000000},
+                 {"2GiB", 2147483648}, {"1TB", 1000000000000}, {"1t", 1099511627776}};
+    static const struct {
+        const char *text;
+        uint64_t ms;
+    } durations[] = {{"1500", 1500}, {"1500ms", 1500}, {"2s", 2000}, {"3m", 180000}, {"1h", 3600000}};
+    char text[64];
+
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        snprintf(text, sizeof text, "vm_memory_high_watermark.absolute=%s", sizes[i].text);
+        cr_assert(override(text), "%s", reports);
+        cr_expect_eq(config.memory_watermark_absolute, sizes[i].bytes, "%s", sizes[i].text);
+        config_free(&config);
+    }
+    for (size_t i = 0; i < sizeof durations / sizeof durations[0]; i++) {
+        snprintf(text, sizeof text, "handshake_timeout=%s", durations[i].text);
+        cr_assert(override(text), "%s", reports);
+        cr_expect_eq(config.handshake_timeout_ms, durations[i].ms, "%s", durations[i].text);
+        config_free(&config);
+    }
+}
+
+Test(config, watermark_set_last_counts)
+{
+    load("vm_memory_high_watermark.absolute = 1GB\nvm_memory_high_watermark.relative = 25%\n");
+    cr_expect_eq(config.memory_watermark_absolute, 0);
+    cr_expect_float_eq(config.memory_watermark_relative, 0.25, 1e-9);
+    config_free(&config);
+    load("vm_memory_high_watermark.relative = 0.5\nvm_memory_high_watermark.absolute = 1GB\n");
+    cr_expect_eq(config.memory_watermark_absolute, 1000000000);
+    config_free(&config);
+}
+
+Test(config, no_limit_is_zero)
+{
+    load("channel_max = 0\nframe_max = 0\nheartbeat = 0\nconnection_max = infinity\nconsumer_timeout = "
+         "undefined\n");
+    cr_expect_eq(config.channel_max, 0);
+    cr_expect_eq(config.frame_max, 0);
+    cr_expect_eq(config.connection_max, 0);
+    cr_expect_eq(config.consumer_timeout_ms, 0);
+    config_free(&config);
+}
+
+Test(config, lists)
+{
+    load("default_user_tags.monitoring = true\nauth_mechanisms.1 = ANONYMOUS\nloopback_users.bob = true\n");
+    cr_assert_eq(config.default_user_tags.count, 1, "setting a tag replaces the default");
+    cr_expect_str_eq(config.default_user_tags.words[0], "monitoring");
+    cr_assert_eq(config.auth_mechanisms.count, 1);
+    cr_expect_str_eq(config.auth_mechanisms.words[0], "ANONYMOUS");
+    cr_expect_eq(config.loopback_users.count, 2, "guest stays until it is said otherwise");
+    config_free(&config);
+
+    load("loopback_users.guest = false\nauth_mechanisms.1 = PLAIN\nauth_mechanisms.1 = RABBIT-CR-DEMO\n");
+    cr_expect_eq(config.loopback_users.count, 0);
+    cr_assert_eq(config.auth_mechanisms.count, 1);
+    cr_expect_str_eq(config.auth_mechanisms.words[0], "RABBIT-CR-DEMO");
+    config_free(&config);
+
+    load("loopback_users = none\n");
+    cr_expect_eq(config.loopback_users.count, 0);
+    config_free(&config);
+}
+
+Test(config, enums)
+{
+    load("default_queue_type = quorum\nlog.console.level = error\ntcp_listen_options.nodelay = false\n"
+         "product.version = 4.1\n");
+    cr_expect_eq(config.default_queue_type, QUEUE_QUORUM);
+    cr_expect_eq(config.log_level, CONFIG_LOG_ERROR);
+    cr_expect_not(config.tcp_nodelay);
+    cr_expect_str_eq(config.product_version, "4.1");
+    config_free(&config);
+}
+
+/* ---- what is wrong ---- */
+
+Test(config, unknown_keys_are_named_with_their_line)
+{
+    expect_complaint("heartbeat = 1\n\nheartbeet = 1\n",
+                     "FILE:3: unknown key 'heartbeet'; did you mean 'heartbeat'?\n");
+    expect_complaint("something.else = 1\n",
+                     "FILE:1: unknown key 'something.else'; coney.conf(5) lists the keys\n");
+    expect_complaint("listeners.tcp. = 1\n",
+                     "FILE:1: unknown key 'listeners.tcp.'; did you mean 'listeners.tcp.*'?\n");
+}
+
+Test(config, bad_values_say_what_would_be_right)
+{
+    expect_complaint("channel_max = 65536\n",
+                     "FILE:1: channel_max: '65536' should be a whole number from 0 to 65535\n");
+    expect_complaint("channel_max = -1\n",
+                     "FILE:1: channel_max: '-1' should be a whole number from 0 to 65535\n");
+    expect_complaint(
+        "channel_max = 18446744073709551616\n",
+        "FILE:1: channel_max: '18446744073709551616' should be a whole number from 0 to 65535\n");
+    expect_complaint("frame_max = 4095\n",
+                     "FILE:1: frame_max: '4095' should be 0, a whole number from 4096 to 2147483647\n");
+    expect_complaint(
+        "connection_max = many\n",
+        "FILE:1: connection_max: 'many' should be infinity, a whole number from 0 to 2147483647\n");
+    expect_complaint(
+        "max_message_size = 64MX\n",
+        "FILE:1: max_message_size: '64MX' should be a number of bytes from 1 to 536870912, or with a unit "
+        "(kB, MB, GB or KiB, MiB, GiB), like 64MiB\n");
+    expect_complaint(
+        "max_message_size = 99999999999GB\n",
+        "FILE:1: max_message_size: '99999999999GB' should be a number of bytes from 1 to 536870912, or "
+        "with a unit (kB, MB, GB or KiB, MiB, GiB), like 64MiB\n");
+    expect_complaint(
+        "handshake_timeout = soon\n",
+        "FILE:1: handshake_timeout: 'soon' should be a number of milliseconds from 1 to 3600000, or with "
+        "a unit (ms, s, m, h, d), like 30s\n");
+    expect_complaint(
+        "vm_memory_high_watermark.relative = 1.1\n",
+        "FILE:1: vm_memory_high_watermark.relative: '1.1' should be a share from 0 to 1, like 0.4 or "
+        "40%\n");
+    expect_complaint("tcp_listen_options.nodelay = yes\n",
+                     "FILE:1: tcp_listen_options.nodelay: 'yes' should be true or false\n");
+    expect_complaint(
+        "log.level = loud\n",
+        "FILE:1: log.level: 'loud' should be one of debug, info, warning, error, critical, none\n");
+    expect_complaint("default_queue_type = stream\n",
+                     "FILE:1: default_queue_type: 'stream' should be one of classic, quorum\n");
+    expect_complaint("product.version = 3.x\n",
+                     "FILE:1: product.version: '3.x' should be numbers with dots between, like 3.13.7\n");
+    expect_complaint(
+        "loopback_users = guest\n",
+        "FILE:1: loopback_users: 'guest' should be none; or did you mean loopback_users.NAME?\n");
+}
+
+Test(config, bad_listeners)
+{
+    static const char *const values[] = {"",           "amqp",  "65536",     "localhost:5672",
+                                         "127.0.0.1:", ":5672", "[::1]5672", "[1.2.3.4]:5",
+                                         "1.2.3:5672", "::1",   "[::1]:",    "::1]:5672"};
+    char text[64];
+
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        snprintf(text, sizeof text, "listeners.tcp.1=%s", values[i]);
+        cr_expect_not(override(text), "%s", text);
+    }
+    cr_expect_str_eq(reports, "--set: listeners.tcp.1: '::1]:5672' should be a port or a numeric "
+                              "address with a port, like 5672, 127.0.0.1:5672 or [::1]:5672\n");
+}
+
+Test(config, secrets_are_not_reported)
+{
+    char text[512];
+
+    memset(text, 's', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    memcpy(text, "default_pass=", 13);
+    cr_expect_not(override(text));
+    cr_expect_str_eq(reports, "--set: default_pass: '...' should be 0 to 255 bytes long\n");
+}
+
+Test(config, everything_wrong_is_reported_at_once)
+{
+    expect_complaint(
+        "a = 1\nno assignment\nheartbeat = x\nheartbeat = 1\ndefault_user = 'open\ndefault_user = 'a' b\n",
+        "FILE:2: 'no assignment' is no assignment; it should read: key = value\n"
+        "FILE:5: the value's closing quote is missing or not at the end of the line\n"
+        "FILE:6: the value's closing quote is missing or not at the end of the line\n"
+        "FILE:1: unknown key 'a'; coney.conf(5) lists the keys\n"
+        "FILE:3: heartbeat: 'x' should be a whole number from 0 to 65535\n");
+}
+
+Test(config, bad_overrides)
+{
+    cr_expect_not(override("heartbeat"));
+    cr_expect_str_eq(reports, "--set: 'heartbeat' is no assignment; it should read: --set key=value\n");
+    cr_expect_not(override("heartbeat=x"));
+    cr_expect_str_eq(reports, "--set: heartbeat: 'x' should be a whole number from 0 to 65535\n");
+}
+
+Test(config, bad_files)
+{
+    static char huge[1024 * 1024 + 1];
+
+    reports[0] = '\0';
+    cr_expect_not(config_load(&config, "/nonexistent/coney.conf", NULL, 0, collect, NULL));
+    cr_expect_str_eq(reports, "/nonexistent/coney.conf: cannot be read: No such file or directory\n");
+    cr_expect_not(load_bytes("a\0b", 3, NULL, 0));
+    cr_expect_str_eq(reports, "FILE: is no text in UTF-8\n");
+    cr_expect_not(load_bytes("\xff\xfe", 2, NULL, 0));
+    memset(huge, '\n', sizeof huge);
+    cr_expect_not(load_bytes(huge, sizeof huge, NULL, 0));
+    cr_expect_not(config_load(&config, "/tmp", NULL, 0, collect, NULL), "a folder is no file");
+}
+
+Test(config, each_key_is_documented_and_has_a_default_that_can_be_set)
+{
+    struct config_key key;
+    size_t count = 0;
+    char text[512];
+
+    while (config_key_at(count, &key)) {
+        cr_expect_neq(key.doc[0], '\0', "%s", key.name);
+        cr_expect_eq(key.doc[strlen(key.doc) - 1], '.', "%s: a sentence", key.name);
+        if (key.default_value[0] != '\0' && strchr(key.name, '*') == NULL) {
+            snprintf(text, sizeof text, "%s=%s", key.name, key.default_value);
+            cr_expect(override(text), "%s", reports);
+            config_free(&config);
+        }
+        count++;
+    }
+    cr_expect_gt(count, 30);
+}
