@@ -29,7 +29,7 @@ const char *death_reason_name(enum death_reason reason);
 
 /* All that is borrowed is as the dying message had it. */
 struct death {
-    struct bytes properties;  /* raw; have passed properties_decode() */
+    struct bytes properties;  /* raw; come out unchanged if they do not decode */
     struct bytes exchange;    /* that it was last published to; empty: the default exchange */
     struct bytes routing_key; /* that it was last published with */
     struct bytes more_keys;   /* CC and BCC keys, as message_headers.h has them */

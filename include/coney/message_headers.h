@@ -3,9 +3,9 @@
  * What the broker reads from and writes into the headers of messages, beside death (death.h): sender-selected
  * keys (CC, BCC) and the delivery count.
  *
- * Pure functions from octets to octets. Properties go in and come out raw: the flags word and the values.
- * What goes in has passed properties_decode(). All other properties and headers keep their octets and their
- * order.
+ * Pure functions from octets to octets. Properties go in and come out raw: the flags word and the values. All
+ * other properties and headers keep their octets and their order. Properties that do not decode, which a
+ * message never has once it is published, come out as they went in.
  *
  * "More keys" are the routing keys of a message beyond the first, in the form that messages store: for each
  * an octet, 1 for BCC and else 0, and the key as a short string.

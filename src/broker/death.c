@@ -227,7 +227,10 @@ void death_record(struct buffer *out, const struct death *death)
     struct buffer headers = {0};
     struct table_builder builder = table_builder_init(&headers);
 
-    properties_decode(&properties, death->properties);
+    if (!properties_decode(&properties, death->properties)) {
+        buffer_append_bytes(out, death->properties);
+        return;
+    }
     headers_put(&builder, death, &properties);
     properties.flags |= PROPERTY_HEADERS;
     properties.flags &= (uint16_t)~PROPERTY_EXPIRATION;

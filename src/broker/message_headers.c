@@ -106,7 +106,10 @@ void properties_without_bcc(struct buffer *out, struct bytes properties)
     struct buffer headers = {0};
     struct table_builder builder = table_builder_init(&headers);
 
-    properties_decode(&decoded, properties);
+    if (!properties_decode(&decoded, properties)) {
+        buffer_append_bytes(out, properties);
+        return;
+    }
     headers_copy_without(&builder, decoded.headers, names);
     decoded.headers = buffer_bytes(&headers);
     properties_encode(out, &decoded);
@@ -120,7 +123,10 @@ void properties_with_delivery_count(struct buffer *out, struct bytes properties,
     struct buffer headers = {0};
     struct table_builder builder = table_builder_init(&headers);
 
-    properties_decode(&decoded, properties);
+    if (!properties_decode(&decoded, properties)) {
+        buffer_append_bytes(out, properties);
+        return;
+    }
     headers_copy_without(&builder, decoded.headers, names);
     table_put_int(&builder, names[0], (int64_t)count);
     decoded.flags |= PROPERTY_HEADERS;
