@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Import of RabbitMQ's definitions.json: users with their hashes, vhosts, permissions, policies, parameters
+ * and topology (management-http-api.md section 4).
+ *
+ * Strict about shape: what cannot be understood is an error that says where it stands, and so is what coney
+ * does not have (a stream queue, an exchange type of a plugin): a broker that silently lacks part of its
+ * topology loses messages. Lenient where RabbitMQ is: unknown keys are ignored; an exchange or queue that is
+ * there already with other properties is kept, a binding from or to something that is missing is skipped,
+ * parameters of components that do not exist are skipped; each with a warning.
+ */
+#ifndef CONEY_DEFINITIONS_H
+#define CONEY_DEFINITIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "coney/bytes.h"
+
+struct users;
+struct vhost;
+
+/* Room for a reason: where and what. */
+#define DEFINITIONS_WHY_SIZE 512
+
+/* Where it all goes. The calls into vhosts must be allowed while an import runs: before vhosts are shared, or
+ * inside them. */
+struct definitions_target {
+    struct users *users;
+    /* The vhost called NAME; NULL when there is none. */
+    struct vhost *(*find_vhost)(void *context, struct bytes name);
+    /* A new vhost called NAME, which is not there yet; NULL when it cannot be made. */
+    struct vhost *(*make_vhost)(void *context, struct bytes name);
+    /* Something was skipped: one line without a newline. */
+    void (*warn)(void *context, const char *text);
+    void *context;
+};
+
+/* What was in it. */
+struct definitions_result {
+    size_t users; /* when there are any, the default user is not made */
+    size_t vhosts;
+    size_t exchanges;
+    size_t queues;
+    size_t bindings;
+    char *cluster_name; /* of the global parameters; NULL: none. The caller frees it */
+};
+
+/* Import the SIZE octets of JSON at TEXT. False, with a reason in WHY, at the first thing that is wrong; what
+ * came before it has been imported. */
+bool definitions_import(const struct definitions_target *target, const char *text, size_t size,
+                        struct definitions_result *result, char why[DEFINITIONS_WHY_SIZE]);
+
+/* Import the file PATH; a reason begins with PATH, and with line and column when it is no JSON. */
+bool definitions_load(const struct definitions_target *target, const char *path,
+                      struct definitions_result *result, char why[DEFINITIONS_WHY_SIZE]);
+
+#endif

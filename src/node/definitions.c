@@ -1,0 +1,607 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Import of definitions.json. One function for each section takes one entry of it; the sections' order is
+ * that in which they need each other: users and vhosts first, bindings after what they bind. Parameters come
+ * last, so that a vhost's limit does not keep out queues that were there before the limit.
+ */
+#include "coney/definitions.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coney/buffer.h"
+#include "coney/json_table.h"
+#include "coney/permission.h"
+#include "coney/table.h"
+#include "coney/users.h"
+#include "coney/vhost.h"
+#include "coney/xalloc.h"
+
+#define TAGS_MAX 64 /* of one user; more is no list that a person wrote */
+
+struct import {
+    const struct definitions_target *target;
+    struct definitions_result *result;
+    struct buffer table; /* arguments or definition of the entry at hand */
+    char *why;           /* what is wrong with it, DEFINITIONS_WHY_SIZE */
+    const char *section;
+    size_t index;
+};
+
+/* ---- errors and warnings ---- */
+
+static bool refuse(struct import *import, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void warn(struct import *import, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Write "SECTION[INDEX]: " and the text. */
+static void describe(char out[DEFINITIONS_WHY_SIZE], const struct import *import, const char *format,
+                     va_list arguments) __attribute__((format(printf, 3, 0)));
+
+static void describe(char out[DEFINITIONS_WHY_SIZE], const struct import *import, const char *format,
+                     va_list arguments)
+{
+    int used = snprintf(out, DEFINITIONS_WHY_SIZE, "%s[%zu]: ", import->section, import->index);
+
+    vsnprintf(out + used, DEFINITIONS_WHY_SIZE - (size_t)used, format, arguments);
+}
+
+static bool refuse(struct import *import, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    describe(import->why, import, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+static void warn(struct import *import, const char *format, ...)
+{
+    char text[DEFINITIONS_WHY_SIZE];
+    va_list arguments;
+
+    va_start(arguments, format);
+    describe(text, import, format, arguments);
+    va_end(arguments);
+    import->target->warn(import->target->context, text);
+}
+
+/* ---- members of an entry ---- */
+
+static struct bytes string_bytes(const json_t *string)
+{
+    return (struct bytes){(const uint8_t *)json_string_value(string), json_string_length(string)};
+}
+
+/* A string of any length; EMPTY when it is missing and EMPTY is not NULL. */
+static bool get_text(struct import *import, const json_t *entry, const char *key, const char *empty,
+                     struct bytes *out)
+{
+    const json_t *value = json_object_get(entry, key);
+
+    if (json_is_string(value)) {
+        *out = string_bytes(value);
+        return true;
+    }
+    if (value != NULL && !json_is_null(value))
+        return refuse(import, "'%s' should be a string", key);
+    if (empty == NULL)
+        return refuse(import, "'%s' is missing", key);
+    *out = bytes_from_string(empty);
+    return true;
+}
+
+/* A name or key as it can stand in a short string. */
+static bool get_name(struct import *import, const json_t *entry, const char *key, struct bytes *out)
+{
+    if (!get_text(import, entry, key, NULL, out))
+        return false;
+    return out->size <= SHORTSTR_MAX || refuse(import, "'%s' is longer than %d octets", key, SHORTSTR_MAX);
+}
+
+/* true, false, or these words in a string; false when it is missing (management-http-api.md 1.1, 3.7). */
+static bool get_bool(struct import *import, const json_t *entry, const char *key, bool *out)
+{
+    const json_t *value = json_object_get(entry, key);
+    const char *word = json_string_value(value);
+
+    *out = json_is_true(value) || (word != NULL && strcmp(word, "true") == 0);
+    return *out || value == NULL || json_is_false(value) || (word != NULL && strcmp(word, "false") == 0) ||
+           refuse(import, "'%s' should be true or false", key);
+}
+
+static bool get_integer(struct import *import, const json_t *object, const char *key, int64_t missing,
+                        int64_t *out)
+{
+    const json_t *value = json_object_get(object, key);
+
+    *out = json_is_integer(value) ? json_integer_value(value) : missing;
+    return value == NULL || json_is_integer(value) || refuse(import, "'%s' should be an integer", key);
+}
+
+/* An object as a table, in import->table. Missing, or the [] that some exporters write for an empty one, is
+ * empty. */
+static bool get_table(struct import *import, const json_t *entry, const char *key, struct bytes *out)
+{
+    const json_t *value = json_object_get(entry, key);
+    char why[128];
+
+    buffer_clear(&import->table);
+    if (json_is_object(value)) {
+        if (!table_from_json(&import->table, value, why, sizeof why))
+            return refuse(import, "'%s': %s", key, why);
+    } else if (value != NULL && (!json_is_array(value) || json_array_size(value) > 0)) {
+        return refuse(import, "'%s' should be an object", key);
+    }
+    *out = buffer_bytes(&import->table);
+    return true;
+}
+
+/* The vhost that an entry names. */
+static bool get_vhost(struct import *import, const json_t *entry, struct vhost **out)
+{
+    struct bytes name;
+
+    if (!get_name(import, entry, "vhost", &name))
+        return false;
+    *out = import->target->find_vhost(import->target->context, name);
+    return *out != NULL || refuse(import, "there is no vhost '%.*s'", BYTES_ARG(name));
+}
+
+static bool get_user(struct import *import, const json_t *entry, struct bytes *out)
+{
+    struct user_info info;
+
+    if (!get_name(import, entry, "user", out))
+        return false;
+    if (!users_get(import->target->users, *out, &info))
+        return refuse(import, "there is no user '%.*s'", BYTES_ARG(*out));
+    user_info_free(&info);
+    return true;
+}
+
+static bool get_pattern(struct import *import, const json_t *entry, const char *key, struct bytes *out)
+{
+    char why[128];
+
+    return get_text(import, entry, key, NULL, out) &&
+           (permission_pattern_is_valid(*out, why, sizeof why) ||
+            refuse(import, "'%s' is no valid pattern: %s", key, why));
+}
+
+/* ---- users ---- */
+
+/* Cut "a,b" at its commas into TAGS, without blanks around them. */
+static size_t split_tags(struct bytes text, struct bytes tags[TAGS_MAX])
+{
+    size_t count = 0;
+
+    while (text.size > 0 && count < TAGS_MAX) {
+        const uint8_t *comma = memchr(text.data, ',', text.size);
+        struct bytes tag = {text.data, comma != NULL ? (size_t)(comma - text.data) : text.size};
+        size_t taken = tag.size + (comma != NULL);
+
+        while (tag.size > 0 && tag.data[0] == ' ')
+            tag = (struct bytes){tag.data + 1, tag.size - 1};
+        while (tag.size > 0 && tag.data[tag.size - 1] == ' ')
+            tag.size--;
+        if (tag.size > 0)
+            tags[count++] = tag;
+        text = (struct bytes){text.data + taken, text.size - taken};
+    }
+    return count;
+}
+
+/* Tags are an array of words, or one string with commas. */
+static bool get_tags(struct import *import, const json_t *entry, struct bytes tags[TAGS_MAX], size_t *count)
+{
+    const json_t *value = json_object_get(entry, "tags");
+    size_t size = json_array_size(value);
+
+    *count = json_is_string(value) ? split_tags(string_bytes(value), tags) : size;
+    if (json_is_string(value) || value == NULL)
+        return true;
+    if (!json_is_array(value) || size > TAGS_MAX)
+        return refuse(import, "'tags' should be an array of at most %d strings", TAGS_MAX);
+    for (size_t i = 0; i < size; i++) {
+        if (!json_is_string(json_array_get(value, i)))
+            return refuse(import, "'tags' should be an array of strings");
+        tags[i] = string_bytes(json_array_get(value, i));
+    }
+    return true;
+}
+
+/* The algorithm of a hash; when it is not said, as in old exports, its length says it. */
+static bool get_hashing(struct import *import, const json_t *entry, struct bytes hash,
+                        enum password_hashing *out)
+{
+    struct bytes name;
+
+    *out = hash.size == 92 ? PASSWORD_SHA512 : hash.size == 28 ? PASSWORD_MD5 : PASSWORD_SHA256;
+    if (!get_text(import, entry, "hashing_algorithm", "", &name))
+        return false;
+    return name.size == 0 || password_hashing_from_name(name, out) ||
+           refuse(import, "'hashing_algorithm' '%.*s' is not known", BYTES_ARG(name));
+}
+
+static bool import_user(struct import *import, const json_t *entry)
+{
+    const json_t *limits = json_object_get(entry, "limits"), *password = json_object_get(entry, "password");
+    struct bytes tags[TAGS_MAX];
+    struct user_spec spec = {.tags = tags};
+    char why[128];
+
+    if (!get_name(import, entry, "name", &spec.name) || !get_tags(import, entry, tags, &spec.tag_count) ||
+        !get_text(import, entry, "password_hash", "", &spec.password_hash) ||
+        !get_hashing(import, entry, spec.password_hash, &spec.hashing) ||
+        !get_integer(import, limits, "max-connections", USER_LIMIT_NONE, &spec.max_connections) ||
+        !get_integer(import, limits, "max-channels", USER_LIMIT_NONE, &spec.max_channels))
+        return false;
+    if (password != NULL && !get_text(import, entry, "password", NULL, &spec.password))
+        return false;
+    if (!users_put(import->target->users, &spec, why, sizeof why))
+        return refuse(import, "user '%.*s': %s", BYTES_ARG(spec.name), why);
+    import->result->users++;
+    return true;
+}
+
+/* ---- vhosts ---- */
+
+static bool set_vhost_limits(struct import *import, struct vhost *vhost, const json_t *limits)
+{
+    int64_t connections, queues;
+
+    if (!json_is_object(limits) && json_array_size(limits) > 0)
+        return refuse(import, "the limits should be an object");
+    if (!get_integer(import, limits, "max-connections", -1, &connections) ||
+        !get_integer(import, limits, "max-queues", -1, &queues))
+        return false;
+    vhost_set_limits(vhost, connections, queues);
+    return true;
+}
+
+/* The default type stands in the metadata, and in newer exports also beside them; "undefined" is none. */
+static bool set_default_queue_type(struct import *import, struct vhost *vhost, const json_t *entry)
+{
+    struct bytes name;
+    enum queue_type type;
+
+    if (!get_text(import, entry, "default_queue_type", "undefined", &name))
+        return false;
+    if (name.size == 0 || bytes_equal_string(name, "undefined"))
+        return true;
+    if (!queue_type_from_name(name, &type) || type == QUEUE_STREAM)
+        return refuse(import, "'default_queue_type' '%.*s' is not supported", BYTES_ARG(name));
+    vhost_set_default_queue_type(vhost, type);
+    return true;
+}
+
+static bool import_vhost(struct import *import, const json_t *entry)
+{
+    const struct definitions_target *target = import->target;
+    const json_t *limits = json_object_get(entry, "limits");
+    struct vhost *vhost;
+    struct bytes name;
+
+    if (!get_name(import, entry, "name", &name))
+        return false;
+    if (name.size == 0)
+        return refuse(import, "'name' is empty");
+    vhost = target->find_vhost(target->context, name);
+    if (vhost == NULL)
+        vhost = target->make_vhost(target->context, name);
+    if (vhost == NULL)
+        return refuse(import, "vhost '%.*s' cannot be made", BYTES_ARG(name));
+    import->result->vhosts++;
+    return set_default_queue_type(import, vhost, json_object_get(entry, "metadata")) &&
+           set_default_queue_type(import, vhost, entry) &&
+           (limits == NULL || set_vhost_limits(import, vhost, limits));
+}
+
+/* ---- permissions ---- */
+
+static bool import_permission(struct import *import, const json_t *entry)
+{
+    struct bytes user, configure, write, read;
+    struct vhost *vhost;
+
+    if (!get_user(import, entry, &user) || !get_vhost(import, entry, &vhost) ||
+        !get_pattern(import, entry, "configure", &configure) ||
+        !get_pattern(import, entry, "write", &write) || !get_pattern(import, entry, "read", &read))
+        return false;
+    vhost_set_permission(vhost, user, configure, write, read);
+    return true;
+}
+
+static bool import_topic_permission(struct import *import, const json_t *entry)
+{
+    struct bytes user, exchange, write, read;
+    struct vhost *vhost;
+
+    if (!get_user(import, entry, &user) || !get_vhost(import, entry, &vhost) ||
+        !get_name(import, entry, "exchange", &exchange) || !get_pattern(import, entry, "write", &write) ||
+        !get_pattern(import, entry, "read", &read))
+        return false;
+    vhost_set_topic_permission(vhost, user, exchange, write, read);
+    return true;
+}
+
+/* ---- policies and parameters ---- */
+
+/* Put a policy whose pattern, definition and so on are members of VALUE. */
+static bool put_policy(struct import *import, struct vhost *vhost, enum policy_origin origin,
+                       struct bytes name, const json_t *value)
+{
+    const json_t *priority = json_object_get(value, "priority");
+    struct policy_spec spec = {.name = name};
+    char why[POLICY_WHY_SIZE];
+    char *json;
+    bool done;
+
+    if (!get_text(import, value, "pattern", NULL, &spec.pattern) ||
+        !get_text(import, value, "apply-to", "", &spec.apply_to) ||
+        !get_table(import, value, "definition", &spec.definition))
+        return false;
+    if (priority != NULL && !json_is_number(priority))
+        return refuse(import, "priority should be a number");
+    spec.priority =
+        json_is_real(priority) ? (int64_t)json_real_value(priority) : json_integer_value(priority);
+    json = json_dumps(json_object_get(value, "definition"), JSON_COMPACT);
+    spec.json = bytes_from_string(json != NULL ? json : "{}");
+    done = vhost_set_policy(vhost, origin, &spec, why) ||
+           refuse(import, "policy '%.*s': %s", BYTES_ARG(name), why);
+    free(json);
+    return done;
+}
+
+static bool import_policy(struct import *import, const json_t *entry)
+{
+    struct vhost *vhost;
+    struct bytes name;
+
+    return get_vhost(import, entry, &vhost) && get_name(import, entry, "name", &name) &&
+           put_policy(import, vhost, POLICY_USER, name, entry);
+}
+
+static bool import_parameter(struct import *import, const json_t *entry)
+{
+    const json_t *value = json_object_get(entry, "value");
+    struct bytes component, name;
+    struct vhost *vhost;
+
+    if (!get_vhost(import, entry, &vhost) || !get_name(import, entry, "component", &component) ||
+        !get_name(import, entry, "name", &name))
+        return false;
+    if (bytes_equal_string(component, "operator_policy"))
+        return put_policy(import, vhost, POLICY_OPERATOR, name, value);
+    if (bytes_equal_string(component, "vhost-limits"))
+        return set_vhost_limits(import, vhost, value);
+    warn(import, "skipped: there is no component '%.*s'", BYTES_ARG(component));
+    return true;
+}
+
+static bool import_global_parameter(struct import *import, const json_t *entry)
+{
+    struct bytes name, value;
+
+    if (!get_name(import, entry, "name", &name))
+        return false;
+    if (!bytes_equal_string(name, "cluster_name"))
+        return true;
+    if (!get_name(import, entry, "value", &value))
+        return false;
+    free(import->result->cluster_name);
+    import->result->cluster_name = xmalloc(value.size + 1);
+    *put_bytes((uint8_t *)import->result->cluster_name, value) = '\0';
+    return true;
+}
+
+/* ---- topology ---- */
+
+/* What a declare or bind was refused with: RabbitMQ skips what is there with other properties, and bindings
+ * of what is not there. */
+static bool refused(struct import *import, const struct reply_error *error)
+{
+    if (error->code == REPLY_NOT_FOUND || error->code == REPLY_RESOURCE_LOCKED ||
+        strncmp(error->text, "inequivalent arg", strlen("inequivalent arg")) == 0) {
+        warn(import, "skipped: %s", error->text);
+        return true;
+    }
+    return refuse(import, "%s", error->text);
+}
+
+static bool import_exchange(struct import *import, const json_t *entry)
+{
+    struct exchange_spec spec = {0};
+    struct reply_error error;
+    struct vhost *vhost;
+
+    if (!get_vhost(import, entry, &vhost) || !get_name(import, entry, "name", &spec.name) ||
+        !get_text(import, entry, "type", NULL, &spec.type) ||
+        !get_bool(import, entry, "durable", &spec.durable) ||
+        !get_bool(import, entry, "auto_delete", &spec.auto_delete) ||
+        !get_bool(import, entry, "internal", &spec.internal) ||
+        !get_table(import, entry, "arguments", &spec.arguments))
+        return false;
+    if (!vhost_declare_exchange(vhost, &spec, &error))
+        return refused(import, &error);
+    import->result->exchanges++;
+    return true;
+}
+
+/* Newer exports say the type beside the arguments, which then may lack it. */
+static bool add_queue_type(struct import *import, const json_t *entry, struct bytes *arguments)
+{
+    struct table_builder builder = table_builder_init(&import->table);
+    struct field field;
+    struct bytes type;
+
+    if (!get_text(import, entry, "type", "classic", &type))
+        return false;
+    if (!bytes_equal_string(type, "classic") && !table_get(*arguments, "x-queue-type", &field))
+        table_put_longstr(&builder, "x-queue-type", type);
+    *arguments = buffer_bytes(&import->table);
+    return true;
+}
+
+static bool import_queue(struct import *import, const json_t *entry)
+{
+    struct queue_spec spec = {0};
+    struct reply_error error;
+    struct vhost *vhost;
+
+    if (!get_vhost(import, entry, &vhost) || !get_name(import, entry, "name", &spec.name) ||
+        !get_bool(import, entry, "durable", &spec.durable) ||
+        !get_bool(import, entry, "auto_delete", &spec.auto_delete) ||
+        !get_table(import, entry, "arguments", &spec.arguments) ||
+        !add_queue_type(import, entry, &spec.arguments))
+        return false;
+    if (spec.name.size == 0)
+        return refuse(import, "'name' is empty");
+    if (!vhost_declare_queue(vhost, &spec, &error))
+        return refused(import, &error);
+    import->result->queues++;
+    return true;
+}
+
+static bool import_binding(struct import *import, const json_t *entry)
+{
+    struct binding_spec spec = {0};
+    struct reply_error error;
+    struct vhost *vhost;
+    struct bytes type;
+
+    if (!get_vhost(import, entry, &vhost) || !get_name(import, entry, "source", &spec.source) ||
+        !get_name(import, entry, "destination", &spec.destination) ||
+        !get_text(import, entry, "destination_type", "queue", &type) ||
+        !get_name(import, entry, "routing_key", &spec.routing_key) ||
+        !get_table(import, entry, "arguments", &spec.arguments))
+        return false;
+    spec.to_exchange = bytes_equal_string(type, "exchange");
+    if (!spec.to_exchange && !bytes_equal_string(type, "queue"))
+        return refuse(import, "'destination_type' should be queue or exchange");
+    /* Every queue's binding to the default exchange is there by itself. */
+    if (spec.source.size == 0)
+        return true;
+    if (!vhost_bind(vhost, &spec, &error))
+        return refused(import, &error);
+    import->result->bindings++;
+    return true;
+}
+
+/* ---- the whole ---- */
+
+static const struct {
+    const char *name;
+    bool (*take)(struct import *import, const json_t *entry);
+} sections[] = {
+    {"users", import_user},
+    {"vhosts", import_vhost},
+    {"permissions", import_permission},
+    {"exchanges", import_exchange},
+    {"topic_permissions", import_topic_permission},
+    {"global_parameters", import_global_parameter},
+    {"policies", import_policy},
+    {"queues", import_queue},
+    {"bindings", import_binding},
+    {"parameters", import_parameter},
+};
+
+static bool import_section(struct import *import, const json_t *entries,
+                           bool (*take)(struct import *import, const json_t *entry))
+{
+    if (entries != NULL && !json_is_array(entries)) {
+        snprintf(import->why, DEFINITIONS_WHY_SIZE, "%s: should be an array", import->section);
+        return false;
+    }
+    for (import->index = 0; import->index < json_array_size(entries); import->index++) {
+        const json_t *entry = json_array_get(entries, import->index);
+
+        if (!json_is_object(entry))
+            return refuse(import, "should be an object");
+        if (!take(import, entry))
+            return false;
+    }
+    return true;
+}
+
+static bool import_all(const struct definitions_target *target, const json_t *root,
+                       struct definitions_result *result, char why[DEFINITIONS_WHY_SIZE])
+{
+    struct import import = {.target = target, .result = result, .why = why};
+    bool done = json_is_object(root);
+
+    if (!done)
+        snprintf(why, DEFINITIONS_WHY_SIZE, "should be a JSON object");
+    for (size_t i = 0; done && i < sizeof sections / sizeof sections[0]; i++) {
+        import.section = sections[i].name;
+        done = import_section(&import, json_object_get(root, import.section), sections[i].take);
+    }
+    buffer_free(&import.table);
+    if (!done) {
+        free(result->cluster_name);
+        result->cluster_name = NULL;
+    }
+    return done;
+}
+
+bool definitions_import(const struct definitions_target *target, const char *text, size_t size,
+                        struct definitions_result *result, char why[DEFINITIONS_WHY_SIZE])
+{
+    json_error_t error;
+    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    bool done;
+
+    *result = (struct definitions_result){0};
+    if (root == NULL) {
+        snprintf(why, DEFINITIONS_WHY_SIZE, "line %d, column %d: %s", error.line, error.column, error.text);
+        return false;
+    }
+    done = import_all(target, root, result, why);
+    json_decref(root);
+    return done;
+}
+
+/* Read all of FILE; NULL, with errno set, when that fails. */
+static char *read_all(FILE *file, size_t *size)
+{
+    struct buffer text = {0};
+
+    do {
+        uint8_t *room = buffer_reserve(&text, 65536);
+
+        *size = fread(room, 1, 65536, file);
+        text.size += *size;
+    } while (*size > 0);
+    *size = text.size;
+    if (ferror(file)) {
+        buffer_free(&text);
+        return NULL;
+    }
+    return (char *)text.data;
+}
+
+bool definitions_load(const struct definitions_target *target, const char *path,
+                      struct definitions_result *result, char why[DEFINITIONS_WHY_SIZE])
+{
+    FILE *file = fopen(path, "re");
+    size_t size = 0;
+    char *text = file != NULL ? read_all(file, &size) : NULL;
+    char reason[DEFINITIONS_WHY_SIZE];
+    bool done = false;
+
+    if (text == NULL)
+        snprintf(reason, sizeof reason, "cannot be read: %s", strerror(errno));
+    else
+        done = definitions_import(target, text, size, result, reason);
+    if (!done)
+        snprintf(why, DEFINITIONS_WHY_SIZE, "%.200s: %.300s", path, reason);
+    free(text);
+    if (file != NULL)
+        fclose(file);
+    return done;
+}
