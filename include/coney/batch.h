@@ -106,8 +106,7 @@ struct batch {
 /* A place for the next command of a BATCH_COMMANDS. */
 struct command *batch_add(struct batch *batch);
 
-/* Free the command blocks and the arena's memory; messages of commands that never ran are freed too when
- * DISCARD. The batch may then be used again. */
+/* Free the command blocks and the arena: the batch may then be used again. */
 void batch_clear(struct batch *batch);
 
 #endif

@@ -30,7 +30,6 @@ enum message_flag {
     MESSAGE_BAD_PROPERTIES = 8, /* the properties do not decode: refused at publish */
     MESSAGE_BAD_HEADERS = 16,   /* ... because of the headers table */
     MESSAGE_CHECK = 32,         /* expiration, user-id or reply-to present: look at them at publish */
-    MESSAGE_DIED = 64,          /* x-death was made by this broker, not by a publisher */
 };
 
 #define MESSAGE_NO_TTL (-1)
@@ -42,7 +41,6 @@ struct message {
     uint8_t *body;  /* body_size octets, in data or apart */
     int64_t ttl_ms; /* from the expiration property, MESSAGE_NO_TTL without; valid after the publish checks */
     uint32_t keys_size;
-    uint32_t body_received; /* octets of the body there so far: the receiver's; body_size once complete */
     uint8_t exchange_size;
     uint8_t routing_key_size;
     uint8_t priority;

@@ -5,10 +5,11 @@
  * Connection states, changed by connection_set_state() alone:
  *
  *     RUNNING -> CLOSING   we sent connection.close; only close and close-ok count now
- *     RUNNING -> ENDED     the client closed and has been answered, or its socket is gone
- *     CLOSING -> ENDED     close-ok came, or the socket is gone
+ *     RUNNING -> LEAVING   the client closed; close-ok waits for what was answered and settled before
+ *     RUNNING -> ENDED     the socket is gone
+ *     LEAVING, CLOSING -> ENDED   close-ok was sent or came, or the socket is gone
  *
- * Channel states, changed by channel_set_state() alone; a channel that is not open has no struct:
+ * Channel states, changed by channel_end() alone; a channel that is not open has no struct:
  *
  *     OPEN -> CLOSING      we sent channel.close; everything but its answers is swallowed
  *     OPEN -> LEAVING      the client closed; close-ok waits for the LSN of what was settled before
@@ -31,7 +32,7 @@
 #include "coney/seqmap.h"
 #include "queue.h"
 
-enum connection_state { CONNECTION_RUNNING, CONNECTION_CLOSING, CONNECTION_ENDED };
+enum connection_state { CONNECTION_RUNNING, CONNECTION_CLOSING, CONNECTION_LEAVING, CONNECTION_ENDED };
 enum channel_state { CHANNEL_OPEN, CHANNEL_CLOSING, CHANNEL_LEAVING };
 enum channel_mode { CHANNEL_NORMAL, CHANNEL_CONFIRM, CHANNEL_TX };
 
@@ -52,9 +53,9 @@ struct gated {
     uint64_t lsn;
     struct consumer *consumer; /* may take messages once this is out; a reference */
     struct queue *queue;       /* get-ok whose body is away: a reference, */
-    struct place place;        /* and where it is */
+    struct place place;        /* where it is, */
+    bool no_ack;               /* and whether it is settled when it is here */
     bool ends_channel;         /* close-ok: the channel is forgotten with it */
-    bool ends_connection;
     uint32_t size;
     uint8_t record[] __attribute__((aligned(8)));
 };
@@ -73,7 +74,6 @@ struct confirms {
     uint32_t head, count, capacity;
     uint64_t *singles; /* done although a lower one waits */
     uint32_t single_count, single_capacity;
-    uint64_t waited; /* the durable LSN when last looked at */
 };
 
 /* What an open transaction holds. */
@@ -81,7 +81,7 @@ struct tx_publish {
     struct message *message; /* a reference */
     struct queue **queues;   /* references */
     uint32_t queue_count;
-    bool mandatory_return; /* unroutable and mandatory: returned at commit */
+    bool is_returned; /* unroutable and mandatory: returned at commit */
 };
 
 struct tx_settle {
@@ -106,17 +106,18 @@ struct route_cache {
     uint8_t address[512];
 };
 
+struct binding_spec;
+struct exchange;
 struct reply_consumer; /* reply_to.c */
 
 struct channel {
     UT_hash_handle hh; /* connection->channels, by number */
     struct connection *connection;
     uint16_t number;
-    uint8_t state;      /* enum channel_state */
-    uint8_t mode;       /* enum channel_mode */
-    bool is_gated;      /* on vhost->gated */
-    bool is_confirming; /* on vhost->confirming */
-    bool is_flushing;
+    uint8_t state;            /* enum channel_state */
+    uint8_t mode;             /* enum channel_mode */
+    bool is_gated;            /* on vhost->gated: replies or confirms wait for the journal */
+    bool is_confirming;       /* on vhost->confirming */
     uint16_t prefetch;        /* default of consumers to come */
     uint16_t prefetch_global; /* 0: no limit */
     uint32_t unacked_global;
@@ -151,7 +152,7 @@ struct connection {
     struct permission *permission; /* a reference */
     struct queue *queues;          /* exclusive to it; DL list by owned_prev/next */
     struct consumer *congested;    /* consumers that wait for it to drain; DL list */
-    struct consumer **numbers;     /* consumers by number */
+    uint8_t *numbers;              /* 1 where a consumer has that number */
     uint32_t number_count, number_capacity, number_free;
     struct outbox_chunk *out, *out_last; /* said and not yet handed over */
     uint64_t unsent;                     /* octets of deliveries handed over or about to be */
@@ -159,7 +160,8 @@ struct connection {
     unsigned hold, hold_told;            /* enum outbox_hold */
     uint32_t slowed_by;                  /* queues that hold it for credit */
     struct connection *dirty_prev, *dirty_next;
-    uint64_t settled_lsn; /* of settlements of channels already gone */
+    struct connection *leaving_prev, *leaving_next; /* vhost->leaving: those in state LEAVING */
+    uint64_t settled_lsn;                           /* of settlements of channels already gone */
 };
 
 /* ---- connection.c ---- */
@@ -177,11 +179,13 @@ void connection_fail(struct connection *connection, enum method_id method, enum 
 /* The same with the whole text given. */
 void connection_fail_text(struct connection *connection, enum method_id method, enum reply_code code,
                           const char *text);
+/* The journal has moved: a LEAVING connection may be through. */
+void connection_try_finish(struct connection *connection);
 /* Its chunk came back. */
 void connection_drained(struct connection *connection, const struct outbox_chunk *chunk);
 struct channel *connection_channel(struct connection *connection, uint16_t number);
 /* Consumers' numbers. */
-uint32_t connection_number_take(struct connection *connection, struct consumer *consumer);
+uint32_t connection_number_take(struct connection *connection);
 void connection_number_release(struct connection *connection, uint32_t number);
 
 /* ---- outbox.c: what to say ---- */
@@ -202,35 +206,59 @@ void connection_hold(struct connection *connection, enum outbox_hold reason, boo
 
 /* Answer a synchronous method once LSN is durable, in the channel's order. */
 void channel_reply(struct channel *channel, const struct method *method, uint64_t lsn);
-/* The same for a record made already (copied). CONSUMER may take messages once it is out. */
-void channel_reply_record(struct channel *channel, const struct outbox_record *record, uint64_t lsn,
-                          struct consumer *consumer);
+/* CHANNEL has something that waits for the journal. */
+void channel_waits(struct channel *channel);
+/* The same, and CONSUMER may take messages once the reply is out. */
+void channel_reply_for(struct channel *channel, const struct method *method, uint64_t lsn,
+                       struct consumer *consumer);
+/* The same for a record made already (copied). */
+void channel_reply_record(struct channel *channel, const struct outbox_record *record, uint64_t lsn);
+/* Answer a get once the body at PLACE in QUEUE, unacked there, is in memory; settle it then if NO_ACK. */
+void channel_reply_when_loaded(struct channel *channel, const struct outbox_delivery *record,
+                               struct queue *queue, struct place place, bool no_ack);
+/* MESSAGE, at PLACE in QUEUE, is in memory: gets that wait for it may go. */
+void gate_loaded(struct vhost *vhost, const struct queue *queue, struct place place, struct message *message);
+/* CONSUMER may take messages from now on. */
+void consumer_resume(struct consumer *consumer);
 /* Close CHANNEL, or its connection, with an error raised by METHOD, as the code says. */
 void channel_fail(struct channel *channel, enum method_id method, enum reply_code code, const char *format,
                   ...) __attribute__((format(printf, 4, 5)));
 void channel_fail_error(struct channel *channel, enum method_id method, const struct reply_error *error);
 void channel_command(struct connection *connection, const struct command *command);
-/* End CHANNEL: consumers gone, unacked requeued, transaction dropped. Does not free it. */
-void channel_end(struct channel *channel);
+/* End CHANNEL, which goes to STATE: consumers gone, unacked requeued, transaction dropped. Does not free it.
+ */
+void channel_end(struct channel *channel, enum channel_state state);
 void channel_free(struct channel *channel);
-/* Let go what waited for the journal. */
+/* Let go what waited for the journal: replies and confirms. May free CHANNEL. */
 void channel_release(struct channel *channel);
 /* Find out whether CHANNEL's consumers can take messages again. */
 void channel_reconsider_consumers(struct channel *channel);
 /* 403 when the permission is missing. KIND_OF_NAME: "queue" or "exchange". */
 bool channel_allowed(struct channel *channel, enum method_id method, enum permission_kind kind,
                      const char *kind_of_name, struct bytes name);
+/* 403 when a topic permission forbids KEY; exchanges of other types have none. */
+bool channel_allowed_topic(struct channel *channel, enum method_id method, const struct exchange *exchange,
+                           enum permission_kind kind, struct bytes key);
 /* The name, or the queue last declared for an empty one; false after failing the channel. */
 bool channel_queue_name(struct channel *channel, enum method_id method, struct bytes *name);
 /* The queue, if it is there and not another connection's; NULL after failing the channel. */
 struct queue *channel_find_queue(struct channel *channel, enum method_id method, struct bytes name);
+/* 405: QUEUE is exclusive, or not, in another way than asked for. */
+void channel_fail_locked(struct channel *channel, enum method_id method, const struct queue *queue);
 bool channel_check_owner(struct channel *channel, enum method_id method, const struct queue *queue);
 
 /* ---- one file per class ---- */
 
 void channel_exchange_method(struct channel *channel, const struct method *method);
+/* Bind or unbind with all checks; false after failing the channel. Names are clean. */
+bool channel_bind(struct channel *channel, enum method_id method, const struct binding_spec *spec,
+                  uint64_t *lsn);
+bool channel_unbind(struct channel *channel, enum method_id method, const struct binding_spec *spec,
+                    uint64_t *lsn);
 void channel_queue_method(struct channel *channel, const struct method *method);
 void channel_basic_method(struct channel *channel, const struct method *method);
+/* The tag of a consumer to be: the client's, or one made here; false after failing the connection. */
+bool channel_consumer_tag(struct channel *channel, struct bytes *tag, char made[64]);
 void channel_tx_method(struct channel *channel, const struct method *method);
 void channel_confirm_method(struct channel *channel, const struct method *method);
 
@@ -244,8 +272,8 @@ void route_cache_free(struct route_cache *cache);
 void channel_settle(struct channel *channel, uint64_t delivery_tag, unsigned flags);
 /* Settle one delivery that is known to be outstanding. */
 void channel_settle_tag(struct channel *channel, uint64_t delivery_tag, enum settle how);
-/* Requeue all unsettled deliveries; those held by a transaction only when HELD_TOO. */
-void channel_requeue_all(struct channel *channel, bool held_too);
+/* Requeue all deliveries that are outstanding for the client. */
+void channel_requeue_all(struct channel *channel);
 /* Close channels whose oldest delivery waits longer than it may. */
 void channel_check_timeout(struct channel *channel);
 
@@ -256,14 +284,16 @@ void confirms_free(struct confirms *confirms);
 
 /* channel_tx.c */
 void tx_hold_publish(struct channel *channel, struct message *message, struct queue **queues, size_t count,
-                     bool mandatory_return);
+                     bool is_returned);
 void tx_hold_settle(struct channel *channel, uint64_t delivery_tag, enum settle how);
+/* Drop what the transaction holds; held deliveries are outstanding again. */
 void tx_free(struct channel *channel);
 
 /* reply_to.c: direct reply-to (publish-consume-ack.md section 9) */
 bool reply_to_is_name(struct bytes name);      /* the bare pseudo-queue */
 bool reply_to_is_long_name(struct bytes name); /* one that names a requester */
 void reply_to_consume(struct channel *channel, const struct method_basic_consume *consume);
+bool reply_to_has_tag(const struct channel *channel, struct bytes tag);
 /* False when TAG is not the reply consumer's. */
 bool reply_to_cancel(struct channel *channel, struct bytes tag);
 void reply_to_channel_ends(struct channel *channel);

@@ -16,6 +16,7 @@
 #include "coney/reply_error.h"
 
 struct exchange;
+struct exchange_spec;
 struct queue;
 struct route;
 struct vhost;
@@ -60,8 +61,10 @@ struct exchange {
     struct bytes alternate; /* in arguments or, from a policy, owned by the policy set */
     bool has_alternate;
     bool durable, auto_delete, internal;
-    struct binding *bindings; /* where it is the source; DL list */
-    struct binding *incoming; /* where it is the destination; DL list by dprev/dnext */
+    bool is_doomed;               /* being deleted, or on vhost->doomed */
+    struct exchange *doomed_next; /* vhost->doomed */
+    struct binding *bindings;     /* where it is the source; DL list */
+    struct binding *incoming;     /* where it is the destination; DL list by dprev/dnext */
     uint32_t binding_count;
     void *type_data; /* the type's index; freed when the last binding is removed */
     uint64_t lsn;
@@ -85,6 +88,10 @@ struct exchange *exchange_find(const struct vhost *vhost, struct bytes name);
 struct exchange *exchange_create(struct vhost *vhost, struct bytes name, const struct exchange_type *type,
                                  bool durable, bool auto_delete, bool internal, struct bytes arguments,
                                  struct reply_error *error);
+
+/* Compare a redeclaration with what is there (3.3); false with the 406. */
+bool exchange_is_equivalent(const struct exchange *exchange, const struct exchange_spec *spec,
+                            struct reply_error *error);
 
 /* Remove EXCHANGE with its bindings; sources of incoming ones may auto-delete. Returns the LSN to wait for.
  */
@@ -110,5 +117,8 @@ bool binding_add(struct vhost *vhost, const struct binding_key *key, uint64_t *l
 
 /* Remove BINDING; its source may auto-delete. Returns the LSN to wait for. */
 uint64_t binding_remove(struct binding *binding);
+
+/* Remove all bindings to a destination: *INCOMING is its list. Returns the LSN to wait for. */
+uint64_t bindings_remove_incoming(struct vhost *vhost, struct binding **incoming);
 
 #endif

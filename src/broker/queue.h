@@ -110,14 +110,14 @@ struct queue {
     int64_t deadline_max; /* latest deadline of an entry without a timer since the queue was empty */
     struct timer *timers; /* heap of those that may leave before their predecessors */
     uint32_t timer_count, timer_capacity;
-    uint32_t heap_place;        /* in vhost->deadlines + 1; 0: not there */
-    int64_t deadline;           /* what it is there for */
-    int64_t unused_since;       /* start of the x-expires lease */
-    uint64_t lsn;               /* of its creation */
-    uint64_t mark;              /* the last route that found it */
-    struct connection **slowed; /* publishers held for credit */
+    uint32_t heap_place;      /* in vhost->deadlines + 1; 0: not there */
+    int64_t deadline;         /* what it is there for */
+    int64_t unused_since;     /* start of the x-expires lease */
+    uint64_t lsn;             /* of its creation */
+    uint64_t mark;            /* the last route that found it */
+    uint32_t congested_count; /* consumers with room whose connection has none */
     uint32_t slowed_count, slowed_capacity;
-    int64_t room_seen; /* when a consumer of it last had prefetch room but its connection none */
+    uint64_t *slowed; /* ids of publishers held for credit */
     bool durable, auto_delete, exclusive;
     bool had_consumer;
     bool is_deleted;
@@ -132,6 +132,15 @@ struct queue *queue_find(const struct vhost *vhost, struct bytes name);
 struct queue *queue_create(struct vhost *vhost, struct bytes name, bool durable, bool auto_delete,
                            struct connection *owner, const struct queue_options *options,
                            struct bytes arguments);
+
+/* The same with all checks of a declare that concern no user: arguments, properties, the vhost's limit. */
+struct queue *queue_create_checked(struct vhost *vhost, const struct queue_declare *declare,
+                                   struct connection *owner, struct bytes arguments,
+                                   struct reply_error *error);
+
+/* Compare a redeclaration with what is there, but for the owner (6.3); false with the 406. */
+bool queue_is_equivalent(const struct queue *queue, const struct queue_declare *declare,
+                         struct bytes arguments, struct reply_error *error);
 
 /* Delete QUEUE: bindings, entries, consumers (told by basic.cancel). Returns the LSN to wait for. */
 uint64_t queue_delete(struct queue *queue);
@@ -155,11 +164,11 @@ static inline bool queue_keeps(const struct queue *queue, const struct message *
 
 /* ---- entries: queue_entries.c ---- */
 
-struct level *queue_level(const struct queue *queue, uint8_t level);
+struct level *queue_level(struct queue *queue, uint8_t level);
 
-static inline struct entry *queue_entry(const struct queue *queue, struct place place)
+static inline struct entry *queue_entry(struct queue *queue, struct place place)
 {
-    struct level *level = place.level == 0 ? (struct level *)&queue->base : queue_level(queue, place.level);
+    struct level *level = place.level == 0 ? &queue->base : queue_level(queue, place.level);
 
     return level ? seqmap_get(&level->entries, place.number) : NULL;
 }
@@ -196,12 +205,21 @@ void queue_discard(struct queue *queue, struct place place, struct entry *entry,
 /* Drop from the head until within the limits, where the overflow in force says so. */
 void queue_trim(struct queue *queue);
 
+/* The ready entry at PLACE is overdue: it leaves. */
+void queue_expire_entry(struct queue *queue, struct place place, struct entry *entry);
+
+/* Ask the journal for the body of ENTRY at PLACE, once. */
+void queue_request_body(struct queue *queue, struct place place, struct entry *entry);
+
 /* For the store: let a ready entry's body go; have it back. */
 bool queue_evict(struct queue *queue, uint8_t level, uint64_t number);
 void queue_loaded(struct queue *queue, uint8_t level, uint64_t number, struct message *message);
 
-/* Free what is live in QUEUE without telling anybody. */
+/* Forget all entries of QUEUE; their messages are freed a slice at a time by garbage_collect(). */
 void queue_drop_entries(struct queue *queue);
+
+/* Free up to LIMIT messages of forgotten entries. */
+void garbage_collect(struct vhost *vhost, uint64_t limit);
 
 /* ---- time: queue_timers.c ---- */
 

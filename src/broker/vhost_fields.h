@@ -29,9 +29,15 @@ struct dead_letter {
     struct message *message; /* the copy, with one reference */
     struct queue *source;    /* a reference */
     struct place place;      /* of the original, still live in source when JOURNALLED */
-    struct bytes exchange;   /* owned */
     bool check_cycle;
     bool journalled; /* the original is in the journal: leaves it together with the enqueue of the copy */
+};
+
+/* Entries whose queue has forgotten them. */
+struct garbage {
+    struct garbage *next;
+    struct seqmap entries;
+    uint64_t at; /* all below have been freed */
 };
 
 struct connection_slot {
@@ -54,6 +60,7 @@ struct vhost {
     struct queue *queues;
     struct binding *bindings;
     struct exchange *default_exchange;
+    struct exchange *doomed; /* auto-delete exchanges that have lost their last binding */
     struct policy_set *policies;
     struct user_rights *rights;
     int64_t connections_max, queues_max;
@@ -67,14 +74,16 @@ struct vhost {
     struct queue *dispatch;
     struct queue **dispatch_end;
     struct dead_letter *dead_letters, **dead_letters_end;
-    bool is_settling; /* vhost_settle() is running */
+    bool is_settling;        /* vhost_settle() is running */
+    struct garbage *garbage; /* to be done when there is time */
     /* to be done at the end of the batch */
     struct channel *confirming;
     /* to be done at the end of the run */
     struct connection *dirty;
 
-    struct channel *gated;    /* channels with replies that wait for the journal */
-    struct queue **deadlines; /* heap by deadline */
+    struct connection *leaving; /* DL list of connections in that state */
+    struct channel *gated;      /* channels with something that waits for the journal */
+    struct queue **deadlines;   /* heap by deadline */
     uint32_t deadline_count, deadline_capacity;
     int64_t ack_check; /* when unacked deliveries are next looked at for their timeout */
 

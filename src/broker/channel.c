@@ -1,0 +1,603 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * connection.h, channels: opening, closing, errors, the way of a command to its class, and the gate.
+ *
+ * The gate holds replies until what they promise is durable. While it holds one, later replies of the channel
+ * queue behind it, so replies keep the order of their methods. Deliveries and confirms pass by it; a consumer
+ * whose consume-ok is in the gate gets nothing until it is out.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#include "coney/xalloc.h"
+#include "vhost_fields.h"
+
+/* ---- the gate ---- */
+
+static bool must_wait(struct channel *channel, uint64_t lsn)
+{
+    struct vhost *vhost = channel->connection->vhost;
+
+    if (channel->gate)
+        return true;
+    if (lsn <= vhost->durable)
+        return false;
+    vhost->durable = journal_durable(vhost->journal);
+    return lsn > vhost->durable;
+}
+
+void channel_waits(struct channel *channel)
+{
+    if (channel->is_gated)
+        return;
+    channel->is_gated = true;
+    DL_APPEND2(channel->connection->vhost->gated, channel, gated_prev, gated_next);
+}
+
+static struct gated *gate_add(struct channel *channel, const struct outbox_record *record, uint64_t lsn)
+{
+    struct gated *gated = xcalloc(1, sizeof *gated + record->size);
+
+    gated->lsn = lsn;
+    gated->size = record->size;
+    memcpy(gated->record, record, record->size);
+    if (!channel->gate)
+        channel->gate_end = &channel->gate;
+    *channel->gate_end = gated;
+    channel->gate_end = &gated->next;
+    channel_waits(channel);
+    return gated;
+}
+
+/* A content that goes with a reply counts as one: who does not read is not read from. */
+static uint64_t wire_size(const struct outbox_record *record)
+{
+    if (record->kind == OUTBOX_GET_OK)
+        return message_wire_size(((const struct outbox_delivery *)record)->message);
+    return record->size;
+}
+
+static void say(struct channel *channel, const struct outbox_record *record)
+{
+    void *to = outbox_add(channel->connection, (enum outbox_kind)record->kind, record->channel, record->size,
+                          wire_size(record), true);
+
+    memcpy(to, record, record->size);
+}
+
+void consumer_resume(struct consumer *consumer)
+{
+    consumer->is_suspended = false;
+    if (consumer->channel && consumer->queue)
+        consumer_reconsider(consumer);
+}
+
+void channel_reply_record(struct channel *channel, const struct outbox_record *record, uint64_t lsn)
+{
+    if (must_wait(channel, lsn))
+        gate_add(channel, record, lsn);
+    else
+        say(channel, record);
+}
+
+void channel_reply_for(struct channel *channel, const struct method *method, uint64_t lsn,
+                       struct consumer *consumer)
+{
+    size_t size = method_encoded_size(method);
+    size_t whole = (sizeof(struct outbox_method) + size + 7) & ~(size_t)7;
+    struct outbox_method *record;
+    struct gated *gated;
+
+    if (!must_wait(channel, lsn)) {
+        outbox_method(channel->connection, channel->number, method);
+        if (consumer)
+            consumer_resume(consumer);
+        return;
+    }
+    record = xcalloc(1, whole);
+    record->record =
+        (struct outbox_record){.kind = OUTBOX_METHOD, .channel = channel->number, .size = (uint32_t)whole};
+    record->payload_size = (uint32_t)size;
+    method_encode(record->payload, method);
+    gated = gate_add(channel, &record->record, lsn);
+    gated->consumer = consumer;
+    if (consumer)
+        consumer->refs++;
+    free(record);
+}
+
+void channel_reply(struct channel *channel, const struct method *method, uint64_t lsn)
+{
+    channel_reply_for(channel, method, lsn, NULL);
+}
+
+void channel_reply_when_loaded(struct channel *channel, const struct outbox_delivery *record,
+                               struct queue *queue, struct place place, bool no_ack)
+{
+    struct gated *gated = gate_add(channel, &record->record, 0);
+
+    gated->queue = queue;
+    gated->place = place;
+    gated->no_ack = no_ack;
+    queue->refs++;
+    queue_request_body(queue, place, queue_entry(queue, place));
+}
+
+void gate_loaded(struct vhost *vhost, const struct queue *queue, struct place place, struct message *message)
+{
+    struct channel *channel, *next;
+
+    DL_FOREACH_SAFE2(vhost->gated, channel, next, gated_next)
+    {
+        for (struct gated *gated = channel->gate; gated; gated = gated->next)
+            if (gated->queue == queue && gated->place.level == place.level &&
+                gated->place.number == place.number)
+                ((struct outbox_delivery *)gated->record)->message = message_ref(message);
+        channel_release(channel);
+    }
+}
+
+static void gated_free(struct gated *gated)
+{
+    struct outbox_record *record = (struct outbox_record *)gated->record;
+
+    if (gated->consumer)
+        consumer_unref(gated->consumer);
+    if (record->kind == OUTBOX_GET_OK && ((struct outbox_delivery *)record)->message)
+        message_unref(((struct outbox_delivery *)record)->message);
+    if (gated->queue)
+        queue_unref(gated->queue);
+    free(gated);
+}
+
+static void gate_leave(struct channel *channel)
+{
+    if (!channel->is_gated)
+        return;
+    channel->is_gated = false;
+    DL_DELETE2(channel->connection->vhost->gated, channel, gated_prev, gated_next);
+}
+
+/* Tell whether the gate's first may go. */
+static bool is_released(const struct channel *channel)
+{
+    const struct gated *gated = channel->gate;
+
+    if (gated->lsn > channel->connection->vhost->durable)
+        return false;
+    return !gated->queue || gated->queue->is_deleted ||
+           ((const struct outbox_delivery *)gated->record)->message;
+}
+
+static void release_first(struct channel *channel)
+{
+    struct gated *gated = channel->gate;
+    struct outbox_record *record = (struct outbox_record *)gated->record;
+
+    channel->gate = gated->next;
+    if (!channel->gate)
+        channel->gate_end = &channel->gate;
+    if (gated->queue && !((struct outbox_delivery *)record)->message) {
+        /* The queue was deleted before the body came. */
+        outbox_method(channel->connection, channel->number, &(struct method){.id = METHOD_BASIC_GET_EMPTY});
+    } else {
+        say(channel, record);
+        if (gated->queue && gated->no_ack)
+            queue_settle(gated->queue, gated->place, SETTLE_ACK);
+        if (record->kind == OUTBOX_GET_OK)
+            ((struct outbox_delivery *)record)->message = NULL; /* the outbox has the reference now */
+    }
+    if (gated->consumer)
+        consumer_resume(gated->consumer);
+    gated_free(gated);
+}
+
+void channel_release(struct channel *channel)
+{
+    while (channel->gate && is_released(channel)) {
+        bool ends_channel = channel->gate->ends_channel;
+
+        release_first(channel);
+        if (ends_channel) {
+            channel_free(channel);
+            return;
+        }
+    }
+    if (channel->confirms && channel->confirms->count)
+        confirms_flush(channel);
+    if (!channel->gate && !(channel->confirms && channel->confirms->count))
+        gate_leave(channel);
+}
+
+/* ---- opening and ending ---- */
+
+static bool check_open(struct connection *connection)
+{
+    if (connection->channel_max && connection->channel_count >= connection->channel_max) {
+        connection_fail(connection, (enum method_id)0, REPLY_NOT_ALLOWED,
+                        "number of channels opened (%u) has reached the negotiated channel_max (%u)",
+                        connection->channel_count, connection->channel_max);
+        return false;
+    }
+    if (connection->channel_count >= connection->user_channel_max) {
+        connection_fail(connection, (enum method_id)0, REPLY_NOT_ALLOWED,
+                        "number of channels opened for user '%.*s' has reached the maximum allowed user "
+                        "limit of (%u)",
+                        BYTES_ARG(connection->user), connection->user_channel_max);
+        return false;
+    }
+    return true;
+}
+
+static void channel_open(struct connection *connection, uint16_t number)
+{
+    struct channel *channel;
+
+    if (!check_open(connection))
+        return;
+    channel = xcalloc(1, sizeof *channel);
+    channel->connection = connection;
+    channel->number = number;
+    channel->gate_end = &channel->gate;
+    channel->unacked.entry_size = sizeof(struct unacked);
+    HASH_ADD(hh, connection->channels, number, sizeof channel->number, channel);
+    connection->channel_count++;
+    connection->vhost->channel_count++;
+    channel_reply(channel, &(struct method){.id = METHOD_CHANNEL_OPEN_OK}, 0);
+}
+
+static void drop_consumers(struct channel *channel)
+{
+    struct consumer *consumer, *next;
+
+    HASH_ITER (hh, channel->consumers, consumer, next) {
+        bool deleted;
+
+        HASH_DEL(channel->consumers, consumer);
+        queue_remove_consumer(consumer, &deleted);
+        connection_number_release(channel->connection, consumer->number);
+        consumer->channel = NULL;
+        consumer_unref(consumer);
+    }
+}
+
+static void drop_confirming(struct channel *channel)
+{
+    if (channel->is_confirming)
+        DL_DELETE2(channel->connection->vhost->confirming, channel, confirming_prev, confirming_next);
+    channel->is_confirming = false;
+    confirms_free(channel->confirms);
+    channel->confirms = NULL;
+}
+
+/* A consumer gone takes nothing more, so what is requeued goes to others; but its auto-delete queue must not
+ * go before its unacked messages are back: first requeue, then drop. */
+void channel_end(struct channel *channel, enum channel_state state)
+{
+    if (channel->state == CHANNEL_OPEN || state == CHANNEL_LEAVING)
+        channel->state = (uint8_t)state;
+    channel_reconsider_consumers(channel); /* none can take any more */
+    tx_free(channel);
+    channel_requeue_all(channel);
+    drop_consumers(channel);
+    drop_confirming(channel);
+    reply_to_channel_ends(channel);
+}
+
+void channel_free(struct channel *channel)
+{
+    struct connection *connection = channel->connection;
+
+    gate_leave(channel);
+    while (channel->gate) {
+        struct gated *gated = channel->gate;
+
+        channel->gate = gated->next;
+        gated_free(gated);
+    }
+    HASH_DEL(connection->channels, channel);
+    if (connection->last_channel == channel)
+        connection->last_channel = NULL;
+    connection->channel_count--;
+    connection->vhost->channel_count--;
+    seqmap_clear(&channel->unacked);
+    bytes_free(channel->last_queue);
+    route_cache_free(channel->cache);
+    free(channel);
+}
+
+/* The client closed: close-ok comes when what it settled before is durable (6.5). */
+static void channel_leave(struct channel *channel)
+{
+    struct connection *connection = channel->connection;
+    struct method close_ok = {.id = METHOD_CHANNEL_CLOSE_OK};
+
+    channel_end(channel, CHANNEL_LEAVING);
+    vhost_settle(connection->vhost);
+    if (!must_wait(channel, channel->settled_lsn)) {
+        uint16_t number = channel->number;
+
+        channel_free(channel); /* the number is free before the client can know it */
+        outbox_method(connection, number, &close_ok);
+        return;
+    }
+    channel_reply(channel, &close_ok, channel->settled_lsn);
+    for (struct gated *gated = channel->gate; gated; gated = gated->next)
+        gated->ends_channel = gated->next == NULL;
+}
+
+/* ---- errors ---- */
+
+static void fail_text(struct channel *channel, enum method_id method, enum reply_code code, const char *text)
+{
+    struct method close = {
+        .id = METHOD_CHANNEL_CLOSE,
+        .channel_close = {.reply_code = (uint16_t)code,
+                          .reply_text = bytes_from_string(text),
+                          .class_id = METHOD_CLASS(method),
+                          .method_id = METHOD_INDEX(method)},
+    };
+
+    if (reply_code_is_hard(code)) {
+        connection_fail_text(channel->connection, method, code, text);
+        return;
+    }
+    if (channel->state != CHANNEL_OPEN)
+        return;
+    channel_end(channel, CHANNEL_CLOSING);
+    channel_reply(channel, &close, 0);
+}
+
+void channel_fail(struct channel *channel, enum method_id method, enum reply_code code, const char *format,
+                  ...)
+{
+    char text[REPLY_TEXT_SIZE];
+    va_list arguments;
+
+    va_start(arguments, format);
+    reply_text_format(text, code, format, arguments);
+    va_end(arguments);
+    fail_text(channel, method, code, text);
+}
+
+void channel_fail_error(struct channel *channel, enum method_id method, const struct reply_error *error)
+{
+    channel_fail(channel, method, error->code, "%s", error->text);
+}
+
+/* ---- commands ---- */
+
+static enum method_id command_method(const struct command *command)
+{
+    switch (command->kind) {
+    case COMMAND_PUBLISH:
+    case COMMAND_PUBLISH_BEGUN:
+        return METHOD_BASIC_PUBLISH;
+    case COMMAND_SETTLE:
+        if (command->flags & COMMAND_ACK)
+            return METHOD_BASIC_ACK;
+        return command->flags & COMMAND_NACK ? METHOD_BASIC_NACK : METHOD_BASIC_REJECT;
+    default:
+        return command->method->id;
+    }
+}
+
+/* On a channel that was closed by us (6.4): only its answers count; the rest is swallowed. */
+static void run_closing(struct channel *channel, const struct command *command)
+{
+    struct connection *connection = channel->connection;
+
+    if (command->kind == COMMAND_PUBLISH) {
+        message_free(command->message);
+        return;
+    }
+    if (command->kind != COMMAND_METHOD)
+        return;
+    switch (command->method->id) {
+    case METHOD_CHANNEL_OPEN:
+        connection_fail(connection, METHOD_CHANNEL_OPEN, REPLY_CHANNEL_ERROR, "second 'channel.open' seen");
+        break;
+    case METHOD_CHANNEL_CLOSE:
+        if (channel->state == CHANNEL_CLOSING)
+            channel_reply(channel, &(struct method){.id = METHOD_CHANNEL_CLOSE_OK}, 0);
+        break;
+    case METHOD_CHANNEL_CLOSE_OK:
+        if (channel->state == CHANNEL_CLOSING)
+            channel_free(channel);
+        break;
+    default:
+        break;
+    }
+}
+
+static void run_flow(struct channel *channel, const struct method *method)
+{
+    struct method ok = {.id = METHOD_CHANNEL_FLOW_OK, .channel_flow_ok = {.active = true}};
+
+    if (!method->channel_flow.active)
+        channel_fail(channel, method->id, REPLY_NOT_IMPLEMENTED, "active=false");
+    else
+        channel_reply(channel, &ok, 0);
+}
+
+static void run_channel_class(struct channel *channel, const struct method *method)
+{
+    switch (method->id) {
+    case METHOD_CHANNEL_OPEN:
+        channel_fail(channel, method->id, REPLY_CHANNEL_ERROR, "second 'channel.open' seen");
+        break;
+    case METHOD_CHANNEL_FLOW:
+        run_flow(channel, method);
+        break;
+    case METHOD_CHANNEL_CLOSE:
+        channel_leave(channel);
+        break;
+    default:
+        channel_fail(channel, method->id, REPLY_COMMAND_INVALID, "unimplemented method");
+    }
+}
+
+static void run_method(struct channel *channel, const struct method *method)
+{
+    /* What only a server may say, and class 10 on a channel (6.1). */
+    if (!method_is_from_client(method->id) || METHOD_CLASS(method->id) == 10) {
+        channel_fail(channel, method->id, REPLY_COMMAND_INVALID, "unimplemented method");
+        return;
+    }
+    switch (METHOD_CLASS(method->id)) {
+    case 20:
+        run_channel_class(channel, method);
+        break;
+    case 30:
+        channel_reply(
+            channel, &(struct method){.id = METHOD_ACCESS_REQUEST_OK, .access_request_ok = {.ticket = 1}}, 0);
+        break;
+    case 40:
+        channel_exchange_method(channel, method);
+        break;
+    case 50:
+        channel_queue_method(channel, method);
+        break;
+    case 60:
+        channel_basic_method(channel, method);
+        break;
+    case 85:
+        channel_confirm_method(channel, method);
+        break;
+    case 90:
+        channel_tx_method(channel, method);
+        break;
+    default:
+        channel_fail(channel, method->id, REPLY_COMMAND_INVALID, "unimplemented method");
+    }
+}
+
+static void run_unopened(struct connection *connection, const struct command *command)
+{
+    if (command->kind == COMMAND_METHOD && command->method->id == METHOD_CHANNEL_OPEN) {
+        channel_open(connection, command->channel);
+        return;
+    }
+    if (command->kind == COMMAND_METHOD && METHOD_CLASS(command->method->id) == 10)
+        connection_fail(connection, command->method->id, REPLY_COMMAND_INVALID, "unimplemented method");
+    else
+        connection_fail(connection, command_method(command), REPLY_CHANNEL_ERROR, "expected 'channel.open'");
+    if (command->kind == COMMAND_PUBLISH)
+        message_free(command->message);
+}
+
+void channel_command(struct connection *connection, const struct command *command)
+{
+    struct channel *channel = connection_channel(connection, command->channel);
+
+    if (!channel) {
+        run_unopened(connection, command);
+        return;
+    }
+    if (channel->state != CHANNEL_OPEN) {
+        run_closing(channel, command);
+        return;
+    }
+    switch (command->kind) {
+    case COMMAND_PUBLISH:
+        channel_publish(channel, command->message, command->flags);
+        break;
+    case COMMAND_PUBLISH_BEGUN:
+        break;
+    case COMMAND_SETTLE:
+        channel_settle(channel, command->delivery_tag, command->flags);
+        break;
+    default:
+        run_method(channel, command->method);
+    }
+}
+
+/* ---- what the classes share ---- */
+
+bool channel_allowed(struct channel *channel, enum method_id method, enum permission_kind kind,
+                     const char *kind_of_name, struct bytes name)
+{
+    struct connection *connection = channel->connection;
+
+    if (permission_allows(connection->permission, kind, name))
+        return true;
+    if (name.size == 0)
+        name = BYTES_LITERAL("amq.default");
+    channel_fail(channel, method, REPLY_ACCESS_REFUSED,
+                 "%s access to %s '%.*s' in vhost '%.*s' refused for user '%.*s'", permission_kind_name(kind),
+                 kind_of_name, BYTES_ARG(name), BYTES_ARG(connection->vhost->name),
+                 BYTES_ARG(connection->user));
+    return false;
+}
+
+bool channel_allowed_topic(struct channel *channel, enum method_id method, const struct exchange *exchange,
+                           enum permission_kind kind, struct bytes key)
+{
+    struct connection *connection = channel->connection;
+
+    if (exchange->type != &exchange_type_topic || !permission_has_topics(connection->permission) ||
+        permission_allows_topic(connection->permission, exchange->name, kind, key))
+        return true;
+    channel_fail(channel, method, REPLY_ACCESS_REFUSED,
+                 "%s access to topic '%.*s' in exchange '%.*s' in vhost '%.*s' refused for user '%.*s'",
+                 permission_kind_name(kind), BYTES_ARG(key), BYTES_ARG(exchange->name),
+                 BYTES_ARG(connection->vhost->name), BYTES_ARG(connection->user));
+    return false;
+}
+
+bool channel_queue_name(struct channel *channel, enum method_id method, struct bytes *name)
+{
+    if (name->size)
+        return true;
+    if (channel->last_queue.data) {
+        *name = channel->last_queue;
+        return true;
+    }
+    channel_fail(channel, method, REPLY_NOT_FOUND, "no previously declared queue");
+    return false;
+}
+
+void channel_fail_locked(struct channel *channel, enum method_id method, const struct queue *queue)
+{
+    channel_fail(
+        channel, method, REPLY_RESOURCE_LOCKED,
+        "cannot obtain exclusive access to locked queue '%.*s' in vhost '%.*s'. It could be originally "
+        "declared on another connection or the exclusive property value does not match that of the "
+        "original declaration.",
+        BYTES_ARG(queue->name), BYTES_ARG(queue->vhost->name));
+}
+
+bool channel_check_owner(struct channel *channel, enum method_id method, const struct queue *queue)
+{
+    if (!queue->owner || queue->owner == channel->connection)
+        return true;
+    channel_fail(
+        channel, method, REPLY_RESOURCE_LOCKED,
+        "cannot obtain exclusive access to locked queue '%.*s' in vhost '%.*s'. It could be originally "
+        "declared on another connection or the exclusive property value does not match that of the "
+        "original declaration.",
+        BYTES_ARG(queue->name), BYTES_ARG(queue->vhost->name));
+    return false;
+}
+
+struct queue *channel_find_queue(struct channel *channel, enum method_id method, struct bytes name)
+{
+    struct vhost *vhost = channel->connection->vhost;
+    struct queue *queue = queue_find(vhost, name);
+
+    if (!queue) {
+        channel_fail(channel, method, REPLY_NOT_FOUND, "no queue '%.*s' in vhost '%.*s'", BYTES_ARG(name),
+                     BYTES_ARG(vhost->name));
+        return NULL;
+    }
+    return channel_check_owner(channel, method, queue) ? queue : NULL;
+}
+
+void channel_reconsider_consumers(struct channel *channel)
+{
+    struct consumer *consumer, *next;
+
+    HASH_ITER (hh, channel->consumers, consumer, next)
+        consumer_reconsider(consumer);
+}

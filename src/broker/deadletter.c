@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Dead letters (queue-features.md 2): a message that dies in a queue with a dead-letter exchange is copied,
+ * its death written into the copy's headers, and the copy put on the vhost's list. The list is worked off
+ * before the next command, so queues never call each other.
+ *
+ * Leaving the source and entering each target are one group in the journal.
+ */
+#include <stdlib.h>
+
+#include "coney/buffer.h"
+#include "coney/death.h"
+#include "coney/message_headers.h"
+#include "coney/pool.h"
+#include "coney/xalloc.h"
+#include "route.h"
+#include "vhost_fields.h"
+
+/* Dead letters routed in one go; the rest waits for the next turn. */
+#define DEAD_LETTER_SLICE 10000
+
+static struct message *make_copy(struct queue *queue, struct message *message, int reason)
+{
+    const struct queue_options *options = &queue->options;
+    struct buffer properties = {0};
+    struct death death = {.properties = message_properties(message),
+                          .exchange = message_exchange(message),
+                          .routing_key = message_routing_key(message),
+                          .more_keys = message_more_keys(message),
+                          .queue = queue->name,
+                          .reason = (enum death_reason)reason,
+                          .time = (uint64_t)(queue->vhost->now / 1000),
+                          .has_routing_key_override = options->has_dead_letter_routing_key};
+    bool override = options->has_dead_letter_routing_key;
+    struct message *copy;
+
+    death_record(&properties, &death);
+    copy = message_copy(message, options->dead_letter_exchange,
+                        override ? options->dead_letter_routing_key : message_routing_key(message),
+                        override ? (struct bytes){NULL, 0} : message_more_keys(message),
+                        buffer_bytes(&properties));
+    copy->ttl_ms = MESSAGE_NO_TTL;
+    copy->flags |= MESSAGE_HAS_HEADERS;
+    buffer_free(&properties);
+    return copy;
+}
+
+bool deadletter_send(struct queue *queue, struct message *message, struct place place, bool journalled,
+                     int reason)
+{
+    struct vhost *vhost = queue->vhost;
+    struct dead_letter *letter;
+
+    if (!queue->options.has_dead_letter_exchange)
+        return false;
+    letter = pool_alloc(sizeof *letter);
+    *letter = (struct dead_letter){.message = make_copy(queue, message, reason),
+                                   .source = queue,
+                                   .place = place,
+                                   .check_cycle = reason != DEATH_REJECTED,
+                                   .journalled = journalled};
+    queue->refs++;
+    *vhost->dead_letters_end = letter;
+    vhost->dead_letters_end = &letter->next;
+    return true;
+}
+
+static unsigned collect_keys(const struct message *message, struct bytes keys[ROUTE_KEYS_MAX])
+{
+    struct bytes rest = message_more_keys(message);
+    unsigned count = 1;
+    bool is_bcc;
+
+    keys[0] = message_routing_key(message);
+    while (count < ROUTE_KEYS_MAX && more_keys_next(&rest, &keys[count], &is_bcc))
+        count++;
+    return count;
+}
+
+static void route_letter(struct vhost *vhost, const struct dead_letter *letter)
+{
+    struct message *message = letter->message;
+    struct exchange *exchange = exchange_find(vhost, message_exchange(message));
+    struct bytes keys[ROUTE_KEYS_MAX];
+    struct route route;
+    uint64_t lsn = 0;
+
+    if (!exchange) /* dropped, as an unroutable one (2.2) */
+        return;
+    route_message(&route, vhost, exchange, message, keys, collect_keys(message, keys));
+    for (size_t i = 0; i < route.queue_count; i++) {
+        struct queue *target = vhost->routed[i];
+
+        if (letter->check_cycle && death_is_cycle(message_properties(message), target->name))
+            continue;
+        queue_publish(target, message, &lsn);
+    }
+}
+
+static void letter_run(struct vhost *vhost, struct dead_letter *letter)
+{
+    if (letter->journalled) {
+        journal_begin(vhost->journal);
+        journal_append(vhost->journal,
+                       &(struct journal_record){.kind = JOURNAL_SETTLE,
+                                                .queue = letter->source,
+                                                .position = {letter->place.level, letter->place.number}});
+    }
+    route_letter(vhost, letter);
+    if (letter->journalled)
+        journal_commit(vhost->journal);
+    message_unref(letter->message);
+    queue_unref(letter->source);
+    pool_free(letter, sizeof *letter);
+}
+
+void deadletter_run(struct vhost *vhost)
+{
+    for (unsigned budget = DEAD_LETTER_SLICE; budget && vhost->dead_letters; budget--) {
+        struct dead_letter *letter = vhost->dead_letters;
+
+        vhost->dead_letters = letter->next;
+        if (!letter->next)
+            vhost->dead_letters_end = &vhost->dead_letters;
+        letter_run(vhost, letter);
+    }
+}
