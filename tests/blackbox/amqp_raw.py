@@ -465,8 +465,8 @@ class Wire:
         """Read more octets; False at the end of the stream."""
         if self.eof:
             return False
-        left = deadline - time.monotonic()
-        if left < 0 or not select.select([self.sock], [], [], left)[0]:
+        left = max(0, deadline - time.monotonic())
+        if not select.select([self.sock], [], [], left)[0]:
             raise Timeout("nothing came; so far %r" % bytes(self.buffer[:80]))
         try:
             data = self.sock.recv(262144)
@@ -479,25 +479,30 @@ class Wire:
         self.buffer += data
         return True
 
-    def read(self, n, timeout=None):
-        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+    def need(self, n, deadline):
+        """Have at least N octets in the buffer. A timeout leaves what has come for the next try."""
         while len(self.buffer) < n:
             if not self.fill(deadline):
                 raise Dropped("connection ended after %r" % bytes(self.buffer))
+
+    def take(self, n):
         data = bytes(self.buffer[:n])
         del self.buffer[:n]
         return data
 
-    def pending(self):
-        """A whole frame stands in the buffer."""
-        return len(self.buffer) >= 8 and len(self.buffer) >= 8 + struct.unpack(">I", self.buffer[3:7])[0]
+    def read(self, n, timeout=None):
+        self.need(n, time.monotonic() + (self.timeout if timeout is None else timeout))
+        return self.take(n)
 
     def read_frame(self, timeout=None):
-        kind, channel, size = struct.unpack(">BHI", self.read(7, timeout))
-        rest = self.read(size + 1, timeout)
-        if rest[-1] != FRAME_END:
+        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+        self.need(7, deadline)
+        kind, channel, size = struct.unpack(">BHI", self.buffer[:7])
+        self.need(size + 8, deadline)
+        octets = self.take(size + 8)
+        if octets[-1] != FRAME_END:
             raise AssertionError("server sent a frame without frame end")
-        return Frame(kind, channel, rest[:-1])
+        return Frame(kind, channel, octets[7:-1])
 
     def read_to_end(self, timeout=None):
         """Everything up to the end of the stream; asserts that the end comes."""
@@ -752,6 +757,8 @@ class Channel:
                     self.answer_close()
                     raise ChannelClosed(method)
             self.connection.raise_if_closed()
+            if time.monotonic() > deadline:
+                raise Timeout("not among what came: %r" % list(self.inbox)[-3:])
             self.connection.pump(deadline - time.monotonic())
 
     def answer_close(self):
@@ -769,6 +776,10 @@ class Channel:
     def take(self, name, timeout=None):
         """The next method of this name, leaving others in the inbox."""
         return self.wait(lambda m: m.name == name, timeout)
+
+    def take_any(self, *names, timeout=None):
+        """As take(), of several names."""
+        return self.wait(lambda m: m.name in names, timeout)
 
     def delivery(self, timeout=None):
         return self.take("basic.deliver", timeout)
