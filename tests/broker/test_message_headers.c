@@ -67,6 +67,15 @@ Test(message_headers, elements_that_are_no_longstr_are_ignored)
     buffer_free(&keys);
 }
 
+Test(message_headers, of_one_name_the_first_counts)
+{
+    struct buffer keys = {0};
+
+    cr_assert(collect(&keys, BYTES_LITERAL(CC_A_B CC_TEXT BCC_C "\3BCCV")));
+    cr_expect(bytes_equal(buffer_bytes(&keys), BYTES_LITERAL("\0\1a\0\1b\1\1c")));
+    buffer_free(&keys);
+}
+
 Test(message_headers, keys_longer_than_any_routing_key_are_ignored)
 {
     struct buffer headers = {0};
