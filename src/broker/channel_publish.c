@@ -216,6 +216,7 @@ void channel_return(struct channel *channel, struct message *message)
     record->message = message;
 }
 
+/* Takes over the reference: the last queue gets it, so that a message with one destination is its alone. */
 static void store(struct channel *channel, struct message *message, struct queue **queues, size_t count,
                   bool mandatory)
 {
@@ -229,12 +230,16 @@ static void store(struct channel *channel, struct message *message, struct queue
     for (size_t i = 0; i < count; i++) {
         struct queue *queue = queues[i];
 
+        if (i + 1 < count)
+            message_ref(message);
         refused |= queue_publish(queue, message, &lsn) == ENQUEUE_REFUSED;
         if (queue->congested_count)
             queue_charge(queue, channel->connection);
     }
     if (!count && mandatory)
-        channel_return(channel, message_ref(message));
+        channel_return(channel, message);
+    else if (!count)
+        message_unref(message);
     if (channel->mode == CHANNEL_CONFIRM)
         confirms_publish(channel, lsn, refused);
 }
@@ -289,7 +294,9 @@ static void publish_reply(struct channel *channel, struct message *message, bool
     if (requester)
         reply_to_deliver(requester, message);
     else if (mandatory)
-        channel_return(channel, message_ref(message));
+        channel_return(channel, message);
+    else
+        message_unref(message);
     if (channel->mode == CHANNEL_CONFIRM)
         confirms_publish(channel, 0, false);
 }
@@ -324,10 +331,8 @@ void channel_publish(struct channel *channel, struct message *message, unsigned 
         message_unref(message);
         return;
     }
-    if (publish_remembered(channel, message, mandatory)) {
-        message_unref(message);
+    if (publish_remembered(channel, message, mandatory))
         return;
-    }
     exchange = check_exchange(channel, message);
     if (!exchange) {
         message_unref(message);
@@ -340,5 +345,4 @@ void channel_publish(struct channel *channel, struct message *message, unsigned 
         publish_reply(channel, message, mandatory);
     else
         publish_routed(channel, exchange, message, mandatory);
-    message_unref(message);
 }

@@ -20,7 +20,7 @@ void tx_hold_publish(struct channel *channel, struct message *message, struct qu
         tx->publishes = xrealloc(tx->publishes, tx->publish_capacity * sizeof *tx->publishes);
     }
     publish = &tx->publishes[tx->publish_count++];
-    *publish = (struct tx_publish){.message = message_ref(message),
+    *publish = (struct tx_publish){.message = message,
                                    .queues = xmalloc(count * sizeof(struct queue *)),
                                    .queue_count = (uint32_t)count,
                                    .is_returned = is_returned};
@@ -87,7 +87,7 @@ static bool commit_publish(struct channel *channel, struct tx_publish *publish, 
         struct queue *queue = publish->queues[i];
 
         if (!queue->is_deleted)
-            refused |= queue_publish(queue, publish->message, lsn) == ENQUEUE_REFUSED;
+            refused |= queue_publish(queue, message_ref(publish->message), lsn) == ENQUEUE_REFUSED;
     }
     return refused;
 }

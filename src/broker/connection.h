@@ -282,7 +282,7 @@ void confirms_publish(struct channel *channel, uint64_t lsn, bool refused);
 void confirms_flush(struct channel *channel);
 void confirms_free(struct confirms *confirms);
 
-/* channel_tx.c */
+/* channel_tx.c; takes over the message's reference, refers to the queues */
 void tx_hold_publish(struct channel *channel, struct message *message, struct queue **queues, size_t count,
                      bool is_returned);
 void tx_hold_settle(struct channel *channel, uint64_t delivery_tag, enum settle how);
@@ -299,7 +299,7 @@ bool reply_to_cancel(struct channel *channel, struct bytes tag);
 void reply_to_channel_ends(struct channel *channel);
 /* The requester that NAME names, or NULL when it is gone. */
 struct channel *reply_to_find(struct vhost *vhost, struct bytes name);
-/* Deliver MESSAGE to REQUESTER; takes a reference of its own. */
+/* Deliver MESSAGE to REQUESTER, or drop it; takes over the reference. */
 void reply_to_deliver(struct channel *requester, struct message *message);
 /* The name that replaces the pseudo-name in reply-to; false without a reply consumer. */
 bool reply_to_name(struct channel *channel, struct bytes *name);

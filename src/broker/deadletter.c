@@ -93,7 +93,7 @@ static void route_letter(struct vhost *vhost, const struct dead_letter *letter)
 
         if (letter->check_cycle && death_is_cycle(message_properties(message), target->name))
             continue;
-        queue_publish(target, message, &lsn);
+        queue_publish(target, message_ref(message), &lsn);
     }
 }
 

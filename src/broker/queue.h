@@ -178,8 +178,8 @@ enum enqueue_result {
     ENQUEUE_REFUSED, /* reject-publish: full */
 };
 
-/* Give MESSAGE to QUEUE: to a consumer at once if one waits, or at the end of its level. Takes a reference of
- * its own if it keeps it. *LSN is raised to what a confirm must wait for. */
+/* Give MESSAGE to QUEUE: to a consumer at once if one waits, or at the end of its level. Takes over a reference
+ * of the caller's, also when it refuses. *LSN is raised to what a confirm must wait for. */
 enum enqueue_result queue_publish(struct queue *queue, struct message *message, uint64_t *lsn);
 
 /* Find the next message to deliver: highest level, lowest number. False when none is ready. */

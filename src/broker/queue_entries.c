@@ -92,7 +92,7 @@ static struct entry *entry_append(struct queue *queue, struct message *message, 
 
     place->number = level->next++;
     entry = seqmap_add(&level->entries, place->number);
-    *entry = (struct entry){.message = message_ref(message),
+    *entry = (struct entry){.message = message,
                             .deadline = queue_message_deadline(queue, message),
                             .body_size = (uint32_t)message->body_size};
     if (queue_keeps(queue, message)) {
@@ -131,11 +131,12 @@ enum enqueue_result queue_publish(struct queue *queue, struct message *message, 
     if (is_refused(queue, message)) {
         if (queue->options.overflow == QUEUE_OVERFLOW_REJECT_PUBLISH_DLX)
             deadletter_send(queue, message, place, false, DEATH_MAXLEN);
+        message_unref(message);
         return ENQUEUE_REFUSED;
     }
     consumer = queue_waiting_consumer(queue);
     if (consumer && consumer->no_ack) {
-        consumer_deliver(consumer, message_ref(message), place, false, 0);
+        consumer_deliver(consumer, message, place, false, 0);
         return ENQUEUE_DONE;
     }
     entry = entry_append(queue, message, &place, lsn);

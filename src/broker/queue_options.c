@@ -361,7 +361,7 @@ static bool resolve_type(struct queue_options *out, struct bytes arguments,
                          const struct queue_declare *declare, struct reply_error *error)
 {
     struct field field;
-    struct tail tail;
+    struct tail tail = {0};
 
     if (!find_type(arguments, &field)) {
         out->type = default_type(declare);
@@ -429,7 +429,7 @@ static bool take_argument(const struct argument *argument, struct queue_options 
                           const struct queue_declare *declare, struct reply_error *error)
 {
     struct field field;
-    struct tail tail;
+    struct tail tail = {0};
 
     if (argument->take == NULL || !table_get(arguments, argument->name, &field) ||
         argument->take(out, &field, arguments, &tail))

@@ -150,11 +150,13 @@ void reply_to_deliver(struct channel *requester, struct message *message)
     struct outbox_delivery *record;
 
     /* Who does not read its replies loses them: they are kept nowhere (bounded, as any delivery is). */
-    if (connection->unsent >= connection->vhost->settings.unsent_max)
+    if (connection->unsent >= connection->vhost->settings.unsent_max) {
+        message_unref(message);
         return;
+    }
     record = outbox_add(connection, OUTBOX_DELIVER, requester->number, sizeof *record,
                         message_wire_size(message), false);
-    record->message = message_ref(message);
+    record->message = message;
     record->delivery_tag = ++requester->delivery_tag;
     record->consumer = requester->reply_consumer->number;
     record->delivery_count = 0;
