@@ -20,7 +20,7 @@
 #include "coney/xalloc.h"
 #include "config_value.h"
 
-#define FILE_SIZE_MAX (1024 * 1024)
+#define FILE_SIZE_MAX ((size_t)1024 * 1024)
 
 #define OVERRIDE "--set: " /* where an override stands */
 
@@ -255,15 +255,15 @@ static void parse_file(struct loading *loading, const char *path)
     size_t size;
 
     if (file == NULL) {
-        complain(loading, "", "%s: cannot be read: %s", path, strerror(errno));
+        complain(loading, "", "%s: cannot be read: %s", path, strerrordesc_np(errno));
         free(text);
         return;
     }
     size = fread(text, 1, FILE_SIZE_MAX + 1, file);
     if (ferror(file))
-        complain(loading, "", "%s: cannot be read: %s", path, strerror(errno));
+        complain(loading, "", "%s: cannot be read: %s", path, strerrordesc_np(errno));
     else if (size > FILE_SIZE_MAX)
-        complain(loading, "", "%s: larger than %d bytes", path, FILE_SIZE_MAX);
+        complain(loading, "", "%s: larger than %zu bytes", path, FILE_SIZE_MAX);
     else if (memchr(text, '\0', size) != NULL || !utf8_is_valid((struct bytes){(uint8_t *)text, size}))
         complain(loading, "", "%s: is no text in UTF-8", path);
     else {

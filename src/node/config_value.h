@@ -34,11 +34,11 @@ struct key {
     const char *default_value;
     const char *doc;
     enum key_type type;
-    size_t offset;            /* in struct config */
-    int64_t least, most;      /* of numbers, and of the length of strings */
     bool zero_too;            /* 0 is allowed though LEAST is higher */
     bool none_too;            /* infinity and undefined are allowed, and mean 0 */
     bool replaces;            /* the first entry of a list replaces the default ones */
+    size_t offset;            /* in struct config */
+    int64_t least, most;      /* of numbers, and of the length of strings */
     size_t clears;            /* offset of a uint64_t to set to 0; 0: none */
     const char *const *names; /* NULL-terminated */
 };

@@ -83,6 +83,7 @@ static bool get_text(struct import *import, const json_t *entry, const char *key
 {
     const json_t *value = json_object_get(entry, key);
 
+    *out = (struct bytes){0};
     if (json_is_string(value)) {
         *out = string_bytes(value);
         return true;
@@ -595,7 +596,7 @@ bool definitions_load(const struct definitions_target *target, const char *path,
     bool done = false;
 
     if (text == NULL)
-        snprintf(reason, sizeof reason, "cannot be read: %s", strerror(errno));
+        snprintf(reason, sizeof reason, "cannot be read: %s", strerrordesc_np(errno));
     else
         done = definitions_import(target, text, size, result, reason);
     if (!done)

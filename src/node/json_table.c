@@ -118,9 +118,10 @@ static bool put_value(struct conversion *conversion, const char *name, json_t *v
 
 bool table_from_json(struct buffer *out, const json_t *object, char *why, size_t why_size)
 {
-    struct conversion conversion = {table_builder_init(out), why, why_size};
+    struct conversion conversion = {.builder = table_builder_init(out), .why_size = why_size};
     size_t size = out->size;
 
+    conversion.why = why;
     /* jansson's iteration wants a pointer to what it could change, and does not. */
     if (put_members(&conversion, (json_t *)(uintptr_t)object))
         return true;

@@ -203,8 +203,11 @@ void users_free(struct users *users)
 
     if (users == NULL)
         return;
-    HASH_ITER (hh, users->by_name, user, next) {
-        HASH_DEL(users->by_name, user);
+    /* The table goes first: the users stay linked without it. */
+    user = users->by_name;
+    HASH_CLEAR(hh, users->by_name);
+    for (; user != NULL; user = next) {
+        next = user->hh.next;
         user_free(user);
     }
     for (size_t i = 0; i < users->loopback_only_count; i++)

@@ -262,8 +262,8 @@ Test(config, bad_values_say_what_would_be_right)
         "FILE:1: max_message_size: '64MX' should be a number of bytes from 1 to 536870912, or with a unit "
         "(kB, MB, GB or KiB, MiB, GiB), like 64MiB\n");
     expect_complaint(
-        "max_message_size = 99999999999GB\n",
-        "FILE:1: max_message_size: '99999999999GB' should be a number of bytes from 1 to 536870912, or "
+        "max_message_size = 18446744073710GB\n",
+        "FILE:1: max_message_size: '18446744073710GB' should be a number of bytes from 1 to 536870912, or "
         "with a unit (kB, MB, GB or KiB, MiB, GiB), like 64MiB\n");
     expect_complaint(
         "handshake_timeout = soon\n",
