@@ -30,7 +30,7 @@ struct conditions {
 /* Headers of most messages need no allocation. */
 #define HEADERS_INLINE 32
 
-/* A message's headers by name, those of equal names in the order of the table. */
+/* A message's headers in the order of order_names(), those of equal names in the order of the table. */
 struct headers {
     struct header *header;
     size_t count;
@@ -125,10 +125,16 @@ static void headers_remove(struct exchange *exchange, struct binding *binding)
     free(binding->type_data);
 }
 
+/* Shorter names first: sizes are cheap to compare and mostly differ. */
+static int order_names(struct bytes a, struct bytes b)
+{
+    return a.size != b.size ? (a.size > b.size) - (a.size < b.size) : bytes_compare(a, b);
+}
+
 static int order_headers(const void *left, const void *right)
 {
     const struct header *a = left, *b = right;
-    int order = bytes_compare(a->name, b->name);
+    int order = order_names(a->name, b->name);
 
     return order != 0 ? order : (a->name.data > b->name.data) - (a->name.data < b->name.data);
 }
@@ -170,7 +176,7 @@ static const struct field *find_header(const struct headers *headers, struct byt
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (bytes_compare(headers->header[middle].name, name) < 0)
+        if (order_names(headers->header[middle].name, name) < 0)
             low = middle + 1;
         else
             high = middle;
