@@ -448,7 +448,10 @@ class Wire:
         self.sock.close()
 
     def half_close(self):
-        self.sock.shutdown(socket.SHUT_WR)
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:         # the peer has reset the connection already
+            self.reset = True
 
     def send(self, data):
         """Send all octets; a peer that has gone is not an error here, the next read tells."""

@@ -15,6 +15,7 @@ Marks:
 """
 
 import base64
+import functools
 import hashlib
 import json
 import os
@@ -177,6 +178,14 @@ class Coneyd:
         with open("/proc/%d/status" % self.process.pid, encoding="ascii") as status:
             return int(re.search(r"^VmRSS:\s+(\d+) kB", status.read(), re.M).group(1)) * 1024
 
+    @staticmethod
+    @functools.lru_cache(None)
+    def sanitized():
+        """Built with a sanitizer, whose shadow memory makes the kernel's figures meaningless."""
+        with open(os.environ.get("CONEYD", "./coneyd"), "rb") as program:
+            octets = program.read()
+        return b"__asan_init" in octets or b"__tsan_init" in octets
+
     def stop(self):
         """End with SIGTERM and return the exit status; a broker that does not end is killed."""
         if self.alive():
@@ -296,7 +305,14 @@ class Broker:
         return wire
 
     def rss(self):
-        return self.server.rss()
+        """The broker's resident memory in octets; 0 where it cannot be told."""
+        return self.server.rss() if self.is_coney else 0
+
+    def grew_less(self, before, mib, what=""):
+        """Since BEFORE (an rss()) the broker has grown by less than so many MiB."""
+        grown = (self.rss() - before) / (1 << 20)
+        if self.is_coney and not self.server.sanitized():
+            ok(grown < mib, "%s: %.1f MiB more, %g allowed" % (what or "memory", grown, mib))
 
     def is_up(self):
         """A new client can log in and open a channel: the broker survived what the test did."""
