@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Import of definitions.json (management-http-api.md section 4).
+ * Import of definitions.json (management-http-api.md section 4), and what a new node has without it.
  *
  * The vhosts here are stand-ins that write down what they are told, checking queues and policies with the
  * core's own functions; so what is seen is exactly what the import asks of a vhost.
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "coney/defaults.h"
 #include "coney/definitions.h"
 #include "coney/table.h"
 #include "coney/users.h"
@@ -408,6 +409,62 @@ Test(definitions, nothing_is_kept_of_a_failed_result)
     cr_assert_not(
         import("{\"global_parameters\":[{\"name\":\"cluster_name\",\"value\":\"c\"}],\"queues\":[1]}"));
     cr_expect_null(result.cluster_name);
+}
+
+/* ---- defaults ---- */
+
+static void ignore_report(void *context, const char *text)
+{
+    (void)context;
+    (void)text;
+}
+
+/* Make the defaults with one override of the configuration. */
+static bool make_defaults(const char *override, const struct definitions_result *imported)
+{
+    struct config config;
+    bool done;
+
+    cr_assert(config_load(&config, NULL, &override, override != NULL, ignore_report, NULL));
+    done = defaults_make(target(), &config, imported, why);
+    config_free(&config);
+    return done;
+}
+
+Test(definitions, new_node_has_guest_with_all_rights)
+{
+    struct user_info info;
+
+    cr_expect(make_defaults(NULL, NULL), "%s", why);
+    cr_expect_str_eq(told, "/: permission of guest: .* .* .*\n");
+    cr_assert_eq(users_authenticate(users, BYTES_LITERAL("guest"), BYTES_LITERAL("guest"), true, &info),
+                 LOGIN_OK);
+    cr_expect(user_info_has_tag(&info, "administrator"));
+    cr_expect_eq(info.max_connections, USER_LIMIT_NONE);
+    user_info_free(&info);
+}
+
+Test(definitions, imported_users_replace_guest)
+{
+    struct definitions_result imported = {.users = 1, .vhosts = 1};
+
+    cr_expect(make_defaults("default_vhost=v", &imported));
+    cr_expect_str_eq(told, "");
+    imported.vhosts = 0;
+    cr_expect(make_defaults("default_vhost=v", &imported));
+    cr_expect_str_eq(told, "v: made\n");
+    cr_expect_eq(users_count(users), 0);
+}
+
+Test(definitions, impossible_defaults_are_told)
+{
+    cr_expect_not(make_defaults("default_pass=", NULL));
+    cr_expect_str_eq(why, "default_user 'guest': blank passwords are not accepted");
+    cr_expect_not(make_defaults("default_permissions.write=(", NULL));
+    cr_expect_str_eq(
+        why, "default_permissions.write is no valid pattern: missing closing parenthesis at offset 1");
+    cr_expect(make_defaults("default_user=", NULL), "no user is wanted then");
+    cr_expect_eq(users_count(users), 0);
 }
 
 /* ---- files ---- */
