@@ -434,6 +434,8 @@ class Wire:
         self.sock.settimeout(timeout)
         self.sock.connect((host, port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.readable = select.poll()       # not select(): descriptors may be above 1023
+        self.readable.register(self.sock, select.POLLIN)
         self.timeout = timeout
         self.buffer = bytearray()
         self.eof = False
@@ -469,7 +471,7 @@ class Wire:
         if self.eof:
             return False
         left = max(0, deadline - time.monotonic())
-        if not select.select([self.sock], [], [], left)[0]:
+        if not self.readable.poll(left * 1000):
             raise Timeout("nothing came; so far %r" % bytes(self.buffer[:80]))
         try:
             data = self.sock.recv(262144)

@@ -3,11 +3,12 @@
 
 import os
 import re
+import socket
 import time
 
 import amqp_raw
 from amqp_raw import PROTOCOL_HEADER, V, decode_method, frame, method_frame, plain
-from harness import Coneyd, between, definitions, differs, eq, matches, ok, permission, settings, slow, user, wait_until
+from harness import Skip, between, definitions, differs, eq, matches, ok, permission, settings, slow, user, wait_until
 
 
 def started(broker):
@@ -475,17 +476,118 @@ def test_handshake_timeout_is_ten_seconds(broker):
     between(time.monotonic() - began, 9.5, 13, "seconds until dropped")
 
 
-@settings(**{"loopback_users__guest": "true"})
+def own_address():
+    """An address of this machine that is not loopback, or None."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        address = probe.getsockname()[0]
+    return None if address.startswith("127.") else address
+
+
+@settings(listeners__tcp__1="0.0.0.0:0")
+def test_guest_is_refused_from_elsewhere_like_a_wrong_password(broker):
+    """Both ways of 3.4; other users may come from anywhere, and guest from any loopback address."""
+    broker.host = "127.0.0.77"
+    broker.is_up()
+    broker.host = own_address()
+    if broker.host is None:
+        raise Skip("this machine has loopback addresses only")
+    wire = started(broker)
+    wire.send(start_ok())
+    expect_close(wire, 403, refusal("PLAIN"), 0, 0)
+    wire = started(broker)
+    wire.send(start_ok(capabilities=False))
+    wire.expect_drop(8)
+
+
+@settings(listeners__tcp__1="0.0.0.0:0", loopback_users="none")
+def test_guest_may_come_from_anywhere_if_configured(broker):
+    broker.host = own_address() or "127.0.0.1"
+    broker.is_up()
+
+
+@settings(listeners__tcp__1="[::]:0")
+def test_v4_mapped_loopback_is_loopback(broker):
+    broker.host = "127.0.0.1"
+    broker.is_up()
+
+
+@settings(listeners__tcp__1="[::1]:0")
 def test_guest_may_log_in_over_ipv6_loopback(broker):
-    server = Coneyd(ipv6=True)
-    try:
-        c = amqp_raw.Connection(server.host, server.port)
-        eq((server.host, c.channel().number), ("::1", 1))
-        c.close()
-    finally:
-        server.stop()
+    eq(broker.host, "::1")
+    broker.is_up()
 
 
 @settings(default_user="coney", default_pass="s3cret", default_vhost="/lair")
 def test_default_user_and_vhost_are_configurable(broker):
     eq(broker.connect(user="coney", password="s3cret", vhost="/lair").channel().number, 1)
+
+
+# --- mechanisms that only a configuration offers
+
+@settings(auth_mechanisms__1="PLAIN", auth_mechanisms__2="ANONYMOUS")
+def test_anonymous_logs_in_as_guest_when_configured(broker):
+    wire = started(broker)
+    eq(sorted(wire.start.mechanisms.split(" ")), ["ANONYMOUS", "PLAIN"])
+    wire.send(start_ok("ANONYMOUS", b"whatever"))
+    eq(decode_method(0, wire.read_frame().payload).name, "connection.tune")
+    ch = broker.channel(mechanism="ANONYMOUS", response=b"")
+    queue = ch.declare(exclusive=True).queue
+    ch.publish("", queue, b"", {"user_id": "guest"})
+    eq(ch.get(queue).props, {"user_id": "guest"})
+
+
+def securing(broker, **kw):
+    wire = started(broker)
+    wire.send(start_ok("RABBIT-CR-DEMO", b"guest", **kw))
+    challenge = decode_method(0, wire.read_frame().payload)
+    eq((challenge.name, challenge.challenge), ("connection.secure", "Please tell me your password"))
+    return wire
+
+
+cr_demo = settings(auth_mechanisms__1="RABBIT-CR-DEMO", auth_mechanisms__2="PLAIN")
+
+
+@cr_demo
+def test_challenge_and_response(broker):
+    wire = securing(broker)
+    wire.send(method_frame(0, "connection.secure-ok", response=b"My password is guest"))
+    eq(decode_method(0, wire.read_frame().payload).name, "connection.tune")
+
+
+@slow
+@cr_demo
+def test_refusal_in_the_second_round_waits_before_it_drops(broker):
+    """After the close frame if capable; three seconds in both cases."""
+    wire = securing(broker)
+    wire.send(method_frame(0, "connection.secure-ok", response=b"My password is wrong"))
+    close = decode_method(0, wire.read_frame().payload)
+    amqp_raw.check_close(close, 403, refusal("RABBIT-CR-DEMO"), 0, 0)
+    old = securing(broker, capabilities=False)
+    old.send(method_frame(0, "connection.secure-ok", response=b"My password is wrong"))
+    wire.expect_drop(8)
+    old.expect_drop(8)
+
+
+@slow
+@cr_demo
+def test_wrong_method_in_securing_is_dropped_silently(broker):
+    wires = []
+    for octets in (start_ok(), tune_ok(), method_frame(0, "connection.open", virtual_host="/"),
+                   method_frame(1, "channel.open")):
+        wire = securing(broker)
+        wire.send(octets)
+        wires.append(wire)
+    for wire in wires:
+        wire.expect_drop(8)
+
+
+@settings(connection_max=2)
+def test_node_connection_limit(broker):
+    broker.connect(), broker.connect()
+    wire = opening(broker)
+    wire.send(method_frame(0, "connection.open", virtual_host="no such"))
+    expect_close(wire, 530, "NOT_ALLOWED - connection refused: node connection limit (2) is reached", 10, 40)

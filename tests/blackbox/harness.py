@@ -125,11 +125,10 @@ class Coneyd:
 
     kind = "coney"
 
-    def __init__(self, values=None, defs=None, ipv6=False):
+    def __init__(self, values=None, defs=None):
         self.folder = tempfile.TemporaryDirectory(prefix="coney-blackbox-")
         self.log = open(os.path.join(self.folder.name, "log"), "w+b")
-        command = [os.environ.get("CONEYD", "./coneyd"), "--ephemeral", "--set",
-                   "listeners.tcp.1=" + ("[::1]:0" if ipv6 else "127.0.0.1:0")]
+        command = [os.environ.get("CONEYD", "./coneyd"), "--ephemeral", "--set", "listeners.tcp.1=127.0.0.1:0"]
         for key, value in (values or {}).items():
             command += ["--set", "%s=%s" % (key, value)]
         if defs is not None:
@@ -250,12 +249,12 @@ class Pool:
         if self.foreign:
             if getattr(function, "coney_only", None):
                 raise Skip(function.coney_only)
-            if wanted:
+            if wanted is not None:
                 raise Skip("needs a broker with settings of its own")
             if make:
                 self.foreign.load(make)
             return self.foreign, False
-        if wanted:
+        if wanted is not None:
             return Coneyd(wanted, make() if make else None), True
         with self.lock:
             broker = self.shared.get(make)

@@ -36,9 +36,11 @@ def settle_down(broker, what):
 def push(connection, octets, limit):
     """Write as much as the peer takes, up to LIMIT octets; stops when it has taken nothing for a second."""
     sock, sent, view = connection.wire.sock, 0, memoryview(octets)
+    writable = select.poll()
+    writable.register(sock, select.POLLOUT)
     sock.setblocking(False)
     while sent < limit:
-        if not select.select([], [sock], [], 1.0)[1]:
+        if not writable.poll(1000):
             break
         at = sent % len(octets)
         try:

@@ -4,7 +4,7 @@
 import time
 
 from amqp_raw import ChannelClosed
-from harness import (between, definitions, differs, eq, ok, operator_policy, permission, policy, settings,
+from harness import (between, definitions, differs, eq, ok, operator_policy, permission, policy, slow,
                      wait_until)
 
 VHOST = "pol"
@@ -315,7 +315,7 @@ def test_ties_go_to_the_lowest_name(broker):
 
 
 @differs("3.10's policies cannot set it")
-@settings(consumer_timeout=3600000, consumer_timeout_check_interval=100)
+@slow
 @definitions(newer)
 def test_consumer_timeout_by_policy(broker):
     ch, queue = setup(broker, "late")

@@ -2,7 +2,7 @@
 """exchanges-queues-bindings, 6: queue.declare, its checks in order, equivalence, arguments, passive."""
 
 from amqp_raw import V
-from harness import definitions, differs, eq, ok, permission, user
+from harness import definitions, differs, eq, ok, permission, settings, user
 
 LOCKED = ("RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '%s' in vhost '/'. It could be originally "
           "declared on another connection or the exclusive property value does not match that of the original "
@@ -375,3 +375,43 @@ def test_vhost_queue_limit(broker):
     ch.declare(queue, exclusive=True)
     ch.call("queue.delete", queue=queue)
     ch.declare(second, exclusive=True)
+
+
+# --- queue-features 1.4, the default type
+
+@settings(default_queue_type="quorum")
+def test_default_queue_type_of_the_node(broker):
+    """Counted returns tell the type; flags that a quorum queue cannot have fall back to classic."""
+    for flags, counts in (({"durable": True}, True), ({"exclusive": True}, False), ({"auto_delete": True}, False),
+                          ({}, False)):
+        ch = broker.channel()
+        queue = broker.name()
+        ch.declare(queue, **flags)
+        ch.publish("", queue, b"x")
+        ch.nack(ch.get(queue, no_ack=False).delivery_tag)
+        eq("x-delivery-count" in (ch.get(queue).headers or {}), counts, repr(flags))
+
+
+def typed_vhost():
+    return {"vhosts": [{"name": "quorums", "default_queue_type": "quorum",
+                        "metadata": {"description": "", "tags": [], "default_queue_type": "quorum"}}]}
+
+
+@differs("3.10 has no default type")
+@definitions(typed_vhost)
+def test_default_queue_type_of_a_vhost(broker):
+    ch = broker.channel(vhost="quorums")
+    queue, classic = broker.name(), broker.name("classic")
+    ch.declare(queue, durable=True), ch.declare(classic, {"x-queue-type": "classic"}, durable=True)
+    ch.declare(queue, {"x-queue-type": "quorum"}, durable=True)
+    ch.declare(classic, {"x-queue-type": "classic"}, durable=True)
+    for name, counts in ((queue, True), (classic, False)):
+        ch.publish("", name, b"x")
+        ch.nack(ch.get(name, no_ack=False).delivery_tag)
+        eq("x-delivery-count" in (ch.get(name).headers or {}), counts, name)
+
+
+@differs("as 4.x; 3.10 refuses it")
+def test_empty_queue_type_is_as_absent(broker):
+    accepted(broker, {"x-queue-type": ""})
+    accepted(broker, {"x-queue-type": "undefined"})
