@@ -106,6 +106,9 @@ struct batch {
 /* A place for the next command of a BATCH_COMMANDS. */
 struct command *batch_add(struct batch *batch);
 
+/* Take back the place that batch_add() gave last. */
+void batch_take_back(struct batch *batch);
+
 /* Free the command blocks and the arena: the batch may then be used again. */
 void batch_clear(struct batch *batch);
 

@@ -22,6 +22,11 @@ struct command *batch_add(struct batch *batch)
     return &block->commands[block->count++];
 }
 
+void batch_take_back(struct batch *batch)
+{
+    batch->commands.last->count--;
+}
+
 void batch_clear(struct batch *batch)
 {
     if (batch->kind == BATCH_COMMANDS) {

@@ -14,9 +14,8 @@ static size_t block_size(const struct message *message)
 }
 
 static struct message *message_alloc(struct bytes exchange, struct bytes routing_key, struct bytes more_keys,
-                                     struct bytes properties, uint64_t body_size)
+                                     struct bytes properties, uint64_t body_size, bool apart)
 {
-    bool apart = body_size > MESSAGE_BODY_INLINE_MAX;
     size_t size = sizeof(struct message) + exchange.size + routing_key.size + 2 + more_keys.size +
                   properties.size + (apart ? 0 : (size_t)body_size);
     struct message *message = pool_alloc(size);
@@ -35,17 +34,30 @@ static struct message *message_alloc(struct bytes exchange, struct bytes routing
     p = put_shortstr(p, routing_key);
     p = put_bytes(p, more_keys);
     p = put_bytes(p, properties);
-    message->body = p;
+    message->body = apart ? NULL : p;
     return message;
 }
 
 struct message *message_new(struct bytes exchange, struct bytes routing_key, struct bytes more_keys,
                             struct bytes properties, uint64_t body_size)
 {
-    struct message *message = message_alloc(exchange, routing_key, more_keys, properties, body_size);
+    bool apart = body_size > MESSAGE_BODY_INLINE_MAX;
+    struct message *message = message_alloc(exchange, routing_key, more_keys, properties, body_size, apart);
 
-    if (message->flags & MESSAGE_BODY_APART)
+    if (apart)
         message->body = pool_alloc((size_t)body_size);
+    return message;
+}
+
+struct message *message_new_partial(struct bytes exchange, struct bytes routing_key, struct bytes properties,
+                                    uint64_t body_size, uint64_t room)
+{
+    bool apart = body_size > MESSAGE_BODY_INLINE_MAX || (room == 0 && body_size);
+    struct message *message =
+        message_alloc(exchange, routing_key, (struct bytes){NULL, 0}, properties, body_size, apart);
+
+    if (apart && room)
+        message->body = pool_alloc((size_t)room);
     return message;
 }
 

@@ -352,6 +352,19 @@ void pool_free(void *memory, size_t size)
         free_foreign(pool, page, block);
 }
 
+void *pool_grow(void *block, size_t size, size_t larger)
+{
+    void *grown;
+
+    if (size > POOL_BLOCK_MAX && !POOL_IS_MALLOC) {
+        atomic_fetch_add_explicit(&bytes_in_use, larger - size, memory_order_relaxed);
+        return xrealloc(block, larger);
+    }
+    grown = memcpy(pool_alloc(larger), block, size);
+    pool_free(block, size);
+    return grown;
+}
+
 size_t pool_block_size(size_t size)
 {
     if (size > POOL_BLOCK_MAX)

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The broker as a whole: from a configuration to a running server and back. */
+#ifndef CONEY_SERVER_H
+#define CONEY_SERVER_H
+
+#include <stdbool.h>
+
+struct config;
+struct server;
+
+#define SERVER_WHY_SIZE 600
+
+enum server_failure {
+    SERVER_STARTED,
+    SERVER_BAD_DEFINITIONS, /* load_definitions cannot be taken */
+    SERVER_CANNOT_LISTEN,   /* an address cannot be bound */
+    SERVER_NO_RESOURCES,    /* the system refuses threads or descriptors */
+};
+
+/* Make a server of CONFIG, which must outlive it: users, vhosts, definitions, listeners bound, loops ready.
+ * NULL, with *FAILURE and a reason in WHY, when something does not work. */
+struct server *server_new(const struct config *config, enum server_failure *failure,
+                          char why[SERVER_WHY_SIZE]);
+
+/* Print "listening amqp ADDRESS" for each listener and "ready" on standard output, and serve until SIGTERM or
+ * SIGINT; connections are told 320 and everything is flushed. Call once, from the main thread. */
+void server_run(struct server *server);
+
+void server_free(struct server *server);
+
+#endif

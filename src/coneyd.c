@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* coneyd, the broker: command line, configuration, and the server's life. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "coney/config.h"
+#include "coney/log.h"
+#include "coney/server.h"
+#include "coney/xalloc.h"
+
+static const char usage[] =
+    "usage: coneyd [options]\n"
+    "  --config FILE     read FILE: RabbitMQ's `key = value` format\n"
+    "  --set KEY=VALUE   override one key; may be given many times\n"
+    "  --check-config    check the configuration and end\n"
+    "  --ephemeral       keep nothing: exchanges, queues and messages live in memory\n"
+    "  --version         print the version and end\n"
+    "  --help            print this and end\n";
+
+struct command_line {
+    const char *config_path;
+    const char **overrides;
+    size_t override_count;
+    bool check_only;
+};
+
+static void report(void *context, const char *text)
+{
+    (void)context;
+    fprintf(stderr, "coneyd: %s\n", text);
+}
+
+/* Returns -1 to go on, else the exit code. */
+static int parse(int argc, char **argv, struct command_line *line)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"set", required_argument, NULL, 's'},
+        {"check-config", no_argument, NULL, 'k'},
+        {"ephemeral", no_argument, NULL, 'e'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            line->config_path = optarg;
+            break;
+        case 's':
+            line->overrides[line->override_count++] = optarg;
+            break;
+        case 'k':
+            line->check_only = true;
+            break;
+        case 'e': /* the only kind of node there is so far */
+            break;
+        case 'v':
+            puts("coneyd " PACKAGE_VERSION);
+            return EX_OK;
+        case 'h':
+            fputs(usage, stdout);
+            return EX_OK;
+        default:
+            fputs(usage, stderr);
+            return EX_USAGE;
+        }
+    }
+    if (optind == argc)
+        return -1;
+    fprintf(stderr, "coneyd: what is '%s'?\n%s", argv[optind], usage);
+    return EX_USAGE;
+}
+
+static int serve(const struct config *config)
+{
+    static const int codes[] = {[SERVER_BAD_DEFINITIONS] = EX_DATAERR,
+                                [SERVER_CANNOT_LISTEN] = EX_OSERR,
+                                [SERVER_NO_RESOURCES] = EX_OSERR};
+    char why[SERVER_WHY_SIZE];
+    enum server_failure failure;
+    struct server *server = server_new(config, &failure, why);
+
+    if (!server) {
+        fprintf(stderr, "coneyd: %s\n", why);
+        return codes[failure];
+    }
+    server_run(server);
+    server_free(server);
+    return EX_OK;
+}
+
+static enum log_level to_log_level(enum config_log_level level)
+{
+    switch (level) {
+    case CONFIG_LOG_DEBUG:
+        return LOG_LEVEL_DEBUG;
+    case CONFIG_LOG_INFO:
+        return LOG_LEVEL_INFO;
+    case CONFIG_LOG_WARNING:
+        return LOG_LEVEL_WARNING;
+    case CONFIG_LOG_NONE:
+        return LOG_LEVEL_NONE;
+    default:
+        return LOG_LEVEL_ERROR;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct command_line line = {.overrides = xcalloc((size_t)argc, sizeof(char *))};
+    struct config config;
+    int code = parse(argc, argv, &line);
+
+    if (code < 0 &&
+        !config_load(&config, line.config_path, line.overrides, line.override_count, report, NULL))
+        code = EX_CONFIG;
+    else if (code < 0) {
+        log_set_level(to_log_level(config.log_level));
+        code = line.check_only ? EX_OK : serve(&config);
+        config_free(&config);
+    }
+    free(line.overrides);
+    return code;
+}

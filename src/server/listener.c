@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* listener.h: bind, accept, and prepare each socket: no delay, no blocking. */
+#include "listener.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/listener.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "coney/log.h"
+#include "coney/xalloc.h"
+#include "server.h"
+
+struct listener {
+    struct listener *next;
+    struct server *server;
+    int fd;
+    struct evconnlistener *accepting;
+};
+
+static bool is_loopback(const struct sockaddr *address)
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    const uint8_t *octets;
+
+    if (address->sa_family == AF_INET) {
+        octets = (const uint8_t *)&((const struct sockaddr_in *)(const void *)address)->sin_addr;
+        return octets[0] == 127;
+    }
+    octets = ((const struct sockaddr_in6 *)(const void *)address)->sin6_addr.s6_addr;
+    if (memcmp(octets, mapped, sizeof mapped) == 0)
+        return octets[12] == 127;
+    return memcmp(octets, &in6addr_loopback, sizeof in6addr_loopback) == 0;
+}
+
+static void on_accept(struct evconnlistener *accepting, evutil_socket_t fd, struct sockaddr *address,
+                      int size, void *arg)
+{
+    struct listener *listener = arg;
+    int one = 1;
+
+    (void)accepting;
+    (void)size;
+    if (listener->server->config->tcp_nodelay)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    server_accepted(listener->server, fd, is_loopback(address));
+}
+
+static void on_accept_error(struct evconnlistener *accepting, void *arg)
+{
+    (void)accepting;
+    (void)arg;
+    /* Mostly out of descriptors: who is connected is served, others wait in the backlog. */
+    log_error("cannot accept: %s", strerror(errno));
+}
+
+static bool to_address(const struct config_listener *from, struct sockaddr_storage *out, socklen_t *size)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)out;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)out;
+
+    memset(out, 0, sizeof *out);
+    if (inet_pton(AF_INET, from->host, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(from->port);
+        *size = sizeof *v4;
+        return true;
+    }
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(from->port);
+    *size = sizeof *v6;
+    if (!*from->host) {
+        v6->sin6_addr = in6addr_any;
+        return true;
+    }
+    return inet_pton(AF_INET6, from->host, &v6->sin6_addr) == 1;
+}
+
+static int bind_socket(const struct config_listener *from, const struct server *server)
+{
+    struct sockaddr_storage address;
+    socklen_t size;
+    int one = 1, zero = 0, fd;
+
+    if (!to_address(from, &address, &size)) {
+        errno = EINVAL;
+        return -1;
+    }
+    fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (address.ss_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, *from->host ? &one : &zero, sizeof one);
+    if (bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, (int)server->config->tcp_backlog) < 0) {
+        int error = errno;
+
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+/* An IPv6 loopback that the machine does not have is no reason not to start. */
+static bool may_be_missing(const struct config_listener *from, int error)
+{
+    return (error == EADDRNOTAVAIL || error == EAFNOSUPPORT) && strcmp(from->host, "::1") == 0;
+}
+
+bool listeners_open(struct server *server, char *why, size_t why_size)
+{
+    for (size_t i = 0; i < server->config->listener_count; i++) {
+        const struct config_listener *from = &server->config->listeners[i];
+        int fd = bind_socket(from, server);
+        struct listener *listener;
+
+        if (fd < 0 && may_be_missing(from, errno)) {
+            log_info("not listening on [%s]:%u: %s", from->host, from->port, strerror(errno));
+            continue;
+        }
+        if (fd < 0) {
+            snprintf(why, why_size, "cannot listen on %s port %u: %s",
+                     *from->host ? from->host : "any address", from->port, strerror(errno));
+            return false;
+        }
+        listener = xcalloc(1, sizeof *listener);
+        listener->server = server;
+        listener->fd = fd;
+        LL_APPEND(server->listeners, listener);
+    }
+    return true;
+}
+
+static void print_listener(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    char text[INET6_ADDRSTRLEN];
+
+    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+        return;
+    if (address.ss_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)&address;
+
+        printf("listening amqp %s:%u\n", inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text),
+               ntohs(v4->sin_port));
+    } else {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)&address;
+
+        printf("listening amqp [%s]:%u\n", inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text),
+               ntohs(v6->sin6_port));
+    }
+}
+
+void listeners_start(struct server *server)
+{
+    struct listener *listener;
+
+    LL_FOREACH (server->listeners, listener) {
+        listener->accepting = evconnlistener_new(server->loops[0].base, on_accept, listener,
+                                                 LEV_OPT_CLOSE_ON_EXEC, 0, listener->fd);
+        evconnlistener_set_error_cb(listener->accepting, on_accept_error);
+        print_listener(listener->fd);
+    }
+}
+
+void listeners_close(struct server *server)
+{
+    while (server->listeners) {
+        struct listener *listener = server->listeners;
+
+        server->listeners = listener->next;
+        if (listener->accepting)
+            evconnlistener_free(listener->accepting);
+        close(listener->fd);
+        free(listener);
+    }
+}

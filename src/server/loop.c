@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* loop.h: the turn, the mailbox, sleeping and waking. */
+#include "loop.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "coney/pool.h"
+#include "coney/xalloc.h"
+#include "server.h"
+#include "session.h"
+
+#define FREE_JOBS_MAX  64
+#define BUSY_WINDOW_NS UINT64_C(100000000)
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    uint64_t count;
+
+    (void)what;
+    (void)arg;
+    /* What was posted is found at the end of the turn; here only the event is taken. */
+    if (read(fd, &count, sizeof count) < 0 && errno != EAGAIN)
+        abort();
+}
+
+bool loop_init(struct loop *loop, struct server *server, unsigned index)
+{
+    struct event_config *config = event_config_new();
+
+    loop->server = server;
+    loop->index = index;
+    loop->stop.kind = MAIL_STOP;
+    if (!config)
+        return false;
+    /* Each base is used by its own thread alone, and needs no clock of its own kind. */
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+    loop->base = event_base_new_with_config(config);
+    event_config_free(config);
+    loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (!loop->base || loop->wake_fd < 0)
+        return false;
+    event_assign(&loop->wake_event, loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
+    event_add(&loop->wake_event, NULL);
+    loop->read_buffer = xmalloc(LOOP_READ_SIZE);
+    loop->write_size = LOOP_WRITE_SIZE;
+    loop->write_buffer = xmalloc(loop->write_size);
+    return true;
+}
+
+void loop_free(struct loop *loop)
+{
+    while (loop->free_jobs) {
+        struct job *job = loop->free_jobs;
+
+        loop->free_jobs = (struct job *)(void *)job->batch.next;
+        free(job);
+    }
+    for (unsigned i = 0; i < loop->returns_count; i++)
+        free(loop->returns[i]);
+    free(loop->returns);
+    free(loop->read_buffer);
+    free(loop->write_buffer);
+    if (loop->base) {
+        event_del(&loop->wake_event);
+        event_base_free(loop->base);
+    }
+    if (loop->wake_fd >= 0)
+        close(loop->wake_fd);
+}
+
+/* ---- posting ---- */
+
+void loop_post(struct loop *loop, struct mail *mail)
+{
+    struct mail *head = atomic_load_explicit(&loop->mail, memory_order_relaxed);
+
+    do
+        mail->next = head;
+    while (!atomic_compare_exchange_weak_explicit(&loop->mail, &head, mail, memory_order_release,
+                                                  memory_order_relaxed));
+}
+
+void loop_post_chunks(struct loop *loop, struct outbox_chunk *chunks)
+{
+    struct outbox_chunk *oldest = chunks;
+    struct outbox_chunk *head = atomic_load_explicit(&loop->chunks, memory_order_relaxed);
+
+    while (oldest->mail)
+        oldest = oldest->mail;
+    do
+        oldest->mail = head;
+    while (!atomic_compare_exchange_weak_explicit(&loop->chunks, &head, chunks, memory_order_release,
+                                                  memory_order_relaxed));
+}
+
+void loop_wake(struct loop *loop)
+{
+    uint64_t one = 1;
+
+    atomic_thread_fence(memory_order_seq_cst);
+    if (!atomic_load_explicit(&loop->sleeping, memory_order_relaxed) || !atomic_exchange(&loop->sleeping, 0))
+        return;
+    if (write(loop->wake_fd, &one, sizeof one) < 0 && errno != EAGAIN)
+        abort();
+}
+
+static bool has_mail(struct loop *loop)
+{
+    return atomic_load_explicit(&loop->mail, memory_order_relaxed) ||
+           atomic_load_explicit(&loop->chunks, memory_order_relaxed);
+}
+
+/* ---- jobs and returns ---- */
+
+struct job *loop_job(struct loop *loop, enum batch_kind kind)
+{
+    struct job *job = loop->free_jobs;
+
+    if (job)
+        loop->free_jobs = (struct job *)(void *)job->batch.next;
+    else
+        job = xmalloc(sizeof *job);
+    *job = (struct job){.batch = {.kind = kind}, .loop = loop};
+    return job;
+}
+
+void loop_job_free(struct loop *loop, struct job *job)
+{
+    batch_clear(&job->batch);
+    job->batch.next = (struct batch *)(void *)loop->free_jobs;
+    loop->free_jobs = job;
+}
+
+/* ---- the turn ---- */
+
+static void open_chunks(struct loop *loop)
+{
+    struct outbox_chunk *newest = atomic_exchange_explicit(&loop->chunks, NULL, memory_order_acquire);
+    struct outbox_chunk *oldest = NULL;
+
+    while (newest) {
+        struct outbox_chunk *next = newest->mail;
+
+        newest->mail = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest) {
+        struct outbox_chunk *next = oldest->mail;
+
+        session_take_chunks(oldest->owner, oldest);
+        oldest = next;
+    }
+}
+
+static void job_done(struct loop *loop, struct job *job)
+{
+    struct session *session = job->session;
+
+    if (job->batch.kind == BATCH_RETURNS) {
+        MAIL_OWNER(job, struct returns, job)->is_away = false;
+        return;
+    }
+    loop_job_free(loop, job);
+    if (session)
+        session_job_done(session);
+}
+
+static void open_letter(struct loop *loop, struct mail *mail)
+{
+    switch (mail->kind) {
+    case MAIL_JOB_DONE:
+        job_done(loop, MAIL_OWNER(mail, struct job, mail));
+        break;
+    case MAIL_ROLE:
+        runner_continue(MAIL_OWNER(mail, struct runner, role), loop);
+        break;
+    case MAIL_ALARM:
+        server_alarm(loop->server, MAIL_OWNER(mail, struct runner, alarm));
+        break;
+    case MAIL_SESSION:
+        session_start(MAIL_OWNER(mail, struct session, mail), loop);
+        break;
+    case MAIL_STOP:
+        server_stop_loop(loop);
+        break;
+    }
+}
+
+/* Mail is taken before chunks and opened after them: a job that is done finds what it said already here,
+ * since chunks are posted first. */
+static void open_mail(struct loop *loop)
+{
+    struct mail *newest = atomic_exchange_explicit(&loop->mail, NULL, memory_order_acquire);
+    struct mail *oldest = NULL;
+
+    open_chunks(loop);
+    while (newest) {
+        struct mail *next = newest->next;
+
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest) {
+        struct mail *next = oldest->next;
+
+        open_letter(loop, oldest);
+        oldest = next;
+    }
+}
+
+static void write_all(struct loop *loop)
+{
+    while (loop->to_write) {
+        struct session *session = loop->to_write;
+
+        session_unlist_write(session);
+        session_write(session);
+    }
+}
+
+static void send_returns(struct loop *loop)
+{
+    for (unsigned i = 0; i < loop->returns_count; i++) {
+        struct returns *returns = loop->returns[i];
+
+        if (!returns->chunks || returns->is_away)
+            continue;
+        returns->is_away = true;
+        returns->job = (struct job){.batch = {.kind = BATCH_RETURNS}, .loop = loop};
+        returns->job.batch.returned = returns->chunks;
+        returns->chunks = NULL;
+        runner_submit(returns->runner, &returns->job, loop);
+    }
+}
+
+void loop_return_chunk(struct loop *loop, struct runner *runner, struct outbox_chunk *chunk)
+{
+    struct returns *returns = NULL;
+
+    for (unsigned i = 0; i < loop->returns_count && !returns; i++)
+        if (loop->returns[i]->runner == runner)
+            returns = loop->returns[i];
+    if (!returns) {
+        returns = xcalloc(1, sizeof *returns);
+        returns->runner = runner;
+        if (loop->returns_count == loop->returns_capacity) {
+            loop->returns_capacity = loop->returns_capacity * 2 + 4;
+            loop->returns = xrealloc(loop->returns, loop->returns_capacity * sizeof *loop->returns);
+        }
+        loop->returns[loop->returns_count++] = returns;
+    }
+    chunk->next = returns->chunks;
+    returns->chunks = chunk;
+}
+
+static void note_busy(struct loop *loop, uint64_t slept)
+{
+    uint64_t now = server_now_ns();
+
+    loop->window_idle += slept;
+    if (now - loop->window_start < BUSY_WINDOW_NS)
+        return;
+    atomic_store_explicit(&loop->busy_percent,
+                          (unsigned)(100 - loop->window_idle * 100 / (now - loop->window_start)),
+                          memory_order_relaxed);
+    loop->window_start = now;
+    loop->window_idle = 0;
+}
+
+static void wait_for_events(struct loop *loop)
+{
+    uint64_t before;
+
+    pool_flush();
+    atomic_store_explicit(&loop->sleeping, 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (has_mail(loop)) {
+        atomic_store(&loop->sleeping, 0);
+        event_base_loop(loop->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
+        return;
+    }
+    before = server_now_ns();
+    event_base_loop(loop->base, EVLOOP_ONCE);
+    note_busy(loop, server_now_ns() - before);
+    atomic_store(&loop->sleeping, 0);
+}
+
+void loop_run(struct loop *loop)
+{
+    loop->window_start = server_now_ns();
+    while (!loop->stopping || loop->sessions) {
+        wait_for_events(loop);
+        open_mail(loop);
+        write_all(loop);
+        send_returns(loop);
+        server_watch_memory(loop);
+    }
+    pool_flush();
+}

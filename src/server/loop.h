@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A loop: a thread with an event base, the sessions that live on it, and a mailbox.
+ *
+ * Each turn it lets libevent call back (sockets that can be read or written, timers), then opens its mailbox:
+ * chunks to be encoded and written for its sessions, jobs that are done, roles to take. Chunks whose octets
+ * are written go back to their vhost as one batch a turn. Only then, if nothing came meanwhile, it sleeps.
+ *
+ * To sleep: set `sleeping`, fence, look into the mailbox again, block. To wake: post, fence, and if the loop
+ * is sleeping write to its eventfd. So either the loop sees the mail or the poster sees it sleeping.
+ */
+#ifndef SERVER_LOOP_H
+#define SERVER_LOOP_H
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "coney/outbox.h"
+#include "mail.h"
+#include "runner.h"
+
+struct server;
+struct session;
+
+#define LOOP_READ_SIZE  (256 * 1024)
+#define LOOP_WRITE_SIZE (512 * 1024)
+
+/* Chunks of one vhost on their way back. */
+struct returns {
+    struct runner *runner;
+    struct outbox_chunk *chunks; /* since the last batch went */
+    struct job job;
+    bool is_away; /* the job is under way */
+};
+
+struct loop {
+    struct server *server;
+    unsigned index;
+    pthread_t thread;
+    struct event_base *base;
+    int wake_fd;
+    struct event wake_event;
+    _Atomic(struct mail *) mail;           /* newest first */
+    _Atomic(struct outbox_chunk *) chunks; /* newest first, linked by mail */
+    atomic_int sleeping;
+    atomic_uint busy_percent; /* of the last tenth of a second or so */
+    _Atomic uint32_t session_count;
+
+    /* the loop's own */
+    bool stopping;
+    struct mail stop;      /* MAIL_STOP to this loop */
+    uint8_t *read_buffer;  /* LOOP_READ_SIZE, shared by the sessions */
+    uint8_t *write_buffer; /* write_size */
+    size_t write_size;
+    struct session *sessions; /* DL list */
+    struct session *to_write; /* DL list: have something new to write */
+    struct session *blocked;  /* DL list: held by the memory alarm */
+    struct job *free_jobs;
+    struct returns **returns; /* one for each vhost that this loop has had chunks of */
+    unsigned returns_count, returns_capacity;
+    uint64_t window_start, window_idle; /* ns: for busy_percent */
+};
+
+/* Make LOOP the INDEX-th of SERVER; false with errno when the system refuses. */
+bool loop_init(struct loop *loop, struct server *server, unsigned index);
+void loop_free(struct loop *loop);
+
+/* Run until stopped and without sessions. */
+void loop_run(struct loop *loop);
+
+/* Post from any thread; the poster wakes the loop afterwards. */
+void loop_post(struct loop *loop, struct mail *mail);
+/* CHUNKS, linked by mail, newest first. */
+void loop_post_chunks(struct loop *loop, struct outbox_chunk *chunks);
+void loop_wake(struct loop *loop);
+
+/* A job with an empty batch of KIND, and back. Loop's own thread only, like all that follows. */
+struct job *loop_job(struct loop *loop, enum batch_kind kind);
+void loop_job_free(struct loop *loop, struct job *job);
+
+/* CHUNK, of a session of RUNNER's vhost, is written or will never be: send it back at the end of the turn. */
+void loop_return_chunk(struct loop *loop, struct runner *runner, struct outbox_chunk *chunk);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who runs a vhost: one loop at a time, and nobody waits for it (doc/THREADS.md).
+ *
+ * A batch is pushed onto the vhost's stack of incoming batches, then `pending` is incremented. Whoever saw
+ * zero is the *runner* and runs batches until its decrement brings `pending` back to zero; whoever saw more
+ * goes on with its own work. A runner that has run long enough keeps the role but passes it, by mail, to the
+ * loop that the next batch came from.
+ *
+ * Invariants:
+ * 1. A push happens before its increment, so a runner may count on finding as many batches as `pending` says.
+ * 2. Everything in the vhost, and the members marked so, belong to the runner; the acquire and release on
+ *    `pending` (or the mail that passes the role) order one runner's work before the next one's.
+ * 3. What the vhost says is put into the loops' mailboxes before the role is let go; sleeping loops are woken
+ *    after.
+ */
+#ifndef SERVER_RUNNER_H
+#define SERVER_RUNNER_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "coney/batch.h"
+#include "coney/vhost.h"
+#include "mail.h"
+
+struct loop;
+struct server;
+struct session;
+
+/* A batch on its way, and who wants it back. */
+struct job {
+    struct batch batch;
+    struct mail mail;        /* back to `loop` when it is done */
+    struct loop *loop;       /* whose it is */
+    struct session *session; /* whose batch it is; NULL: the loop's own */
+    struct runner *runner;   /* whom it is for */
+};
+
+struct runner {
+    struct server *server;
+    struct vhost *vhost;              /* the runner's */
+    _Atomic(struct batch *) incoming; /* newest first */
+    _Atomic long pending;
+    _Atomic int64_t deadline; /* vhost_next_deadline() after the last run */
+    struct batch *queue;      /* the runner's: taken from incoming, oldest first */
+    struct job *done;         /* the runner's: done in this run, not yet mailed */
+    struct mail role;         /* carries the role to another loop */
+    struct mail alarm;        /* asks the first loop to look at deadline again */
+    atomic_bool alarm_mailed;
+    struct outbox_chunk **mail; /* the runner's: what is for each loop, newest first */
+    struct runner *next;        /* server->runners */
+};
+
+/* A runner for VHOST with room for the server's loops. */
+struct runner *runner_new(struct server *server);
+void runner_free(struct runner *runner);
+
+/* Hand in JOB from HERE. It may have been run when this returns, and then its mail is on its way. */
+void runner_submit(struct runner *runner, struct job *job, struct loop *here);
+
+/* Go on running: HERE has been given the role. */
+void runner_continue(struct runner *runner, struct loop *here);
+
+/* vhost_ops.output of every vhost: CONTEXT is its runner. */
+void runner_output(void *context, struct outbox_chunk *chunks);
+
+#endif

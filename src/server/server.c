@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server.h: putting it together, the directory of vhosts, the memory alarm, stopping. */
+#include "server.h"
+
+#include <malloc.h>
+#include <openssl/rand.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "coney/defaults.h"
+#include "coney/definitions.h"
+#include "coney/frame.h"
+#include "coney/journal.h"
+#include "coney/log.h"
+#include "coney/pool.h"
+#include "coney/table.h"
+#include "coney/xalloc.h"
+#include "listener.h"
+#include "session.h"
+
+#define FIRST_FRAME_MAX  65536 /* before tune-ok: room for a token in start-ok (limits.tsv, FOLLOW) */
+#define STOP_PATIENCE_MS 3000
+#define THREADS_MAX_AUTO 4
+
+/* ---- what sessions are told ---- */
+
+uint32_t server_first_frame_max(const struct server *server)
+{
+    (void)server;
+    return FIRST_FRAME_MAX;
+}
+
+uint32_t server_handshake_timeout_ms(const struct server *server)
+{
+    return (uint32_t)server->config->handshake_timeout_ms;
+}
+
+uint64_t server_message_size_max(const struct server *server)
+{
+    return server->config->max_message_size;
+}
+
+struct bytes server_properties(const struct server *server)
+{
+    return buffer_bytes(&server->properties);
+}
+
+struct bytes server_mechanisms(const struct server *server)
+{
+    return buffer_bytes(&server->mechanisms);
+}
+
+struct method_connection_tune server_tune(const struct server *server)
+{
+    return (struct method_connection_tune){.channel_max = (uint16_t)server->config->channel_max,
+                                           .frame_max = server->config->frame_max,
+                                           .heartbeat = (uint16_t)server->config->heartbeat};
+}
+
+const struct sasl_settings *server_sasl(const struct server *server)
+{
+    return &server->sasl;
+}
+
+struct users *server_users(const struct server *server)
+{
+    return server->users;
+}
+
+/* Keys sorted by name, capabilities in RabbitMQ's order (connection-and-channel.md 3.1). */
+static void make_properties(struct server *server, const char *cluster_name)
+{
+    static const char *const capabilities[] = {
+        "publisher_confirms",           "exchange_exchange_bindings", "basic.nack",
+        "consumer_cancel_notify",       "connection.blocked",         "consumer_priorities",
+        "authentication_failure_close", "per_consumer_qos",           "direct_reply_to",
+    };
+    struct table_builder builder = table_builder_init(&server->properties);
+    struct utsname system;
+    char platform[sizeof system.sysname + sizeof system.machine + 64], host[300];
+
+    if (uname(&system) < 0)
+        memset(&system, 0, sizeof system);
+    snprintf(platform, sizeof platform, "coney %s (C, %s %s)", PACKAGE_VERSION, system.sysname,
+             system.machine);
+    if (!cluster_name || !*cluster_name) {
+        snprintf(host, sizeof host, "coney@%s", system.nodename);
+        cluster_name = host;
+    }
+    table_put_table_begin(&builder, "capabilities");
+    for (size_t i = 0; i < sizeof capabilities / sizeof *capabilities; i++)
+        table_put_bool(&builder, capabilities[i], true);
+    table_put_end(&builder);
+    table_put_longstr(&builder, "cluster_name", bytes_from_string(cluster_name));
+    table_put_longstr(&builder, "coney_version", bytes_from_string(PACKAGE_VERSION));
+    table_put_longstr(&builder, "copyright", BYTES_LITERAL("Copyright (c) the coney authors"));
+    table_put_longstr(&builder, "information", BYTES_LITERAL("Licensed under the Apache License 2.0"));
+    table_put_longstr(&builder, "platform", bytes_from_string(platform));
+    table_put_longstr(&builder, "product", bytes_from_string(server->config->product_name));
+    table_put_longstr(&builder, "version", bytes_from_string(server->config->product_version));
+}
+
+static void make_mechanisms(struct server *server)
+{
+    const struct config_words *words = &server->config->auth_mechanisms;
+
+    for (size_t i = 0; i < words->count; i++) {
+        enum sasl_mechanism mechanism;
+
+        if (sasl_mechanism_from_name(bytes_from_string(words->words[i]), &mechanism))
+            server->sasl.enabled |= SASL_MASK(mechanism);
+    }
+    server->sasl.anonymous_user = bytes_from_string(server->config->anonymous_login_user);
+    server->sasl.anonymous_password = bytes_from_string(server->config->anonymous_login_pass);
+    sasl_append_names(&server->mechanisms, &server->sasl);
+}
+
+/* ---- vhosts ---- */
+
+static void random_octets(void *context, void *out, size_t size)
+{
+    (void)context;
+    if (RAND_bytes(out, (int)size) != 1)
+        abort();
+}
+
+struct runner *server_find_vhost(struct server *server, struct bytes name)
+{
+    struct runner *runner;
+
+    pthread_mutex_lock(&server->lock);
+    LL_FOREACH (server->runners, runner) {
+        if (bytes_equal(vhost_name(runner->vhost), name))
+            break;
+    }
+    pthread_mutex_unlock(&server->lock);
+    return runner;
+}
+
+static struct vhost *find_vhost(void *context, struct bytes name)
+{
+    struct runner *runner = server_find_vhost(context, name);
+
+    return runner ? runner->vhost : NULL;
+}
+
+static struct vhost *make_vhost(void *context, struct bytes name)
+{
+    struct server *server = context;
+    struct runner *runner = runner_new(server);
+    struct vhost_settings settings = {.message_size_max = server->config->max_message_size,
+                                      .consumer_timeout_ms = (int64_t)server->config->consumer_timeout_ms,
+                                      .default_queue_type = server->config->default_queue_type};
+    struct vhost_ops ops = {.output = runner_output, .random = random_octets, .context = runner};
+
+    runner->vhost = vhost_new(name, &settings, &ops, journal_memory_new());
+    pthread_mutex_lock(&server->lock);
+    LL_APPEND(server->runners, runner);
+    pthread_mutex_unlock(&server->lock);
+    return runner->vhost;
+}
+
+static void warn(void *context, const char *text)
+{
+    (void)context;
+    log_warning("%s", text);
+}
+
+/* Definitions first, then what a new node has when they brought none. */
+static bool fill(struct server *server, char why[SERVER_WHY_SIZE])
+{
+    struct definitions_target target = {.users = server->users,
+                                        .find_vhost = find_vhost,
+                                        .make_vhost = make_vhost,
+                                        .warn = warn,
+                                        .context = server};
+    struct definitions_result result = {0};
+    char reason[DEFINITIONS_WHY_SIZE];
+
+    if (*server->config->load_definitions &&
+        !definitions_load(&target, server->config->load_definitions, &result, reason)) {
+        snprintf(why, SERVER_WHY_SIZE, "%s", reason);
+        return false;
+    }
+    if (!defaults_make(&target, server->config, &result, reason)) {
+        snprintf(why, SERVER_WHY_SIZE, "%s", reason);
+        return false;
+    }
+    make_properties(server,
+                    *server->config->cluster_name ? server->config->cluster_name : result.cluster_name);
+    free(result.cluster_name);
+    return true;
+}
+
+/* ---- connections ---- */
+
+static struct user_count *count_of(struct server *server, struct bytes user)
+{
+    struct user_count *count;
+
+    HASH_FIND(hh, server->user_counts, user.data, user.size, count);
+    if (!count) {
+        count = xcalloc(1, sizeof *count);
+        count->user = (struct bytes){xmemdup(user.data, user.size), user.size};
+        HASH_ADD_KEYPTR(hh, server->user_counts, count->user.data, count->user.size, count);
+    }
+    return count;
+}
+
+bool server_session_opens(struct server *server, struct session *session, char why[REPLY_TEXT_SIZE])
+{
+    struct user_count *count;
+    bool allowed;
+
+    if (server->config->connection_max &&
+        atomic_load(&server->connection_count) > server->config->connection_max) {
+        snprintf(why, REPLY_TEXT_SIZE, "connection refused: node connection limit (%llu) is reached",
+                 (unsigned long long)server->config->connection_max);
+        return false;
+    }
+    pthread_mutex_lock(&server->lock);
+    count = count_of(server, session->user);
+    allowed =
+        session->user_connections_max < 0 || count->connections < (uint64_t)session->user_connections_max;
+    if (allowed)
+        count->connections++;
+    pthread_mutex_unlock(&server->lock);
+    session->is_counted = allowed;
+    if (!allowed)
+        snprintf(why, REPLY_TEXT_SIZE,
+                 "connection refused for user '%.*s': user connection limit (%lld) is reached",
+                 BYTES_ARG(session->user), (long long)session->user_connections_max);
+    return allowed;
+}
+
+void server_session_ended(struct server *server, struct session *session)
+{
+    struct user_count *count;
+
+    atomic_fetch_sub(&server->connection_count, 1);
+    if (!session->is_counted)
+        return;
+    pthread_mutex_lock(&server->lock);
+    count = count_of(server, session->user);
+    if (--count->connections == 0) {
+        HASH_DEL(server->user_counts, count);
+        free((void *)(uintptr_t)count->user.data);
+        free(count);
+    }
+    pthread_mutex_unlock(&server->lock);
+}
+
+/* The first loop until it is busy, then the one with the least to do. */
+#define BUSY_PERCENT 50
+
+static struct loop *choose_loop(struct server *server)
+{
+    struct loop *best = &server->loops[0];
+    unsigned least = atomic_load_explicit(&best->busy_percent, memory_order_relaxed);
+
+    if (least < BUSY_PERCENT)
+        return best;
+    for (unsigned i = 1; i < server->loop_count; i++) {
+        unsigned busy = atomic_load_explicit(&server->loops[i].busy_percent, memory_order_relaxed);
+
+        if (busy < least) {
+            least = busy;
+            best = &server->loops[i];
+        }
+    }
+    return best;
+}
+
+void server_accepted(struct server *server, int fd, bool is_loopback)
+{
+    struct loop *loop = choose_loop(server);
+    struct session *session = session_new(server, fd, is_loopback);
+
+    atomic_fetch_add(&server->connection_count, 1);
+    atomic_fetch_add_explicit(&loop->session_count, 1, memory_order_relaxed);
+    if (loop == &server->loops[0]) {
+        session_start(session, loop);
+        return;
+    }
+    loop_post(loop, &session->mail);
+    loop_wake(loop);
+}
+
+/* ---- time for vhosts ---- */
+
+static void arm_alarm(struct server *server)
+{
+    int64_t next = VHOST_NEVER, now = server_now_ms(server), wait;
+    struct runner *runner;
+    struct timeval after;
+
+    pthread_mutex_lock(&server->lock);
+    LL_FOREACH (server->runners, runner) {
+        int64_t deadline = atomic_load(&runner->deadline);
+
+        if (deadline < next)
+            next = deadline;
+    }
+    pthread_mutex_unlock(&server->lock);
+    if (next == VHOST_NEVER)
+        return;
+    wait = next <= now ? 0 : next - now;
+    after = (struct timeval){.tv_sec = wait / 1000, .tv_usec = wait % 1000 * 1000};
+    event_add(server->alarm_timer, &after);
+}
+
+static void on_alarm(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *server = arg;
+    struct loop *loop = &server->loops[0];
+    int64_t now = server_now_ms(server);
+    struct runner *runner;
+
+    (void)fd;
+    (void)what;
+    LL_FOREACH (server->runners, runner) {
+        if (atomic_load(&runner->deadline) > now)
+            continue;
+        atomic_store(&runner->deadline, VHOST_NEVER); /* the run says when it wants the next */
+        runner_submit(runner, loop_job(loop, BATCH_TIMER), loop);
+    }
+    arm_alarm(server);
+}
+
+void server_alarm(struct server *server, struct runner *runner)
+{
+    atomic_store(&runner->alarm_mailed, false);
+    arm_alarm(server);
+}
+
+/* ---- memory ---- */
+
+#define SAMPLE_EVERY_NS UINT64_C(200000000)
+
+/* The pools count as they go; what malloc has beside them is looked at now and then. */
+static void sample_other_memory(struct loop *loop)
+{
+    struct server *server = loop->server;
+    uint64_t now;
+    struct mallinfo2 info;
+
+    if (loop->index != 0)
+        return;
+    now = server_now_ns();
+    if (now - server->memory_sampled < SAMPLE_EVERY_NS)
+        return;
+    server->memory_sampled = now;
+    info = mallinfo2();
+    atomic_store_explicit(&server->other_memory, info.uordblks, memory_order_relaxed);
+}
+
+static void release_blocked(struct loop *loop)
+{
+    while (loop->blocked)
+        session_unblock(loop->blocked);
+}
+
+void server_watch_memory(struct loop *loop)
+{
+    struct server *server = loop->server;
+    uint64_t used;
+    bool low = server_memory_is_low(server);
+
+    sample_other_memory(loop);
+    used = pool_bytes_in_use() + atomic_load_explicit(&server->other_memory, memory_order_relaxed);
+    if (!low && used > server->memory_high) {
+        if (!atomic_exchange(&server->memory_low_alarm, true))
+            log_warning("memory alarm: %llu octets in use, above %llu: publishers are blocked",
+                        (unsigned long long)used, (unsigned long long)server->memory_high);
+    } else if (low && used < server->memory_low) {
+        if (atomic_exchange(&server->memory_low_alarm, false)) {
+            log_warning("memory alarm is over: %llu octets in use", (unsigned long long)used);
+            for (unsigned i = 0; i < server->loop_count; i++)
+                loop_wake(&server->loops[i]);
+        }
+    }
+    if (loop->blocked && !server_memory_is_low(server))
+        release_blocked(loop);
+}
+
+/* The machine's memory, or the cgroup's where that is less. */
+static uint64_t memory_total(void)
+{
+    struct sysinfo info;
+    uint64_t total = UINT64_MAX, limit;
+    FILE *file;
+
+    if (sysinfo(&info) == 0)
+        total = (uint64_t)info.totalram * info.mem_unit;
+    file = fopen("/sys/fs/cgroup/memory.max", "re");
+    if (file) {
+        char text[32];
+
+        if (fgets(text, sizeof text, file) && (limit = strtoull(text, NULL, 10)) != 0 && limit < total)
+            total = limit;
+        fclose(file);
+    }
+    return total;
+}
+
+static void set_watermark(struct server *server)
+{
+    const struct config *config = server->config;
+
+    server->memory_high = config->memory_watermark_absolute;
+    if (!server->memory_high)
+        server->memory_high = (uint64_t)((double)memory_total() * config->memory_watermark_relative);
+    server->memory_low = server->memory_high / 10 * 9;
+}
+
+/* ---- starting and stopping ---- */
+
+void server_stop_loop(struct loop *loop)
+{
+    struct session *session, *next;
+
+    loop->stopping = true;
+    DL_FOREACH_SAFE (loop->sessions, session, next)
+        session_stop(session);
+}
+
+static void close_all(struct vhost *vhost, void *argument)
+{
+    (void)argument;
+    vhost_close_connections(vhost, (struct bytes){NULL, 0},
+                            "broker forced connection closure with reason 'shutdown'");
+}
+
+static void on_signal(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *server = arg;
+    struct loop *loop = &server->loops[0];
+    struct runner *runner;
+
+    (void)what;
+    if (atomic_exchange(&server->is_stopping, true))
+        return;
+    log_info("stopping on signal %d", (int)fd);
+    listeners_close(server);
+    LL_FOREACH (server->runners, runner) {
+        struct job *job = loop_job(loop, BATCH_CALL);
+
+        job->batch.call = close_all;
+        job->batch.argument = NULL;
+        runner_submit(runner, job, loop);
+    }
+    for (unsigned i = 0; i < server->loop_count; i++) {
+        loop_post(&server->loops[i], &server->loops[i].stop);
+        loop_wake(&server->loops[i]);
+    }
+}
+
+static unsigned loops_wanted(const struct config *config)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (config->threads)
+        return config->threads < LOOPS_MAX ? config->threads : LOOPS_MAX;
+    if (processors < 1)
+        return 1;
+    return processors > THREADS_MAX_AUTO ? THREADS_MAX_AUTO : (unsigned)processors;
+}
+
+static bool make_loops(struct server *server)
+{
+    static const int signals[] = {SIGTERM, SIGINT};
+    struct event_base *base;
+
+    server->loop_count = loops_wanted(server->config);
+    server->loops = xcalloc(server->loop_count, sizeof *server->loops);
+    for (unsigned i = 0; i < server->loop_count; i++)
+        if (!loop_init(&server->loops[i], server, i))
+            return false;
+    base = server->loops[0].base;
+    server->alarm_timer = event_new(base, -1, 0, on_alarm, server);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+        server->signals[i] = event_new(base, signals[i], EV_SIGNAL | EV_PERSIST, on_signal, server);
+        event_add(server->signals[i], NULL);
+    }
+    return true;
+}
+
+struct server *server_new(const struct config *config, enum server_failure *failure,
+                          char why[SERVER_WHY_SIZE])
+{
+    struct server *server = xcalloc(1, sizeof *server);
+    struct timespec now;
+
+    server->config = config;
+    pthread_mutex_init(&server->lock, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    clock_gettime(CLOCK_REALTIME, &now);
+    server->clock_offset_ms =
+        now.tv_sec * 1000 + now.tv_nsec / 1000000 - (int64_t)(server_now_ns() / 1000000);
+    set_watermark(server);
+    make_mechanisms(server);
+    server->users =
+        users_new((const char *const *)config->loopback_users.words, config->loopback_users.count);
+    *failure = SERVER_NO_RESOURCES;
+    snprintf(why, SERVER_WHY_SIZE, "the system refuses what an event loop needs");
+    if (!make_loops(server))
+        return NULL;
+    *failure = SERVER_BAD_DEFINITIONS;
+    if (!fill(server, why))
+        return NULL;
+    *failure = SERVER_CANNOT_LISTEN;
+    if (!listeners_open(server, why, SERVER_WHY_SIZE))
+        return NULL;
+    *failure = SERVER_STARTED;
+    return server;
+}
+
+static void *run_loop(void *arg)
+{
+    loop_run(arg);
+    return NULL;
+}
+
+void server_run(struct server *server)
+{
+    sigset_t all, before;
+
+    listeners_start(server);
+    /* Signals are the first loop's. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (unsigned i = 1; i < server->loop_count; i++)
+        if (pthread_create(&server->loops[i].thread, NULL, run_loop, &server->loops[i]) != 0)
+            abort();
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    printf("ready\n");
+    fflush(stdout);
+    log_info("ready: %u loops, memory watermark %llu octets", server->loop_count,
+             (unsigned long long)server->memory_high);
+    loop_run(&server->loops[0]);
+    for (unsigned i = 1; i < server->loop_count; i++)
+        pthread_join(server->loops[i].thread, NULL);
+    log_info("stopped");
+}
+
+void server_free(struct server *server)
+{
+    listeners_close(server);
+    while (server->runners) {
+        struct runner *runner = server->runners;
+
+        server->runners = runner->next;
+        runner_free(runner);
+    }
+    event_free(server->alarm_timer);
+    for (size_t i = 0; i < sizeof server->signals / sizeof *server->signals; i++)
+        event_free(server->signals[i]);
+    for (unsigned i = 0; i < server->loop_count; i++)
+        loop_free(&server->loops[i]);
+    free(server->loops);
+    users_free(server->users);
+    buffer_free(&server->properties);
+    buffer_free(&server->mechanisms);
+    pthread_mutex_destroy(&server->lock);
+    free(server);
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server: loops, listeners, the directory of vhosts, users, and what all sessions are told.
+ *
+ * What is set before the loops start is read by all threads without a lock: configuration, texts, the loops
+ * themselves. The directory of vhosts and the counts of connections are behind `lock`, taken at
+ * connection.open and close only.
+ */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <uthash.h>
+
+#include "coney/buffer.h"
+#include "coney/config.h"
+#include "coney/sasl.h"
+#include "coney/server.h"
+#include "coney/users.h"
+#include "loop.h"
+#include "runner.h"
+
+#define LOOPS_MAX 64
+
+struct listener;
+struct session;
+
+struct user_count {
+    UT_hash_handle hh;
+    struct bytes user; /* owned */
+    uint32_t connections;
+};
+
+struct server {
+    const struct config *config;
+    struct loop *loops;
+    unsigned loop_count;
+    struct listener *listeners;
+    struct users *users;
+    struct sasl_settings sasl;
+    struct buffer properties; /* of connection.start */
+    struct buffer mechanisms;
+    int64_t clock_offset_ms; /* from the monotonic clock to milliseconds since 1970 */
+    uint64_t memory_high, memory_low;
+    atomic_bool memory_low_alarm; /* memory is low: publishers are held */
+    atomic_bool is_stopping;
+    _Atomic uint64_t connection_count;
+    _Atomic uint64_t other_memory; /* octets in use beside the pools', sampled */
+    uint64_t memory_sampled;       /* ns, the first loop's */
+
+    pthread_mutex_t lock;
+    struct runner *runners;
+    struct user_count *user_counts;
+
+    struct event *alarm_timer; /* the first loop's: when a vhost wants time to pass */
+    struct event *signals[2];
+};
+
+static inline uint64_t server_now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Milliseconds since 1970, never stepping back. */
+static inline int64_t server_now_ms(const struct server *server)
+{
+    return (int64_t)(server_now_ns() / 1000000) + server->clock_offset_ms;
+}
+
+static inline bool server_memory_is_low(const struct server *server)
+{
+    return atomic_load_explicit(&server->memory_low_alarm, memory_order_relaxed);
+}
+
+/* What sessions need to know. */
+uint32_t server_first_frame_max(const struct server *server);
+uint32_t server_handshake_timeout_ms(const struct server *server);
+uint64_t server_message_size_max(const struct server *server);
+struct bytes server_properties(const struct server *server);
+struct bytes server_mechanisms(const struct server *server);
+struct method_connection_tune server_tune(const struct server *server);
+const struct sasl_settings *server_sasl(const struct server *server);
+struct users *server_users(const struct server *server);
+
+/* The vhost called NAME, or NULL. */
+struct runner *server_find_vhost(struct server *server, struct bytes name);
+
+/* SESSION is about to open its vhost: count it; false with WHY when there are enough. */
+bool server_session_opens(struct server *server, struct session *session, char why[REPLY_TEXT_SIZE]);
+void server_session_ended(struct server *server, struct session *session);
+
+/* A socket was accepted. */
+void server_accepted(struct server *server, int fd, bool is_loopback);
+
+/* First loop: RUNNER's deadline has come nearer. */
+void server_alarm(struct server *server, struct runner *runner);
+
+/* Each loop, each turn: raise or clear the memory alarm, release who was held by it. */
+void server_watch_memory(struct loop *loop);
+
+/* LOOP has been told to stop. */
+void server_stop_loop(struct loop *loop);
+
+#endif

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* session.h: coming, going, reasons not to read, and time. */
+#include "session.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "coney/frame.h"
+#include "coney/log.h"
+#include "coney/xalloc.h"
+#include "loop.h"
+#include "server.h"
+
+#define CLOSE_WAIT_MS 30000 /* limits.tsv: close wait */
+#define DEAF_WAIT_MS  3000  /* connection-and-channel.md 5: after a framing error */
+
+static void on_timer(evutil_socket_t fd, short what, void *arg);
+
+/* ---- coming ---- */
+
+struct session *session_new(struct server *server, int fd, bool is_loopback)
+{
+    struct session *session = xcalloc(1, sizeof *session);
+
+    session->server = server;
+    session->fd = fd;
+    session->is_loopback = is_loopback;
+    session->mail.kind = MAIL_SESSION;
+    session->frame_max = server_first_frame_max(server);
+    return session;
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    session_write(arg);
+}
+
+void session_start(struct session *session, struct loop *loop)
+{
+    session->loop = loop;
+    DL_APPEND(loop->sessions, session);
+    event_assign(&session->read_event, loop->base, session->fd, EV_READ | EV_PERSIST, session_on_readable,
+                 session);
+    event_assign(&session->write_event, loop->base, session->fd, EV_WRITE | EV_PERSIST, on_writable, session);
+    event_assign(&session->timer, loop->base, -1, 0, on_timer, session);
+    event_add(&session->read_event, NULL);
+    session->is_reading = true;
+    session_arm(session, server_handshake_timeout_ms(session->server));
+}
+
+/* ---- going ---- */
+
+void session_set_state(struct session *session, enum session_state state)
+{
+    session->state = (uint8_t)state;
+}
+
+/* Look through what will not be written for what concerns the session's life, and give it back. */
+static void drop_output(struct session *session)
+{
+    struct outbox_chunk *lists[] = {session->encoded, session->out};
+
+    session->encoded = session->out = session->out_last = NULL;
+    session->record = NULL;
+    for (int i = 0; i < 2; i++) {
+        struct outbox_chunk *chunk = lists[i];
+
+        while (chunk) {
+            struct outbox_chunk *next = chunk->next;
+
+            for (struct outbox_record *record = outbox_first(chunk); record;
+                 record = outbox_next(chunk, record))
+                if (record->kind == OUTBOX_CONTROL && record->flags == OUTBOX_ATTACHED) {
+                    session->is_attached = true;
+                    session->connection = ((struct outbox_attached *)record)->connection;
+                } else if (record->kind == OUTBOX_CONTROL && record->flags == OUTBOX_DETACHED) {
+                    session->is_detached = true;
+                }
+            loop_return_chunk(session->loop, session->runner, chunk);
+            chunk = next;
+        }
+    }
+}
+
+/* The session's last batch, once none is under way. */
+static void tell_vhost(struct session *session)
+{
+    struct job *job;
+
+    if (session->close_sent || session->holds & SESSION_HOLD_BATCH || !session->is_attached ||
+        session->is_detached)
+        return;
+    session->close_sent = true;
+    job = loop_job(session->loop, BATCH_CLOSE);
+    session_submit(session, job);
+}
+
+static void session_free(struct session *session)
+{
+    struct loop *loop = session->loop;
+
+    DL_DELETE(loop->sessions, session);
+    atomic_fetch_sub_explicit(&loop->session_count, 1, memory_order_relaxed);
+    server_session_ended(session->server, session);
+    session_free_output(session);
+    free((void *)(uintptr_t)session->user.data);
+    free(session->sasl);
+    free(session);
+}
+
+void session_maybe_free(struct session *session)
+{
+    if (session->state != SESSION_GONE)
+        return;
+    drop_output(session);
+    tell_vhost(session);
+    if (session->holds & SESSION_HOLD_BATCH || (session->is_attached && !session->is_detached))
+        return;
+    session_free(session);
+}
+
+void session_gone(struct session *session)
+{
+    if (session->state == SESSION_GONE)
+        return;
+    event_del(&session->read_event);
+    event_del(&session->write_event);
+    event_del(&session->timer);
+    session->is_reading = session->is_writing = false;
+    session_unlist_write(session);
+    if (session->holds & SESSION_HOLD_ALARM)
+        DL_DELETE2(session->loop->blocked, session, block_prev, block_next);
+    close(session->fd);
+    session_set_state(session, SESSION_GONE);
+    session_free_input(session);
+    session_maybe_free(session);
+}
+
+/* ---- batches ---- */
+
+void session_submit(struct session *session, struct job *job)
+{
+    job->session = session;
+    job->batch.owner = session;
+    job->batch.connection = session->connection;
+    session_hold(session, SESSION_HOLD_BATCH, true);
+    runner_submit(session->runner, job, session->loop);
+}
+
+void session_job_done(struct session *session)
+{
+    session_hold(session, SESSION_HOLD_BATCH, false);
+    if (session->state == SESSION_GONE)
+        session_maybe_free(session);
+    else if (session->rest_waits && !session->holds) {
+        session->rest_waits = false;
+        session_parse_rest(session);
+    }
+}
+
+void session_take_chunks(struct session *session, struct outbox_chunk *chunks)
+{
+    uint8_t outer = SESSION_HOLD_CREDIT | SESSION_HOLD_REPLIES;
+    struct outbox_chunk *last = chunks;
+    struct outbox_record *first = outbox_first(chunks);
+
+    /* The id is needed for the next batch, however long the rest takes to be written. */
+    if (session->state == SESSION_OPENING && first && first->kind == OUTBOX_CONTROL &&
+        first->flags == OUTBOX_ATTACHED) {
+        session->is_attached = true;
+        session->connection = ((struct outbox_attached *)first)->connection;
+        session_set_state(session, SESSION_RUNNING);
+    }
+    session_hold(session, (enum session_hold)(outer & ~chunks->hold), false);
+    session_hold(session, (enum session_hold)(outer & chunks->hold), true);
+    while (last->next)
+        last = last->next;
+    if (session->out)
+        session->out_last->next = chunks;
+    else
+        session->out = chunks;
+    session->out_last = last;
+    if (session->state == SESSION_GONE)
+        session_maybe_free(session);
+    else
+        session_list_write(session);
+}
+
+/* ---- reading and writing on and off ---- */
+
+void session_pause(struct session *session)
+{
+    if (!session->is_reading)
+        return;
+    event_del(&session->read_event);
+    session->is_reading = false;
+}
+
+/* Pausing is left to the read event, should it fire: most batches are done before it does. */
+void session_hold(struct session *session, enum session_hold reason, bool on)
+{
+    if (on)
+        session->holds |= (uint8_t)reason;
+    else
+        session->holds &= (uint8_t)~reason;
+    if (!session->holds && !session->is_reading && session->state != SESSION_GONE) {
+        event_add(&session->read_event, NULL);
+        session->is_reading = true;
+    }
+}
+
+void session_want_write(struct session *session, bool on)
+{
+    if (session->is_writing == on)
+        return;
+    if (on)
+        event_add(&session->write_event, NULL);
+    else
+        event_del(&session->write_event);
+    session->is_writing = on;
+}
+
+void session_list_write(struct session *session)
+{
+    if (session->is_to_write || session->is_writing || session->state == SESSION_GONE)
+        return;
+    session->is_to_write = true;
+    DL_APPEND2(session->loop->to_write, session, write_prev, write_next);
+}
+
+void session_unlist_write(struct session *session)
+{
+    if (!session->is_to_write)
+        return;
+    session->is_to_write = false;
+    DL_DELETE2(session->loop->to_write, session, write_prev, write_next);
+}
+
+/* ---- the memory alarm (connection-and-channel.md 8) ---- */
+
+void session_block(struct session *session)
+{
+    struct method blocked = {.id = METHOD_CONNECTION_BLOCKED,
+                             .connection_blocked = {.reason = BYTES_LITERAL("low on memory")}};
+
+    if (session->holds & SESSION_HOLD_ALARM)
+        return;
+    session_hold(session, SESSION_HOLD_ALARM, true);
+    DL_APPEND2(session->loop->blocked, session, block_prev, block_next);
+    if (session->wants_blocked) {
+        session->blocked_told = true;
+        session_say(session, 0, &blocked);
+    }
+}
+
+void session_unblock(struct session *session)
+{
+    DL_DELETE2(session->loop->blocked, session, block_prev, block_next);
+    session_hold(session, SESSION_HOLD_ALARM, false);
+    if (session->blocked_told)
+        session_say(session, 0, &(struct method){.id = METHOD_CONNECTION_UNBLOCKED});
+    session->blocked_told = false;
+}
+
+/* ---- what the vhost says of the session's life ---- */
+
+void session_control(struct session *session, const struct outbox_record *record)
+{
+    switch (record->flags) {
+    case OUTBOX_CLOSE_SENT:
+        session_set_state(session, SESSION_CLOSING);
+        session_arm(session, session->is_deaf ? DEAF_WAIT_MS : session_close_wait_ms(session));
+        break;
+    case OUTBOX_END:
+        session_set_state(session, SESSION_ENDING);
+        session->is_deaf = true;
+        break;
+    case OUTBOX_DETACHED:
+        session->is_detached = true;
+        break;
+    default: /* OUTBOX_ATTACHED was taken when it came */
+        break;
+    }
+}
+
+/* Everything said is written. At the end our half of the socket is shut; the peer's input is thrown away
+ * until it closes, so that no reset takes back what it has not read yet. */
+void session_all_written(struct session *session)
+{
+    if (session->state != SESSION_ENDING || session->is_shut)
+        return;
+    session->is_shut = true;
+    shutdown(session->fd, SHUT_WR);
+    session_arm(session, session_close_wait_ms(session));
+}
+
+void session_stop(struct session *session)
+{
+    if (session->state < SESSION_RUNNING)
+        session_gone(session);
+    else if (session->state > SESSION_RUNNING)
+        session_arm(session, 1000);
+}
+
+/* ---- time ---- */
+
+uint32_t session_close_wait_ms(const struct session *session)
+{
+    uint32_t heartbeat = session->heartbeat * 1000U;
+
+    return heartbeat && heartbeat < CLOSE_WAIT_MS ? heartbeat : CLOSE_WAIT_MS;
+}
+
+void session_arm(struct session *session, uint32_t ms)
+{
+    struct timeval after = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+
+    if (session->state != SESSION_GONE)
+        event_add(&session->timer, &after);
+}
+
+void session_start_heartbeats(struct session *session)
+{
+    if (session->heartbeat)
+        session_arm(session, session->heartbeat * 500U);
+    else
+        event_del(&session->timer);
+}
+
+static void say_heartbeat(struct session *session)
+{
+    static const uint8_t heartbeat[] = {FRAME_HEARTBEAT, 0, 0, 0, 0, 0, 0, FRAME_END};
+
+    buffer_append(&session->own, heartbeat, sizeof heartbeat);
+    session_list_write(session);
+}
+
+/* Every half interval: send if nothing was sent since; every whole one: two in a row without an octet from
+ * the peer end it (connection-and-channel.md 4). While we do not read, nothing can be missed. */
+static void heartbeat_tick(struct session *session)
+{
+    if (!session->was_written || !session->first_beat_sent)
+        say_heartbeat(session);
+    session->first_beat_sent = true;
+    session->was_written = false;
+    session->ticks++;
+    if (session->ticks % 2 == 0) {
+        session->missed = session->was_read || session->holds ? 0 : session->missed + 1;
+        session->was_read = false;
+        if (session->missed >= 2) {
+            log_warning("closing connection: missed heartbeats from client, timeout: %us",
+                        session->heartbeat);
+            session_gone(session);
+            return;
+        }
+    }
+    session_arm(session, session->heartbeat * 500U);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct session *session = arg;
+
+    (void)fd;
+    (void)what;
+    if (session->state == SESSION_RUNNING && session->heartbeat)
+        heartbeat_tick(session);
+    else if (session->state != SESSION_RUNNING)
+        session_gone(session);
+}
