@@ -4,12 +4,10 @@
  * with 1, 1,000 and 100,000 of them, and that a topic exchange's cost grows with the words in the key, not
  * with the bindings. Headers exchanges look at every binding and stand here for information.
  *
- * Every figure is a whole walk, route_message(), as for a key that the channel does not remember:
- * nanoseconds, the best of a few rounds, since what disturbs a round only adds.
+ * Every figure is a whole walk, route_message(), as for a key that the channel does not remember: in
+ * nanoseconds of processor time, the best of a few rounds, since what disturbs a round only adds.
  */
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 #include "broker/exchange.h"
 #include "broker/route.h"
@@ -19,6 +17,7 @@
 #include "coney/message.h"
 #include "coney/properties.h"
 #include "coney/table.h"
+#include "tool.h"
 #
 
 #define ROUNDS              5
@@ -30,21 +29,6 @@
 #define ARRAY_LENGTH(array) (sizeof(array) / sizeof *(array))
 
 static const unsigned binding_counts[] = {1, 1000, 100000};
-
-static void die(const char *why)
-{
-    fprintf(stderr, "bench-route: %s\n", why);
-    exit(1);
-}
-
-/* Processor time of this thread: others may be busy on the machine. */
-static uint64_t now_ns(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
 
 /* ---- an exchange with bindings to one queue ---- */
 
@@ -70,7 +54,7 @@ static struct vhost *make_vhost(const char *type)
     struct reply_error error;
 
     if (!vhost_declare_exchange(vhost, &exchange, &error) || !vhost_declare_queue(vhost, &queue, &error))
-        die(error.text);
+        die("%s", error.text);
     return vhost;
 }
 
@@ -83,7 +67,7 @@ static void bind_queue(struct vhost *vhost, const char *key, struct bytes argume
     struct reply_error error;
 
     if (!vhost_bind(vhost, &binding, &error))
-        die(error.text);
+        die("%s", error.text);
 }
 
 /* ---- measuring ---- */
@@ -135,14 +119,14 @@ static double measure(struct vhost *vhost, const struct load *load)
 
     route_all(vhost, exchange, load); /* warms up */
     for (unsigned round = 0; round < ROUNDS; round++) {
-        uint64_t start = now_ns(), end, routed = 0;
+        uint64_t start = clock_ns(CLOCK_THREAD_CPUTIME_ID), end, routed = 0;
         double each;
 
         do {
             for (unsigned i = 0; i < repeats; i++)
                 route_all(vhost, exchange, load);
             routed += (uint64_t)repeats * load->count;
-            end = now_ns();
+            end = clock_ns(CLOCK_THREAD_CPUTIME_ID);
         } while (end - start < ROUND_NS);
         each = (double)(end - start) / (double)routed;
         if (round == 0 || each < best)
