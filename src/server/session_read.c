@@ -446,8 +446,9 @@ static inline bool whole_frame(const uint8_t *data, size_t size, uint8_t type, u
 static size_t publish_whole(struct session *session, struct job **job, uint16_t channel, struct bytes payload,
                             const uint8_t *data, size_t size)
 {
+    struct last_publish *last = &session->loop->last_publish;
+    const struct method_basic_publish *publish = &last->method.basic_publish;
     struct bytes header, body = {NULL, 0}, properties;
-    struct method method;
     struct message *message;
     uint64_t body_size;
     size_t used;
@@ -466,20 +467,24 @@ static size_t publish_whole(struct session *session, struct job **job, uint16_t 
             return 0;
         used += body.size + FRAME_OVERHEAD;
     }
-    if (method_decode(&method, payload) != METHOD_OK)
-        return 0;
+    /* A publisher that repeats itself is decoded once a read. */
+    if (!bytes_equal(payload, last->payload)) {
+        last->payload = (struct bytes){NULL, 0};
+        if (method_decode(&last->method, payload) != METHOD_OK)
+            return 0;
+        last->payload = payload;
+    }
     properties =
         (struct bytes){header.data + CONTENT_HEADER_FIXED_SIZE, header.size - CONTENT_HEADER_FIXED_SIZE};
-    message = message_new(method.basic_publish.exchange, method.basic_publish.routing_key,
-                          (struct bytes){NULL, 0}, properties, body_size);
+    message =
+        message_new(publish->exchange, publish->routing_key, (struct bytes){NULL, 0}, properties, body_size);
     put_bytes(message->body, body);
     message_scan_properties(message);
-    *add(session, job) =
-        (struct command){.kind = COMMAND_PUBLISH,
-                         .flags = (uint8_t)((method.basic_publish.mandatory ? COMMAND_MANDATORY : 0) |
-                                            (method.basic_publish.immediate ? COMMAND_IMMEDIATE : 0)),
-                         .channel = channel,
-                         .message = message};
+    *add(session, job) = (struct command){.kind = COMMAND_PUBLISH,
+                                          .flags = (uint8_t)((publish->mandatory ? COMMAND_MANDATORY : 0) |
+                                                             (publish->immediate ? COMMAND_IMMEDIATE : 0)),
+                                          .channel = channel,
+                                          .message = message};
     session->reads_large = false;
     note_publish(session);
     return used;
@@ -670,8 +675,10 @@ static void keep_rest(struct session *session, const uint8_t *rest, size_t size)
 /* Parse the SIZE octets at DATA, keep what is no whole frame, send what was understood. */
 static void take_input(struct session *session, struct job *job, const uint8_t *data, size_t size)
 {
-    size_t used = parse(session, &job, data, size);
+    size_t used;
 
+    session->loop->last_publish.payload = (struct bytes){NULL, 0};
+    used = parse(session, &job, data, size);
     session->rest_waits = session->state == SESSION_OPENING;
     if (used < size)
         keep_rest(session, data + used, size - used);
