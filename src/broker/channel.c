@@ -262,10 +262,13 @@ static void drop_consumers(struct channel *channel)
     }
 }
 
+/* Confirms that are due already go out; those that wait for the journal are lost. */
 static void drop_confirming(struct channel *channel)
 {
-    if (channel->is_confirming)
+    if (channel->is_confirming) {
         DL_DELETE2(channel->connection->vhost->confirming, channel, confirming_prev, confirming_next);
+        confirms_flush(channel);
+    }
     channel->is_confirming = false;
     confirms_free(channel->confirms);
     channel->confirms = NULL;

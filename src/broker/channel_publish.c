@@ -233,7 +233,7 @@ static void store(struct channel *channel, struct message *message, struct queue
         if (i + 1 < count)
             message_ref(message);
         refused |= queue_publish(queue, message, &lsn) == ENQUEUE_REFUSED;
-        if (queue->congested_count)
+        if (queue_is_long(queue))
             queue_charge(queue, channel->connection);
     }
     if (!count && mandatory)

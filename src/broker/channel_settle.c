@@ -28,6 +28,8 @@ static void release_room(struct channel *channel, const struct unacked *unacked)
     if (!consumer)
         return;
     consumer->unacked--;
+    if (consumer->queue)
+        consumer->queue->room_seen = consumer->queue->vhost->now;
     if (consumer->channel && !consumer->is_ready)
         consumer_reconsider(consumer);
     consumer_unref(consumer);

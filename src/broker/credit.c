@@ -1,22 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Credit: publishers are slowed only while a queue has a consumer with room that can't keep up, that is, one
- * whose connection has more unsent than it may. With no consumer, or all at their prefetch, the queue
- * buffers.
+ * Credit: publishers are slowed only while a queue has a consumer with room that can't keep up. That is one
+ * whose connection has more unsent than it may, or one that keeps making room by settling what it has:
+ * between two of its acks it is at its prefetch, but it is not idle. With no consumer, or with all at their
+ * prefetch and silent, the queue buffers.
  *
  * A slowed publisher is remembered by its id, so that its going needs no search; connection->slowed_by counts
- * the queues that hold it.
+ * the queues that hold it. While a queue holds any it is on vhost->slowing, and looked at every few
+ * milliseconds, since a consumer that falls silent gives no other sign.
  */
 #include <stdlib.h>
+#include <utlist.h>
 
 #include "coney/xalloc.h"
 #include "vhost_fields.h"
 
-/* Ready messages at which a queue begins, and ends, to hold its publishers. */
-#define READY_HIGH       4096
-#define READY_LOW        1024
-#define READY_BYTES_HIGH (UINT64_C(8) << 20)
-#define READY_BYTES_LOW  (READY_BYTES_HIGH / 4)
+/* Ready messages at which a queue lets its publishers go on. */
+#define READY_LOW       1024
+#define READY_BYTES_LOW (READY_BYTES_HIGH / 4)
+
+/* How long a settlement counts as a sign of a consumer that keeps making room. */
+#define ROOM_FRESH_MS 5
+
+static bool has_eager_consumer(const struct queue *queue)
+{
+    return queue->congested_count ||
+           (queue->consumer_count && queue->vhost->now - queue->room_seen <= ROOM_FRESH_MS);
+}
 
 static bool is_slowed(const struct queue *queue, uint64_t id)
 {
@@ -28,13 +38,14 @@ static bool is_slowed(const struct queue *queue, uint64_t id)
 
 void queue_charge(struct queue *queue, struct connection *connection)
 {
-    if (queue->congested_count == 0 || (queue->ready < READY_HIGH && queue->ready_bytes < READY_BYTES_HIGH) ||
-        is_slowed(queue, connection->id))
+    if (!has_eager_consumer(queue) || is_slowed(queue, connection->id))
         return;
     if (queue->slowed_count == queue->slowed_capacity) {
         queue->slowed_capacity = queue->slowed_capacity ? queue->slowed_capacity * 2 : 4;
         queue->slowed = xrealloc(queue->slowed, queue->slowed_capacity * sizeof *queue->slowed);
     }
+    if (queue->slowed_count == 0)
+        DL_APPEND2(queue->vhost->slowing, queue, slowing_prev, slowing_next);
     queue->slowed[queue->slowed_count++] = connection->id;
     connection->slowed_by++;
     connection_hold(connection, OUTBOX_HOLD_CREDIT, true);
@@ -42,7 +53,7 @@ void queue_charge(struct queue *queue, struct connection *connection)
 
 void queue_relieve(struct queue *queue)
 {
-    if (queue->slowed_count == 0 || (!queue->is_deleted && queue->congested_count &&
+    if (queue->slowed_count == 0 || (!queue->is_deleted && has_eager_consumer(queue) &&
                                      (queue->ready > READY_LOW || queue->ready_bytes > READY_BYTES_LOW)))
         return;
     for (uint32_t i = 0; i < queue->slowed_count; i++) {
@@ -52,4 +63,13 @@ void queue_relieve(struct queue *queue)
             connection_hold(connection, OUTBOX_HOLD_CREDIT, false);
     }
     queue->slowed_count = 0;
+    DL_DELETE2(queue->vhost->slowing, queue, slowing_prev, slowing_next);
+}
+
+void credit_check(struct vhost *vhost)
+{
+    struct queue *queue, *next;
+
+    DL_FOREACH_SAFE2(vhost->slowing, queue, next, slowing_next)
+    queue_relieve(queue);
 }

@@ -117,7 +117,9 @@ struct queue {
     uint64_t mark;            /* the last route that found it */
     uint32_t congested_count; /* consumers with room whose connection has none */
     uint32_t slowed_count, slowed_capacity;
-    uint64_t *slowed; /* ids of publishers held for credit */
+    int64_t room_seen;                         /* when a settlement last made room at a consumer */
+    struct queue *slowing_prev, *slowing_next; /* vhost->slowing: those that hold publishers */
+    uint64_t *slowed;                          /* ids of publishers held for credit */
     bool durable, auto_delete, exclusive;
     bool had_consumer;
     bool is_deleted;
@@ -178,8 +180,8 @@ enum enqueue_result {
     ENQUEUE_REFUSED, /* reject-publish: full */
 };
 
-/* Give MESSAGE to QUEUE: to a consumer at once if one waits, or at the end of its level. Takes over a reference
- * of the caller's, also when it refuses. *LSN is raised to what a confirm must wait for. */
+/* Give MESSAGE to QUEUE: to a consumer at once if one waits, or at the end of its level. Takes over a
+ * reference of the caller's, also when it refuses. *LSN is raised to what a confirm must wait for. */
 enum enqueue_result queue_publish(struct queue *queue, struct message *message, uint64_t *lsn);
 
 /* Find the next message to deliver: highest level, lowest number. False when none is ready. */
@@ -269,10 +271,22 @@ static inline struct consumer *queue_waiting_consumer(const struct queue *queue)
 
 /* ---- credit: credit.c ---- */
 
-/* CONNECTION has published to QUEUE: hold it back if a consumer with room can't keep up. */
+/* Ready messages, and octets of them, at which a queue begins to hold its publishers. */
+#define READY_HIGH       4096
+#define READY_BYTES_HIGH (UINT64_C(8) << 20)
+
+static inline bool queue_is_long(const struct queue *queue)
+{
+    return queue->ready >= READY_HIGH || queue->ready_bytes >= READY_BYTES_HIGH;
+}
+
+/* CONNECTION has published to QUEUE, which is long: hold it back if a consumer with room can't keep up. */
 void queue_charge(struct queue *queue, struct connection *connection);
 
 /* Let publishers go on when the reason is gone. */
 void queue_relieve(struct queue *queue);
+
+/* The same for all queues whose consumers have made no room for a while. */
+void credit_check(struct vhost *vhost);
 
 #endif

@@ -17,6 +17,7 @@
 
 #define UNSENT_MAX_DEFAULT (UINT64_C(1) << 20)
 #define ACK_CHECK_EVERY_MS 60000 /* publish-consume-ack.md 6.8 */
+#define CREDIT_CHECK_MS    10
 #define GARBAGE_SLICE      4096
 
 static const struct {
@@ -224,6 +225,7 @@ void vhost_run(struct vhost *vhost, struct batch *batch, int64_t now)
         break;
     case BATCH_TIMER:
         check_timeouts(vhost);
+        credit_check(vhost);
         break;
     case BATCH_CALL:
         batch->call(vhost, batch->argument);
@@ -246,6 +248,8 @@ int64_t vhost_next_deadline(const struct vhost *vhost)
     /* Without channels nothing can be unacked. */
     if (vhost->channel_count && vhost->ack_check < next)
         next = vhost->ack_check;
+    if (vhost->slowing && vhost->now + CREDIT_CHECK_MS < next)
+        next = vhost->now + CREDIT_CHECK_MS;
     return next;
 }
 

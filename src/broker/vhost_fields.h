@@ -83,6 +83,7 @@ struct vhost {
 
     struct connection *leaving; /* DL list of connections in that state */
     struct channel *gated;      /* channels with something that waits for the journal */
+    struct queue *slowing;      /* DL list of queues that hold publishers for credit */
     struct queue **deadlines;   /* heap by deadline */
     uint32_t deadline_count, deadline_capacity;
     int64_t ack_check; /* when unacked deliveries are next looked at for their timeout */

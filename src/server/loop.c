@@ -293,12 +293,29 @@ static void wait_for_events(struct loop *loop)
     atomic_store(&loop->sleeping, 0);
 }
 
+/* Where little is to be said to many, and more is there to be read, read on before writing: a write costs a
+ * system call, whatever it carries. */
+#define READ_ROUNDS_MAX 4
+#define WRITERS_MANY    16
+
+static void read_more(struct loop *loop)
+{
+    for (unsigned i = 1; i < READ_ROUNDS_MAX && loop->read_full && loop->to_write_count >= WRITERS_MANY;
+         i++) {
+        loop->read_full = false;
+        event_base_loop(loop->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
+        open_mail(loop);
+    }
+    loop->read_full = false;
+}
+
 void loop_run(struct loop *loop)
 {
     loop->window_start = server_now_ns();
     while (!loop->stopping || loop->sessions) {
         wait_for_events(loop);
         open_mail(loop);
+        read_more(loop);
         write_all(loop);
         send_returns(loop);
         server_watch_memory(loop);

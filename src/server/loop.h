@@ -65,7 +65,9 @@ struct loop {
     size_t write_size;
     struct session *sessions; /* DL list */
     struct session *to_write; /* DL list: have something new to write */
-    struct session *blocked;  /* DL list: held by the memory alarm */
+    unsigned to_write_count;
+    bool read_full;          /* a read of this turn took all the room there was */
+    struct session *blocked; /* DL list: held by the memory alarm */
     struct job *free_jobs;
     struct returns **returns; /* one for each vhost that this loop has had chunks of */
     unsigned returns_count, returns_capacity;

@@ -341,7 +341,7 @@ void server_alarm(struct server *server, struct runner *runner)
 
 /* ---- memory ---- */
 
-#define SAMPLE_EVERY_NS UINT64_C(200000000)
+#define SAMPLE_EVERY_NS UINT64_C(2000000000)
 
 /* The pools count as they go; what malloc has beside them is looked at now and then. */
 static void sample_other_memory(struct loop *loop)

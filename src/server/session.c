@@ -231,6 +231,7 @@ void session_list_write(struct session *session)
     if (session->is_to_write || session->is_writing || session->state == SESSION_GONE)
         return;
     session->is_to_write = true;
+    session->loop->to_write_count++;
     DL_APPEND2(session->loop->to_write, session, write_prev, write_next);
 }
 
@@ -239,6 +240,7 @@ void session_unlist_write(struct session *session)
     if (!session->is_to_write)
         return;
     session->is_to_write = false;
+    session->loop->to_write_count--;
     DL_DELETE2(session->loop->to_write, session, write_prev, write_next);
 }
 

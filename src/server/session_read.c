@@ -751,6 +751,8 @@ void session_on_readable(evutil_socket_t fd, short what, void *arg)
         return;
     }
     session->was_read = true;
+    if (place.iov[place.count - 1].iov_len == LOOP_READ_SIZE && got == LOOP_READ_SIZE)
+        session->loop->read_full = true;
     direct = (size_t)got < place.direct ? (size_t)got : place.direct;
     if (direct)
         stream(session, &job, NULL, direct);
