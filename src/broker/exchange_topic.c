@@ -82,6 +82,7 @@ static struct node *find_literal(struct topic *topic, const struct probe *probe,
 {
     struct node *node;
 
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): as much as KEY_SIZE is set */
     HASH_FIND(hh, topic->words, probe, KEY_SIZE(word_size), node);
     return node;
 }
@@ -160,6 +161,7 @@ static bool prune(struct topic *topic, struct node *node)
         } else if (parent->rest == node) {
             parent->rest = NULL;
         } else {
+            assert(topic->words);
             parent->literals--;
             HASH_DEL(topic->words, node);
         }
