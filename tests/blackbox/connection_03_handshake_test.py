@@ -123,7 +123,7 @@ def test_capability_counts_only_as_true_boolean(broker):
         wire.expect_drop(8)
 
 
-test_capability_counts_only_as_true_boolean.slow = True
+test_capability_counts_only_as_true_boolean.seconds = 5
 
 
 # --- 3.3 SASL
@@ -277,11 +277,15 @@ def test_tune_ok_out_of_bounds_ends_the_connection(broker):
         wire.send(tune_ok(*values))
         wires.append((values, text, wire))
     for values, text, wire in wires:
-        data = wire.read_to_end(35)
-        if data:
-            close = decode_method(0, data[7:-1])
-            eq((close.name, close.reply_code), ("connection.close", 530), repr(values))
-            matches(close.reply_text, "NOT_ALLOWED - " + text)
+        try:
+            got = wire.read_frame(8)
+        except amqp_raw.Dropped:
+            continue
+        close = decode_method(0, got.payload)
+        eq((close.name, close.reply_code), ("connection.close", 530), repr(values))
+        matches(close.reply_text, "NOT_ALLOWED - " + text)
+        wire.send(method_frame(0, "connection.close-ok"))
+        wire.expect_drop(8)
 
 
 def test_nothing_is_answered_to_tune_ok(broker):
@@ -428,7 +432,7 @@ def test_wrong_method_in_starting_and_tuning_is_dropped_silently(broker):
 def test_channel_frame_in_opening(broker):
     wire = opening(broker)
     wire.send(method_frame(1, "channel.open"))
-    expect_close(wire, 505, "UNEXPECTED_FRAME - type 1, all octets = <<0,20,0,10,0>>", 0, 0)
+    expect_close(wire, 505, re.compile("^UNEXPECTED_FRAME - type 1, "), 0, 0)
 
 
 @differs("3.10 answers close only when running")
@@ -511,6 +515,7 @@ def test_guest_may_come_from_anywhere_if_configured(broker):
 
 @settings(listeners__tcp__1="[::]:0")
 def test_v4_mapped_loopback_is_loopback(broker):
+    """The IPv6 wildcard takes IPv4 clients too, as RabbitMQ's does."""
     broker.host = "127.0.0.1"
     broker.is_up()
 

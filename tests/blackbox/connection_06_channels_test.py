@@ -360,7 +360,8 @@ def test_methods_after_close_are_swallowed(broker):
     c = broker.connect()
     ch, other = c.channel(), c.channel()
     queue = broker.name()
-    ch.raw(method_frame(1, "channel.close"), method_frame(1, "channel.close"))
+    ch.raw(method_frame(1, "channel.close"), method_frame(1, "queue.declare", queue=queue),
+           amqp_raw.publish_frames(1, "", "nowhere", mandatory=True), method_frame(1, "channel.close"))
     ch.take("channel.close-ok")
     other.fails("queue.declare", 404, queue=queue, passive=True)
 

@@ -242,3 +242,16 @@ def test_shutdown_closes_connections_with_320(broker):
 
 
 test_shutdown_closes_connections_with_320.ends_broker = True
+
+
+@settings(log__console__level="error")
+def test_shutdown_does_not_wait_for_clients_that_do_not_answer(broker):
+    """RabbitMQ closes the socket right after the close frame; a client that sleeps must not hold up a restart."""
+    for _ in range(3):
+        broker.channel()
+    broker.server.process.send_signal(signal.SIGTERM)
+    broker.server.process.wait(8)
+    eq(broker.server.process.returncode, 0, "exit status")
+
+
+test_shutdown_does_not_wait_for_clients_that_do_not_answer.ends_broker = True

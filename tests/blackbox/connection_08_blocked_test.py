@@ -86,9 +86,15 @@ def test_client_without_the_capability_is_blocked_silently(broker):
     fill(broker, queue)
     old = broker.channel(capabilities={k: v for k, v in CAPABILITIES.items() if k != "connection.blocked"})
     old.publish("", queue, b"quiet")
-    old.send("channel.flow", active=True)
-    broker.is_up()
-    old.connection.wire.silent_for(0.1)
+
+    def unanswered():
+        """What was read together with the message is still answered."""
+        old.send("channel.flow", active=True)
+        try:
+            old.take("channel.flow-ok", timeout=0.3)
+        except amqp_raw.Timeout:
+            return True
+    wait_until(unanswered, 5, "not read any more")
     broker.channel().call("queue.purge", queue=queue)
     old.take("channel.flow-ok")
     eq(len(old.connection.control), 0, "methods on channel 0")
@@ -151,3 +157,18 @@ def test_lost_blocked_connection_frees_what_it_held(broker):
     reader.call("queue.purge", queue=queue)
     again.wait_control("connection.blocked")
     again.wait_control("connection.unblocked")
+
+
+@limited
+def test_shutdown_under_the_alarm(broker):
+    """A blocked publisher that has gone, and one that is still there, hold nothing up."""
+    queue = broker.name()
+    gone, _ = fill(broker, queue)
+    gone.wire.close()
+    other = broker.channel()
+    other.publish("", queue, b"x")
+    other.connection.wait_control("connection.blocked")
+    eq(broker.server.stop(), 0, "exit status")
+
+
+test_shutdown_under_the_alarm.ends_broker = True

@@ -11,7 +11,7 @@ Marks:
     @settings(key=value)   needs a coneyd of its own with these settings: skipped against AMQP_URL
     @definitions(make)     needs users, vhosts, policies: loaded from a definitions file, also into RabbitMQ when
                            RABBITMQCTL names the command that controls it
-    @slow                  waits longer than five seconds: started first
+    @slow, @lasts(s)       waits for so many seconds (slow: some): started first
 """
 
 import base64
@@ -67,8 +67,15 @@ def definitions(make):
 
 
 def slow(function):
-    function.slow = True
-    return function
+    return lasts(5)(function)
+
+
+def lasts(seconds):
+    """How long a test waits in the worst case; the longest are started first."""
+    def mark(function):
+        function.seconds = seconds
+        return function
+    return mark
 
 
 # --- definitions ------------------------------------------------------------------------------------------------
@@ -138,7 +145,7 @@ class Coneyd:
             command += ["--set", "load_definitions=" + path]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log,
                                         stdin=subprocess.DEVNULL)
-        self.host = self.port = None
+        self.host = self.port = self.last_words = None
         self.read_ready()
 
     def read_ready(self):
@@ -162,6 +169,8 @@ class Coneyd:
         return host.strip("[]"), int(port)
 
     def tail(self):
+        if self.last_words is not None:
+            return self.last_words
         self.log.flush()
         self.log.seek(0)
         return self.log.read()[-2000:].decode("utf-8", "replace")
@@ -194,10 +203,21 @@ class Coneyd:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        if self.last_words is not None:
+            return self.process.returncode
+        self.last_words = self.tail()
         self.process.stdout.close()
         self.log.close()
         self.folder.cleanup()
         return self.process.returncode
+
+
+def check_end(server):
+    """Stop a broker; one that was still alive ends in time and with status 0 (a sanitizer may say otherwise)."""
+    was_alive = server.alive()
+    status = server.stop()
+    if was_alive and status != 0:
+        raise BrokerDied("coneyd ended with status %s at SIGTERM; it said %s" % (status, server.last_words))
 
 
 class Foreign:
@@ -266,7 +286,7 @@ class Pool:
 
     def stop(self):
         for broker in self.all:
-            broker.stop()
+            check_end(broker)
 
 
 class Broker:
@@ -323,7 +343,7 @@ class Broker:
         for wire in self.wires:
             wire.close()
         if self.own:
-            self.server.stop()
+            check_end(self.server)
         elif not self.is_coney:
             self.sweep()
 

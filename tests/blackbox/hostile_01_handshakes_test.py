@@ -54,7 +54,7 @@ def test_session_cut_after_every_octet(broker):
     all_end(broker, waiting)
 
 
-test_session_cut_after_every_octet.slow = True
+test_session_cut_after_every_octet.seconds = 5
 
 
 @slow
@@ -157,7 +157,7 @@ def open_files(pid):
 
 
 @slow
-@settings(handshake_timeout=10000)
+@settings(handshake_timeout=10000, tcp_listen_options__backlog=4096)
 def test_ten_thousand_connections_that_never_log_in(broker):
     """They are dropped after ten seconds, and a real client works beside them. As many as the limit of open files
     allows on both sides."""

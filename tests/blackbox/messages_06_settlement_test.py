@@ -3,7 +3,7 @@
 
 import re
 
-from harness import eq, ok, settings, slow, wait_until
+from harness import eq, lasts, ok, settings, wait_until
 
 METHOD_ID = {"basic.ack": 80, "basic.reject": 90, "basic.nack": 120}
 
@@ -298,7 +298,7 @@ TIMED_OUT = re.compile(r"^PRECONDITION_FAILED - delivery acknowledgement on chan
                        r"(\d+) ms\. This timeout value can be configured, see consumers doc guide to learn more$")
 
 
-@slow
+@lasts(65)
 @settings(consumer_timeout=500)
 def test_unacked_delivery_times_out(broker):
     c = broker.connect()
@@ -312,7 +312,7 @@ def test_unacked_delivery_times_out(broker):
     eq((got.body, got.redelivered), (b"1", True))
 
 
-@slow
+@lasts(65)
 @settings(consumer_timeout=500)
 def test_unacked_get_times_out_and_acked_does_not(broker):
     ch, queue = stocked(broker, 1)
@@ -320,13 +320,15 @@ def test_unacked_get_times_out_and_acked_does_not(broker):
     ch.expect_close(406, TIMED_OUT, 0, 0, timeout=70)
 
 
-@slow
+@lasts(65)
 @settings(consumer_timeout=3600000)
 def test_timeout_of_the_queue_replaces_the_global_one(broker):
+    waiting = []
     for kind in ("classic", "quorum"):
         ch, queue = stocked(broker, 1, args={"x-consumer-timeout": 400, "x-queue-type": kind}, durable=True)
         ch.consume(queue)
         ch.delivery()
+        waiting.append(ch)
+    for ch in waiting:
         close = ch.expect_close(406, TIMED_OUT, 0, 0, timeout=70)
         eq(TIMED_OUT.search(close.reply_text).group(1), "400")
-        ch.connection.channel().call("queue.delete", queue=queue)

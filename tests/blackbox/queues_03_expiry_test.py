@@ -204,7 +204,7 @@ def test_get_and_declares_renew_the_lease(broker):
         ch.connection.close()
 
 
-test_get_and_declares_renew_the_lease.slow = True
+test_get_and_declares_renew_the_lease.seconds = 5
 
 
 def test_consumer_holds_the_queue_and_the_lease_starts_with_its_end(broker):

@@ -4,7 +4,7 @@
 import time
 
 from amqp_raw import ChannelClosed
-from harness import (between, definitions, differs, eq, ok, operator_policy, permission, policy, slow,
+from harness import (between, definitions, differs, eq, ok, operator_policy, permission, policy, lasts,
                      wait_until)
 
 VHOST = "pol"
@@ -315,7 +315,7 @@ def test_ties_go_to_the_lowest_name(broker):
 
 
 @differs("3.10's policies cannot set it")
-@slow
+@lasts(65)
 @definitions(newer)
 def test_consumer_timeout_by_policy(broker):
     ch, queue = setup(broker, "late")
