@@ -278,7 +278,7 @@ static void drop_confirming(struct channel *channel)
  * go before its unacked messages are back: first requeue, then drop. */
 void channel_end(struct channel *channel, enum channel_state state)
 {
-    if (channel->state == CHANNEL_OPEN || state == CHANNEL_LEAVING)
+    if (channel->state == CHANNEL_OPEN || (channel->state == CHANNEL_CLOSING && state == CHANNEL_LEAVING))
         channel->state = (uint8_t)state;
     channel_reconsider_consumers(channel); /* none can take any more */
     tx_free(channel);
@@ -299,6 +299,8 @@ void channel_free(struct channel *channel)
         channel->gate = gated->next;
         gated_free(gated);
     }
+    if (channel->state == CHANNEL_LEFT)
+        LL_DELETE2(connection->left, channel, left_next);
     HASH_DEL(connection->channels, channel);
     if (connection->last_channel == channel)
         connection->last_channel = NULL;
@@ -319,10 +321,10 @@ static void channel_leave(struct channel *channel)
     channel_end(channel, CHANNEL_LEAVING);
     vhost_settle(connection->vhost);
     if (!must_wait(channel, channel->settled_lsn)) {
-        uint16_t number = channel->number;
-
-        channel_free(channel); /* the number is free before the client can know it */
-        outbox_method(connection, number, &close_ok);
+        channel_reply(channel, &close_ok, 0);
+        channel->state = CHANNEL_LEFT;
+        channel->left_next = connection->left;
+        connection->left = channel;
         return;
     }
     channel_reply(channel, &close_ok, channel->settled_lsn);
@@ -402,7 +404,7 @@ static void run_closing(struct channel *channel, const struct command *command)
         connection_fail(connection, METHOD_CHANNEL_OPEN, REPLY_CHANNEL_ERROR, "second 'channel.open' seen");
         break;
     case METHOD_CHANNEL_CLOSE:
-        if (channel->state == CHANNEL_CLOSING)
+        if (channel->state != CHANNEL_LEAVING)
             channel_reply(channel, &(struct method){.id = METHOD_CHANNEL_CLOSE_OK}, 0);
         break;
     case METHOD_CHANNEL_CLOSE_OK:

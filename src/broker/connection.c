@@ -339,4 +339,6 @@ void connection_run(struct connection *connection, struct batch *batch)
             if (vhost->dispatch || vhost->dead_letters || vhost->deadline_count)
                 vhost_settle(vhost);
         }
+    while (connection->left)
+        channel_free(connection->left);
 }

@@ -13,7 +13,8 @@
  *
  *     OPEN -> CLOSING      we sent channel.close; everything but its answers is swallowed
  *     OPEN -> LEAVING      the client closed; close-ok waits for the LSN of what was settled before
- *     (freed)              close-ok was sent or received
+ *     LEAVING -> LEFT      close-ok is said; until the batch ends the client cannot have seen it
+ *     (freed)              close-ok was received, or the batch has ended
  *
  * Leaving RUNNING ends all channels and deletes the exclusive queues at once.
  */
@@ -33,7 +34,7 @@
 #include "queue.h"
 
 enum connection_state { CONNECTION_RUNNING, CONNECTION_CLOSING, CONNECTION_LEAVING, CONNECTION_ENDED };
-enum channel_state { CHANNEL_OPEN, CHANNEL_CLOSING, CHANNEL_LEAVING };
+enum channel_state { CHANNEL_OPEN, CHANNEL_CLOSING, CHANNEL_LEAVING, CHANNEL_LEFT };
 enum channel_mode { CHANNEL_NORMAL, CHANNEL_CONFIRM, CHANNEL_TX };
 
 /* An unsettled delivery, under its delivery tag. */
@@ -127,6 +128,7 @@ struct channel {
     struct consumer *consumers; /* by tag */
     struct bytes last_queue;    /* owned; name last declared */
     struct gated *gate, **gate_end;
+    struct channel *left_next;                         /* connection->left */
     struct channel *gated_prev, *gated_next;           /* vhost->gated */
     struct channel *confirming_prev, *confirming_next; /* vhost->confirming */
     struct confirms *confirms;                         /* in confirm mode */
@@ -147,6 +149,7 @@ struct connection {
     uint16_t last_number; /* channels' last looked up: */
     struct channel *last_channel;
     struct channel *channels;
+    struct channel *left; /* those in state LEFT */
     uint32_t channel_count, channel_max, user_channel_max;
     struct bytes user;             /* owned */
     struct permission *permission; /* a reference */

@@ -83,6 +83,12 @@ static bool to_address(const struct config_listener *from, struct sockaddr_stora
     return inet_pton(AF_INET6, from->host, &v6->sin6_addr) == 1;
 }
 
+/* The wildcard takes IPv4 clients too, as RabbitMQ's does. */
+static bool takes_both(const struct config_listener *from)
+{
+    return !*from->host || strcmp(from->host, "::") == 0;
+}
+
 static int bind_socket(const struct config_listener *from, const struct server *server)
 {
     struct sockaddr_storage address;
@@ -98,7 +104,7 @@ static int bind_socket(const struct config_listener *from, const struct server *
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (address.ss_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, *from->host ? &one : &zero, sizeof one);
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, takes_both(from) ? &zero : &one, sizeof one);
     if (bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, (int)server->config->tcp_backlog) < 0) {
         int error = errno;
 

@@ -213,17 +213,21 @@ static struct user_count *count_of(struct server *server, struct bytes user)
     return count;
 }
 
+bool server_has_room(struct server *server, char why[REPLY_TEXT_SIZE])
+{
+    if (!server->config->connection_max ||
+        atomic_load(&server->connection_count) <= server->config->connection_max)
+        return true;
+    snprintf(why, REPLY_TEXT_SIZE, "connection refused: node connection limit (%llu) is reached",
+             (unsigned long long)server->config->connection_max);
+    return false;
+}
+
 bool server_session_opens(struct server *server, struct session *session, char why[REPLY_TEXT_SIZE])
 {
     struct user_count *count;
     bool allowed;
 
-    if (server->config->connection_max &&
-        atomic_load(&server->connection_count) > server->config->connection_max) {
-        snprintf(why, REPLY_TEXT_SIZE, "connection refused: node connection limit (%llu) is reached",
-                 (unsigned long long)server->config->connection_max);
-        return false;
-    }
     pthread_mutex_lock(&server->lock);
     count = count_of(server, session->user);
     allowed =
@@ -256,7 +260,8 @@ void server_session_ended(struct server *server, struct session *session)
     pthread_mutex_unlock(&server->lock);
 }
 
-/* The first loop until it is busy, then the one with the least to do. */
+/* The first loop until it is busy, then the one with the least to do; of equals the one with the fewest
+ * sessions. */
 #define BUSY_PERCENT 50
 
 static struct loop *choose_loop(struct server *server)
@@ -264,14 +269,17 @@ static struct loop *choose_loop(struct server *server)
     struct loop *best = &server->loops[0];
     unsigned least = atomic_load_explicit(&best->busy_percent, memory_order_relaxed);
 
-    if (least < BUSY_PERCENT)
+    if (least < server->spread_percent)
         return best;
     for (unsigned i = 1; i < server->loop_count; i++) {
-        unsigned busy = atomic_load_explicit(&server->loops[i].busy_percent, memory_order_relaxed);
+        struct loop *loop = &server->loops[i];
+        unsigned busy = atomic_load_explicit(&loop->busy_percent, memory_order_relaxed);
 
-        if (busy < least) {
+        if (busy < least ||
+            (busy == least && atomic_load_explicit(&loop->session_count, memory_order_relaxed) <
+                                  atomic_load_explicit(&best->session_count, memory_order_relaxed))) {
             least = busy;
-            best = &server->loops[i];
+            best = loop;
         }
     }
     return best;
@@ -498,6 +506,7 @@ struct server *server_new(const struct config *config, enum server_failure *fail
     struct timespec now;
 
     server->config = config;
+    server->spread_percent = BUSY_PERCENT;
     pthread_mutex_init(&server->lock, NULL);
     signal(SIGPIPE, SIG_IGN);
     clock_gettime(CLOCK_REALTIME, &now);

@@ -37,6 +37,7 @@ struct server {
     const struct config *config;
     struct loop *loops;
     unsigned loop_count;
+    unsigned spread_percent; /* the first loop takes every new connection until it is so busy */
     struct listener *listeners;
     struct users *users;
     struct sasl_settings sasl;
@@ -90,7 +91,10 @@ struct users *server_users(const struct server *server);
 /* The vhost called NAME, or NULL. */
 struct runner *server_find_vhost(struct server *server, struct bytes name);
 
-/* SESSION is about to open its vhost: count it; false with WHY when there are enough. */
+/* Tell whether the node may have the connections that it has now; false with WHY. */
+bool server_has_room(struct server *server, char why[REPLY_TEXT_SIZE]);
+
+/* SESSION is about to open its vhost: count it for its user; false with WHY when there are enough. */
 bool server_session_opens(struct server *server, struct session *session, char why[REPLY_TEXT_SIZE]);
 void server_session_ended(struct server *server, struct session *session);
 

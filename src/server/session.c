@@ -16,7 +16,8 @@
 #include "server.h"
 
 #define CLOSE_WAIT_MS 30000 /* limits.tsv: close wait */
-#define DEAF_WAIT_MS  3000  /* connection-and-channel.md 5: after a framing error */
+#define STOP_WAIT_MS  1000
+#define DEAF_WAIT_MS  3000 /* connection-and-channel.md 5: after a framing error */
 
 static void on_timer(evutil_socket_t fd, short what, void *arg);
 
@@ -52,6 +53,8 @@ void session_start(struct session *session, struct loop *loop)
     event_add(&session->read_event, NULL);
     session->is_reading = true;
     session_arm(session, server_handshake_timeout_ms(session->server));
+    session->login_deadline_ns =
+        server_now_ns() + (uint64_t)server_handshake_timeout_ms(session->server) * 1000000;
 }
 
 /* ---- going ---- */
@@ -153,15 +156,22 @@ void session_submit(struct session *session, struct job *job)
     runner_submit(session->runner, job, session->loop);
 }
 
+/* Go on with what was read before and not parsed. */
+static void take_rest(struct session *session)
+{
+    if (!session->rest_waits || session->holds)
+        return;
+    session->rest_waits = false;
+    session_parse_rest(session);
+}
+
 void session_job_done(struct session *session)
 {
     session_hold(session, SESSION_HOLD_BATCH, false);
     if (session->state == SESSION_GONE)
         session_maybe_free(session);
-    else if (session->rest_waits && !session->holds) {
-        session->rest_waits = false;
-        session_parse_rest(session);
-    }
+    else
+        take_rest(session);
 }
 
 void session_take_chunks(struct session *session, struct outbox_chunk *chunks)
@@ -176,6 +186,8 @@ void session_take_chunks(struct session *session, struct outbox_chunk *chunks)
         session->is_attached = true;
         session->connection = ((struct outbox_attached *)first)->connection;
         session_set_state(session, SESSION_RUNNING);
+        if (!session->heartbeat)
+            event_del(&session->timer);
     }
     session_hold(session, (enum session_hold)(outer & ~chunks->hold), false);
     session_hold(session, (enum session_hold)(outer & chunks->hold), true);
@@ -268,6 +280,7 @@ void session_unblock(struct session *session)
     if (session->blocked_told)
         session_say(session, 0, &(struct method){.id = METHOD_CONNECTION_UNBLOCKED});
     session->blocked_told = false;
+    take_rest(session);
 }
 
 /* ---- what the vhost says of the session's life ---- */
@@ -277,6 +290,8 @@ void session_control(struct session *session, const struct outbox_record *record
     switch (record->flags) {
     case OUTBOX_CLOSE_SENT:
         session_set_state(session, SESSION_CLOSING);
+        if (atomic_load(&session->server->is_stopping)) /* nobody waits for close-ok then (7.4) */
+            session_set_state(session, SESSION_ENDING);
         session_arm(session, session->is_deaf ? DEAF_WAIT_MS : session_close_wait_ms(session));
         break;
     case OUTBOX_END:
@@ -299,15 +314,17 @@ void session_all_written(struct session *session)
         return;
     session->is_shut = true;
     shutdown(session->fd, SHUT_WR);
-    session_arm(session, session_close_wait_ms(session));
+    session_arm(session,
+                atomic_load(&session->server->is_stopping) ? STOP_WAIT_MS : session_close_wait_ms(session));
 }
 
+/* Who does not read what it is told is not waited for. */
 void session_stop(struct session *session)
 {
     if (session->state < SESSION_RUNNING)
         session_gone(session);
-    else if (session->state > SESSION_RUNNING)
-        session_arm(session, 1000);
+    else
+        session_arm(session, STOP_WAIT_MS);
 }
 
 /* ---- time ---- */
@@ -331,8 +348,6 @@ void session_start_heartbeats(struct session *session)
 {
     if (session->heartbeat)
         session_arm(session, session->heartbeat * 500U);
-    else
-        event_del(&session->timer);
 }
 
 static void say_heartbeat(struct session *session)
@@ -340,6 +355,7 @@ static void say_heartbeat(struct session *session)
     static const uint8_t heartbeat[] = {FRAME_HEARTBEAT, 0, 0, 0, 0, 0, 0, FRAME_END};
 
     buffer_append(&session->own, heartbeat, sizeof heartbeat);
+    session->written -= sizeof heartbeat; /* a heartbeat is no sign of life for the next one */
     session_list_write(session);
 }
 
@@ -347,10 +363,12 @@ static void say_heartbeat(struct session *session)
  * the peer end it (connection-and-channel.md 4). While we do not read, nothing can be missed. */
 static void heartbeat_tick(struct session *session)
 {
-    if (!session->was_written || !session->first_beat_sent)
+    bool silent = session->written == session->written_before;
+
+    session->written_before = session->written;
+    if (silent || !session->first_beat_sent)
         say_heartbeat(session);
     session->first_beat_sent = true;
-    session->was_written = false;
     session->ticks++;
     if (session->ticks % 2 == 0) {
         session->missed = session->was_read || session->holds ? 0 : session->missed + 1;
@@ -368,11 +386,13 @@ static void heartbeat_tick(struct session *session)
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct session *session = arg;
+    bool tuned = session->state >= SESSION_TUNED_OK && session->state <= SESSION_RUNNING;
 
     (void)fd;
     (void)what;
-    if (session->state == SESSION_RUNNING && session->heartbeat)
+    if (tuned && session->heartbeat && !atomic_load(&session->server->is_stopping) &&
+        (session->state == SESSION_RUNNING || server_now_ns() < session->login_deadline_ns))
         heartbeat_tick(session);
-    else if (session->state != SESSION_RUNNING)
+    else if (session->state != SESSION_RUNNING || atomic_load(&session->server->is_stopping))
         session_gone(session);
 }

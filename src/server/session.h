@@ -113,9 +113,11 @@ struct session {
     uint32_t user_channel_max;
     int64_t user_connections_max; /* negative: none */
     uint8_t missed;               /* checks without an octet received */
-    bool was_read;                /* something was received since the last check */
-    bool was_written;             /* something was sent since the last check */
-    uint8_t ticks;                /* half intervals passed */
+    uint64_t written;             /* octets sent, heartbeats not counted */
+    uint64_t written_before;      /* at the last check */
+    uint64_t login_deadline_ns;
+    bool was_read; /* something was received since the last check */
+    uint8_t ticks; /* half intervals passed */
     bool first_beat_sent;
     bool rest_waits; /* partial holds whole frames: parse it when the batch is done */
     struct event read_event, write_event, timer;

@@ -219,6 +219,7 @@ static void tune_ok(struct session *session, const struct method_connection_tune
     session->channel_max = ok->channel_max;
     session->heartbeat = ok->heartbeat;
     session_set_state(session, SESSION_TUNED_OK);
+    session_start_heartbeats(session);
 }
 
 /* ---- the vhost ---- */
@@ -230,6 +231,10 @@ static void open_vhost(struct session *session, const struct method_connection_o
     char why[REPLY_TEXT_SIZE];
 
     session->runner = server_find_vhost(session->server, open->virtual_host);
+    if (!server_has_room(session->server, why)) {
+        handshake_refuse(session, METHOD_CONNECTION_OPEN, REPLY_NOT_ALLOWED, "%s", why);
+        return;
+    }
     if (!session->runner) {
         handshake_refuse(session, METHOD_CONNECTION_OPEN, REPLY_NOT_ALLOWED, "vhost %.*s not found",
                          BYTES_ARG(open->virtual_host));
@@ -247,7 +252,6 @@ static void open_vhost(struct session *session, const struct method_connection_o
                                  .channel_max = session->channel_max,
                                  .user_channel_max = session->user_channel_max};
     session_set_state(session, SESSION_OPENING);
-    session_start_heartbeats(session);
     session_submit(session, job);
 }
 

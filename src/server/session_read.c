@@ -252,8 +252,10 @@ static void method_frame(struct session *session, struct job **job, uint16_t cha
         status = method_decode(&method, payload);
         if (status != METHOD_OK)
             fail_method(session, job, status, method.id);
-        else if (method.id == METHOD_BASIC_PUBLISH)
+        else if (method.id == METHOD_BASIC_PUBLISH && channel)
             content_begin(session, channel, &method.basic_publish);
+        else if (method.id == METHOD_BASIC_PUBLISH) /* an error, whose content nobody waits for */
+            *add(session, job) = (struct command){.kind = COMMAND_PUBLISH_BEGUN};
         else
             settle(session, job, channel, &method);
         break;
@@ -502,6 +504,17 @@ static void heartbeat_frame(struct session *session, struct job **job, uint16_t 
         fail(session, job, REPLY_UNEXPECTED_FRAME, (enum method_id)0, "type 8, %s", show(payload, shown));
 }
 
+static void body_frame(struct session *session, struct job **job, uint16_t channel, struct bytes payload)
+{
+    struct content *content = body_frame_begins(session, job, channel, (uint32_t)payload.size);
+
+    if (!content)
+        return;
+    content_take(content, payload.data, payload.size);
+    if (content->received == content->message->body_size)
+        content_complete(session, job, content);
+}
+
 static void running_frame(struct session *session, struct job **job, uint8_t type, uint16_t channel,
                           struct bytes payload)
 {
@@ -512,21 +525,15 @@ static void running_frame(struct session *session, struct job **job, uint8_t typ
         method_frame(session, job, channel, payload);
         break;
     case FRAME_HEADER:
-        if (channel == 0 && payload.size >= CONTENT_HEADER_FIXED_SIZE)
-            fail(session, job, REPLY_UNEXPECTED_FRAME, (enum method_id)0, "type 2, %s", show(payload, shown));
-        else
+    case FRAME_BODY:
+        if (channel == 0 && (type == FRAME_BODY || payload.size >= CONTENT_HEADER_FIXED_SIZE))
+            fail(session, job, REPLY_UNEXPECTED_FRAME, (enum method_id)0, "type %u, %s", type,
+                 show(payload, shown));
+        else if (type == FRAME_HEADER)
             header_frame(session, job, channel, payload);
+        else
+            body_frame(session, job, channel, payload);
         break;
-    case FRAME_BODY: {
-        struct content *content = body_frame_begins(session, job, channel, (uint32_t)payload.size);
-
-        if (!content)
-            break;
-        content_take(content, payload.data, payload.size);
-        if (content->received == content->message->body_size)
-            content_complete(session, job, content);
-        break;
-    }
     default:
         heartbeat_frame(session, job, channel, payload);
     }
@@ -633,6 +640,12 @@ static size_t take_early_frame(struct session *session, const uint8_t *data, siz
     return (size_t)frame.size + FRAME_OVERHEAD;
 }
 
+/* Behind the message that met the alarm nothing is taken until it is over. */
+static bool is_held_by_alarm(const struct session *session)
+{
+    return session->holds & SESSION_HOLD_ALARM && !session->contents;
+}
+
 static size_t parse(struct session *session, struct job **job, const uint8_t *data, size_t size)
 {
     size_t at = 0;
@@ -642,7 +655,7 @@ static size_t parse(struct session *session, struct job **job, const uint8_t *da
 
         if (session->is_deaf || session->state == SESSION_DROPPED || session->state >= SESSION_ENDING)
             return size;
-        if (session->state == SESSION_OPENING)
+        if (session->state == SESSION_OPENING || is_held_by_alarm(session))
             break;
         if (session->streaming)
             used = stream(session, job, data + at, size - at);
@@ -679,7 +692,7 @@ static void take_input(struct session *session, struct job *job, const uint8_t *
 
     session->loop->last_publish.payload = (struct bytes){NULL, 0};
     used = parse(session, &job, data, size);
-    session->rest_waits = session->state == SESSION_OPENING;
+    session->rest_waits = used < size && (session->state == SESSION_OPENING || is_held_by_alarm(session));
     if (used < size)
         keep_rest(session, data + used, size - used);
     else

@@ -416,7 +416,7 @@ static enum write_result write_pieces(struct session *session, struct iovec *pie
             continue;
         if (n < 0)
             return errno == EAGAIN ? WRITE_SOME : WRITE_FAILED;
-        session->was_written = true;
+        session->written += (uint64_t)n;
         *first = consume(pieces, *first, count, (size_t)n);
     }
     return WRITE_ALL;
