@@ -204,11 +204,12 @@ static void repeat(char *out, const char *word, unsigned count, const char *last
 }
 
 /* Trying each way in turn would take longer than the age of the universe. */
-Test(topic, many_wildcards_cost_no_more_than_their_number, .timeout = 20)
+Test(topic, many_wildcards_cost_no_more_than_their_number)
 {
     struct routing *r = routing_new("topic", NO_ARGUMENTS);
     char pattern[256], key[256];
 
+    fail_after_s(20);
     repeat(pattern, "#.a", 60, "#.b");
     bind_queue(r, "q1", pattern, NO_ARGUMENTS);
     repeat(pattern, "#.*", 60, "#");
@@ -227,12 +228,13 @@ Test(topic, many_wildcards_cost_no_more_than_their_number, .timeout = 20)
 }
 
 /* Quadratic cost would take minutes. */
-Test(topic, a_hundred_thousand_bindings_come_and_go_quickly, .timeout = 60)
+Test(topic, a_hundred_thousand_bindings_come_and_go_quickly)
 {
     struct routing *r = routing_new("topic", NO_ARGUMENTS);
     enum { COUNT = 100000 };
     char key[32];
 
+    fail_after_s(60);
     for (unsigned i = 0; i < COUNT; i++) {
         snprintf(key, sizeof key, "key.%u.*", i);
         bind_queue(r, "q", key, NO_ARGUMENTS);
