@@ -534,30 +534,24 @@ static void running_frame(struct session *session, struct job **job, uint8_t typ
         else
             body_frame(session, job, channel, payload);
         break;
-    default:
+    case FRAME_HEARTBEAT:
         heartbeat_frame(session, job, channel, payload);
+        break;
+    default:
+        fail_unknown_frame(session, job, type, payload);
     }
 }
 
-/* Wrong in the seven octets of FRAME already? */
-static bool frame_is_bad(struct session *session, struct job **job, const struct frame_header *frame,
-                         const uint8_t *data, size_t size)
+static bool is_too_large(struct session *session, struct job **job, const struct frame_header *frame)
 {
-    bool known = (frame->type >= FRAME_METHOD && frame->type <= FRAME_BODY) || frame->type == FRAME_HEARTBEAT;
     uint32_t max = frame->type == FRAME_BODY || session->frame_max < FRAME_SIZE_CAP ? session->frame_max
                                                                                     : FRAME_SIZE_CAP;
-    size_t here = size - FRAME_HEADER_SIZE;
 
-    if (frame->size > max) {
-        fail(session, job, REPLY_FRAME_ERROR, (enum method_id)0,
-             "type %u, all octets = <<>>: {frame_too_large,%u,%u}", frame->type, frame->size,
-             max - FRAME_OVERHEAD);
-    } else if (!known) {
-        fail_unknown_frame(session, job, frame->type,
-                           (struct bytes){data + FRAME_HEADER_SIZE, here < frame->size ? here : frame->size});
-    } else {
+    if (frame->size <= max)
         return false;
-    }
+    fail(session, job, REPLY_FRAME_ERROR, (enum method_id)0,
+         "type %u, all octets = <<>>: {frame_too_large,%u,%u}", frame->type, frame->size,
+         max - FRAME_OVERHEAD);
     go_deaf(session);
     return true;
 }
@@ -594,7 +588,7 @@ static size_t take_frame(struct session *session, struct job **job, const uint8_
         return 0;
     frame = frame_header_get(data);
     whole = (size_t)frame.size + FRAME_OVERHEAD;
-    if (frame_is_bad(session, job, &frame, data, size))
+    if (is_too_large(session, job, &frame))
         return size;
     if (frame.type == FRAME_BODY && streams(session, job, &frame, size))
         return FRAME_HEADER_SIZE;
