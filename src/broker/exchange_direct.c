@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The direct exchange: the binding key equals a routing key, octet by octet. A hash from key to the chain of
- * bindings with it, so that publishing costs the same whatever the number of bindings.
+ * bindings with it, so that publishing costs the same whatever the number of bindings. A binding's type_data
+ * is the address of the link that points to it, so that removing one costs no search either.
  */
 #include <stdlib.h>
 
@@ -38,17 +39,20 @@ static void direct_add(struct exchange *exchange, struct binding *binding)
         exchange->type_data = keys;
     }
     binding->peer = key->bindings;
+    binding->type_data = &key->bindings;
+    if (binding->peer)
+        binding->peer->type_data = &binding->peer;
     key->bindings = binding;
 }
 
 static void direct_remove(struct exchange *exchange, struct binding *binding)
 {
     struct key *key = key_find(exchange, binding->routing_key);
-    struct binding **at = &key->bindings;
+    struct binding **link = binding->type_data;
 
-    while (*at != binding)
-        at = &(*at)->peer;
-    *at = binding->peer;
+    *link = binding->peer;
+    if (binding->peer)
+        binding->peer->type_data = link;
     if (!key->bindings) {
         struct key *keys = exchange->type_data;
 

@@ -261,24 +261,39 @@ void loop_return_chunk(struct loop *loop, struct runner *runner, struct outbox_c
     returns->chunks = chunk;
 }
 
-static void note_busy(struct loop *loop, uint64_t slept)
-{
-    uint64_t now = server_now_ns();
+#define READ_BUDGET_MIN 8192
 
-    loop->window_idle += slept;
+size_t loop_read_budget(const struct loop *loop)
+{
+    size_t budget = LOOP_READ_SIZE / (1 + loop->small_reads_last);
+
+    return budget < READ_BUDGET_MIN ? READ_BUDGET_MIN : budget;
+}
+
+static uint64_t thread_time_ns(void)
+{
+    struct timespec used;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
+}
+
+static void note_busy(struct loop *loop)
+{
+    uint64_t now = server_now_ns(), used;
+
     if (now - loop->window_start < BUSY_WINDOW_NS)
         return;
+    used = thread_time_ns();
     atomic_store_explicit(&loop->busy_percent,
-                          (unsigned)(100 - loop->window_idle * 100 / (now - loop->window_start)),
+                          (unsigned)((used - loop->window_used) * 100 / (now - loop->window_start)),
                           memory_order_relaxed);
     loop->window_start = now;
-    loop->window_idle = 0;
+    loop->window_used = used;
 }
 
 static void wait_for_events(struct loop *loop)
 {
-    uint64_t before;
-
     pool_flush();
     atomic_store_explicit(&loop->sleeping, 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst);
@@ -287,9 +302,7 @@ static void wait_for_events(struct loop *loop)
         event_base_loop(loop->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
         return;
     }
-    before = server_now_ns();
     event_base_loop(loop->base, EVLOOP_ONCE);
-    note_busy(loop, server_now_ns() - before);
     atomic_store(&loop->sleeping, 0);
 }
 
@@ -307,13 +320,17 @@ static void read_more(struct loop *loop)
         open_mail(loop);
     }
     loop->read_full = false;
+    loop->small_reads_last = loop->small_reads;
+    loop->small_reads = 0;
 }
 
 void loop_run(struct loop *loop)
 {
     loop->window_start = server_now_ns();
+    loop->window_used = thread_time_ns();
     while (!loop->stopping || loop->sessions) {
         wait_for_events(loop);
+        note_busy(loop);
         open_mail(loop);
         read_more(loop);
         write_all(loop);

@@ -66,12 +66,14 @@ struct loop {
     struct session *sessions; /* DL list */
     struct session *to_write; /* DL list: have something new to write */
     unsigned to_write_count;
-    bool read_full;          /* a read of this turn took all the room there was */
-    struct session *blocked; /* DL list: held by the memory alarm */
+    unsigned small_reads;      /* reads of this turn that left room, */
+    unsigned small_reads_last; /* and of the last one */
+    bool read_full;            /* a read of this turn took all the room there was */
+    struct session *blocked;   /* DL list: held by the memory alarm */
     struct job *free_jobs;
     struct returns **returns; /* one for each vhost that this loop has had chunks of */
     unsigned returns_count, returns_capacity;
-    uint64_t window_start, window_idle; /* ns: for busy_percent */
+    uint64_t window_start, window_used; /* ns on the clock, and of the thread's own time: for busy_percent */
 };
 
 /* Make LOOP the INDEX-th of SERVER; false with errno when the system refuses. */
@@ -90,6 +92,9 @@ void loop_wake(struct loop *loop);
 /* A job with an empty batch of KIND, and back. Loop's own thread only, like all that follows. */
 struct job *loop_job(struct loop *loop, enum batch_kind kind);
 void loop_job_free(struct loop *loop, struct job *job);
+
+/* Octets that one session may read at once: less where others say little and wait for answers. */
+size_t loop_read_budget(const struct loop *loop);
 
 /* CHUNK, of a session of RUNNER's vhost, is written or will never be: send it back at the end of the turn. */
 void loop_return_chunk(struct loop *loop, struct runner *runner, struct outbox_chunk *chunk);

@@ -709,13 +709,14 @@ struct place_to_read {
     uint8_t *data; /* what is parsed begins here, */
     size_t kept;   /* with so much of an earlier read */
     size_t direct; /* octets that go straight into a message */
+    size_t room;   /* octets for the rest */
 };
 
 static void find_place(struct session *session, struct place_to_read *place)
 {
     struct loop *loop = session->loop;
     struct content *content = session->streaming;
-    size_t room = session->reads_large || content ? READ_BESIDE_BODY : LOOP_READ_SIZE;
+    size_t room = session->reads_large || content ? READ_BESIDE_BODY : loop_read_budget(loop);
 
     *place = (struct place_to_read){.data = loop->read_buffer, .kept = session->partial.size};
     if (content && session->stream_left && content->room) {
@@ -733,6 +734,7 @@ static void find_place(struct session *session, struct place_to_read *place)
         if (room > LOOP_READ_SIZE - place->kept)
             room = LOOP_READ_SIZE - place->kept;
     }
+    place->room = room;
     place->iov[place->count++] = (struct iovec){place->data + place->kept, room};
 }
 
@@ -758,8 +760,10 @@ void session_on_readable(evutil_socket_t fd, short what, void *arg)
         return;
     }
     session->was_read = true;
-    if (place.iov[place.count - 1].iov_len == LOOP_READ_SIZE && got == LOOP_READ_SIZE)
+    if ((size_t)got == place.direct + place.room)
         session->loop->read_full = true;
+    else
+        session->loop->small_reads++;
     direct = (size_t)got < place.direct ? (size_t)got : place.direct;
     if (direct)
         stream(session, &job, NULL, direct);
