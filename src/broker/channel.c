@@ -166,8 +166,57 @@ static bool is_released(const struct channel *channel)
 
     if (gated->lsn > channel->connection->vhost->durable)
         return false;
-    return !gated->queue || gated->queue->is_deleted ||
-           ((const struct outbox_delivery *)gated->record)->message;
+    return !gated->queue || ((const struct outbox_delivery *)gated->record)->message;
+}
+
+/* A get that waits for a body will not have it: the message goes back, and the answer is as if the queue were
+ * empty. */
+static void give_up_body(struct channel *channel, struct gated *gated)
+{
+    struct outbox_delivery *delivery = (struct outbox_delivery *)gated->record;
+
+    if (gated->no_ack)
+        queue_settle(gated->queue, gated->place, SETTLE_REQUEUE);
+    else
+        channel_settle_tag(channel, delivery->delivery_tag, SETTLE_REQUEUE);
+    if (delivery->message)
+        message_unref(delivery->message);
+    delivery->message = NULL;
+    queue_unref(gated->queue);
+    gated->queue = NULL;
+}
+
+/* Give up what waits for bodies in QUEUE, NULL: in any. */
+static void give_up_bodies(struct channel *channel, const struct queue *queue)
+{
+    bool any = false;
+
+    for (struct gated *gated = channel->gate; gated; gated = gated->next)
+        if (gated->queue && (!queue || gated->queue == queue)) {
+            give_up_body(channel, gated);
+            any = true;
+        }
+    if (any)
+        channel_release(channel);
+}
+
+void gate_queue_deleted(struct queue *queue)
+{
+    struct channel *channel, *next;
+
+    DL_FOREACH_SAFE2(queue->vhost->gated, channel, next, gated_next)
+    give_up_bodies(channel, queue);
+}
+
+/* The get-ok that waited for a body is out. */
+static void body_said(struct channel *channel, const struct gated *gated)
+{
+    uint64_t tag = ((const struct outbox_delivery *)gated->record)->delivery_tag;
+
+    if (gated->no_ack)
+        queue_settle(gated->queue, gated->place, SETTLE_ACK);
+    else
+        ((struct unacked *)seqmap_get(&channel->unacked, tag))->unsaid = false;
 }
 
 static void release_first(struct channel *channel)
@@ -178,13 +227,13 @@ static void release_first(struct channel *channel)
     channel->gate = gated->next;
     if (!channel->gate)
         channel->gate_end = &channel->gate;
-    if (gated->queue && !((struct outbox_delivery *)record)->message) {
-        /* The queue was deleted before the body came. */
+    if (record->kind == OUTBOX_GET_OK && !((struct outbox_delivery *)record)->message) {
+        /* The body was waited for in vain. */
         outbox_method(channel->connection, channel->number, &(struct method){.id = METHOD_BASIC_GET_EMPTY});
     } else {
         say(channel, record);
-        if (gated->queue && gated->no_ack)
-            queue_settle(gated->queue, gated->place, SETTLE_ACK);
+        if (gated->queue)
+            body_said(channel, gated);
         if (record->kind == OUTBOX_GET_OK)
             ((struct outbox_delivery *)record)->message = NULL; /* the outbox has the reference now */
     }
@@ -281,6 +330,7 @@ void channel_end(struct channel *channel, enum channel_state state)
     if (channel->state == CHANNEL_OPEN || (channel->state == CHANNEL_CLOSING && state == CHANNEL_LEAVING))
         channel->state = (uint8_t)state;
     channel_reconsider_consumers(channel); /* none can take any more */
+    give_up_bodies(channel, NULL);
     tx_free(channel);
     channel_requeue_all(channel);
     drop_consumers(channel);

@@ -223,14 +223,16 @@ static struct queue *check_get(struct channel *channel, const struct method_basi
     return queue;
 }
 
-static void remember_get(struct channel *channel, struct queue *queue, struct place place, uint64_t tag)
+static void remember_get(struct channel *channel, struct queue *queue, struct place place, uint64_t tag,
+                         bool unsaid)
 {
     struct unacked *unacked = seqmap_add(&channel->unacked, tag);
 
     *unacked = (struct unacked){.queue = queue,
                                 .number = place.number,
                                 .delivered_at = (uint32_t)(queue->vhost->now / 1000),
-                                .level = place.level};
+                                .level = place.level,
+                                .unsaid = unsaid};
     queue->refs++;
     channel->unacked_count++;
 }
@@ -268,14 +270,14 @@ static void run_get(struct channel *channel, const struct method_basic_get *get)
         record.message = queue_take(queue, place, entry, get->no_ack);
         record.consumer = queue->ready > UINT32_MAX ? UINT32_MAX : (uint32_t)queue->ready;
         if (!get->no_ack)
-            remember_get(channel, queue, place, record.delivery_tag);
+            remember_get(channel, queue, place, record.delivery_tag, false);
         channel_reply_record(channel, &record.record, 0);
     } else {
         /* Its body is away: it is taken as unacked, and waits in the gate until the body is here. */
         queue_take(queue, place, entry, false);
         record.consumer = queue->ready > UINT32_MAX ? UINT32_MAX : (uint32_t)queue->ready;
         if (!get->no_ack)
-            remember_get(channel, queue, place, record.delivery_tag);
+            remember_get(channel, queue, place, record.delivery_tag, true);
         channel_reply_when_loaded(channel, &record, queue, place, get->no_ack);
     }
     queue_relieve(queue);

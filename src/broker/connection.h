@@ -46,6 +46,7 @@ struct unacked {
     uint8_t level;
     bool counts_globally; /* takes room of the channel's global prefetch */
     bool held;            /* settled in the open transaction: no longer outstanding for the client */
+    bool unsaid;          /* its get-ok waits in the gate: not outstanding yet */
 };
 
 /* A record that waits for the journal; or for a body. */
@@ -221,6 +222,8 @@ void channel_reply_when_loaded(struct channel *channel, const struct outbox_deli
                                struct queue *queue, struct place place, bool no_ack);
 /* MESSAGE, at PLACE in QUEUE, is in memory: gets that wait for it may go. */
 void gate_loaded(struct vhost *vhost, const struct queue *queue, struct place place, struct message *message);
+/* QUEUE is being deleted: gets that wait for a body in it need not wait any more. */
+void gate_queue_deleted(struct queue *queue);
 /* CONSUMER may take messages from now on. */
 void consumer_resume(struct consumer *consumer);
 /* Close CHANNEL, or its connection, with an error raised by METHOD, as the code says. */

@@ -99,7 +99,9 @@ static void route_letter(struct vhost *vhost, const struct dead_letter *letter)
 
 static void letter_run(struct vhost *vhost, struct dead_letter *letter)
 {
-    if (letter->journalled) {
+    bool settles = letter->journalled && !letter->source->is_deleted;
+
+    if (settles) {
         journal_begin(vhost->journal);
         journal_append(vhost->journal,
                        &(struct journal_record){.kind = JOURNAL_SETTLE,
@@ -107,7 +109,7 @@ static void letter_run(struct vhost *vhost, struct dead_letter *letter)
                                                 .position = {letter->place.level, letter->place.number}});
     }
     route_letter(vhost, letter);
-    if (letter->journalled)
+    if (settles)
         journal_commit(vhost->journal);
     message_unref(letter->message);
     queue_unref(letter->source);

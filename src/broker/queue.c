@@ -95,8 +95,13 @@ static void cancel_consumers(struct queue *queue)
         struct method cancel = {.id = METHOD_BASIC_CANCEL,
                                 .basic_cancel = {.consumer_tag = consumer->tag, .nowait = true}};
 
-        if (channel->connection->cancel_notify && channel->state == CHANNEL_OPEN)
-            outbox_method(channel->connection, channel->number, &cancel);
+        /* A consume-ok that is still in the gate comes first. */
+        if (channel->connection->cancel_notify && channel->state == CHANNEL_OPEN) {
+            if (consumer->is_suspended)
+                channel_reply(channel, &cancel, 0);
+            else
+                outbox_method(channel->connection, channel->number, &cancel);
+        }
         queue_remove_consumer(consumer, NULL);
         HASH_DEL(channel->consumers, consumer);
         connection_number_release(channel->connection, consumer->number);
@@ -118,6 +123,7 @@ uint64_t queue_delete(struct queue *queue)
     cancel_consumers(queue);
     bindings_remove_incoming(vhost, &queue->incoming);
     queue_drop_entries(queue);
+    gate_queue_deleted(queue);
     vhost_schedule(vhost, queue, VHOST_NEVER);
     queue_relieve(queue);
     vhost->topology++;

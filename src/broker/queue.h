@@ -105,6 +105,7 @@ struct queue {
     struct levels *levels; /* NULL without priorities */
     uint64_t ready, ready_bytes;
     uint64_t unacked, unacked_bytes;
+    uint64_t departing;
     uint32_t consumer_count;
     uint32_t refs;        /* 1 while it exists, and one for each unacked delivery */
     int64_t deadline_max; /* latest deadline of an entry without a timer since the queue was empty */

@@ -206,6 +206,7 @@ void queue_discard(struct queue *queue, struct place place, struct entry *entry,
 
     if (!message && queue->options.has_dead_letter_exchange) {
         entry->flags |= ENTRY_DEPARTING;
+        queue->departing++;
         entry->departing_reason = (uint8_t)reason;
         queue_request_body(queue, place, entry);
         return;
@@ -326,6 +327,7 @@ void queue_loaded(struct queue *queue, uint8_t level, uint64_t number, struct me
     entry->message = message_ref(message);
     entry->flags &= (uint8_t)~ENTRY_LOADING;
     if (entry->flags & ENTRY_DEPARTING) {
+        queue->departing--;
         queue_discard(queue, place, entry, entry->departing_reason);
         return;
     }
@@ -388,12 +390,12 @@ void queue_drop_entries(struct queue *queue)
     free(queue->levels);
     queue->levels = NULL;
     queue->ready = queue->ready_bytes = 0;
-    queue->unacked = queue->unacked_bytes = 0;
+    queue->unacked = queue->unacked_bytes = queue->departing = 0;
     queue->timer_count = 0;
     queue->deadline_max = 0;
 }
 
-/* Purge a level that has unacked entries among the ready ones, which stay. */
+/* Purge a level that has unacked or departing entries among the ready ones, which stay. */
 static void purge_level(struct queue *queue, struct level *level, uint8_t number)
 {
     for (uint64_t at = seqmap_first_ready(&level->entries); at != SEQMAP_END;
@@ -422,7 +424,7 @@ static void purge_whole_level(struct queue *queue, struct level *level, unsigned
 uint64_t queue_purge(struct queue *queue, uint64_t *count)
 {
     uint64_t lsn = 0;
-    bool whole = queue->unacked == 0;
+    bool whole = queue->unacked == 0 && queue->departing == 0;
 
     *count = queue->ready;
     if (!queue->ready)

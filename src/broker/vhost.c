@@ -97,6 +97,9 @@ void vhost_free(struct vhost *vhost)
 {
     struct user_rights *rights, *next;
 
+    /* What goes away from here on is only memory: nothing of it is written. */
+    journal_free(vhost->journal);
+    vhost->journal = journal_memory_new();
     for (uint32_t i = 0; i < vhost->slot_count; i++)
         if (vhost->slots[i].connection)
             connection_free(vhost->slots[i].connection);

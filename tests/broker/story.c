@@ -328,6 +328,13 @@ void sync_journal(struct story *s)
     give_back(s);
 }
 
+void load_bodies(struct story *s)
+{
+    if (s->journal)
+        journal_seeded_load_wanted(s->journal, s->vhost, s->now);
+    vhost_flush(s->vhost);
+}
+
 void evict_bodies(struct story *s)
 {
     if (s->journal)
@@ -424,8 +431,10 @@ void story_free(struct story *s)
     }
     s->is_late = false;
     settle(s);
-    if (s->journal)
+    if (s->journal) {
         journal_seeded_check(s->journal, s->vhost);
+        journal_seeded_seal(s->journal);
+    }
     vhost_free(s->vhost);
     while (taken) {
         struct heard *heard = taken;

@@ -16,8 +16,8 @@
  * expectation looks, the story settles: the journal becomes durable, bodies come back, chunks are given back.
  *
  * The journal keeps nothing, unless CONEY_JOURNAL_SEED is set: then it is the seeded one, which is late and
- * takes bodies away whenever it likes. Every story must hold with both. story_new_late() is always late, and
- * nothing at all becomes durable before sync() or a settling expectation; glimpse expectations don't settle.
+ * takes bodies away whenever it likes. Every story must hold with both. story_new_late() is always late:
+ * nothing becomes durable before sync_journal(), no body comes back before load_bodies().
  */
 #ifndef TESTS_BROKER_STORY_H
 #define TESTS_BROKER_STORY_H
@@ -89,8 +89,9 @@ void advance(struct story *s, int64_t ms);
 void settle(struct story *s);
 /* Late stories: what is written becomes durable. */
 void sync_journal(struct story *s);
-/* Seeded journals: all ready bodies leave memory. Nothing without one: the story holds anyway. */
+/* Seeded journals: all ready bodies leave memory; those asked for come back. Nothing without one. */
 void evict_bodies(struct story *s);
+void load_bodies(struct story *s);
 
 /* A policy with one key of type l (INT64) or S (STR). */
 void set_policy(struct story *s, const char *name, const char *pattern, struct arguments definition);

@@ -47,7 +47,7 @@ struct journal_seeded {
     struct random random;
     struct journal_seeded_hooks hooks;
     uint64_t lsn, closed, durable, told; /* closed: of the last record that is not in an open group */
-    bool in_group;
+    bool in_group, is_sealed;
     struct kept_queue *queues;
     struct kept_thing *exchanges, *bindings;
     struct away *away;
@@ -209,6 +209,8 @@ static uint64_t seeded_append(struct journal *journal, const struct journal_reco
 {
     struct journal_seeded *seeded = seeded_of(journal);
 
+    if (seeded->is_sealed)
+        contradiction("a record of kind %d at the very end", (int)record->kind);
     seeded->lsn++;
     if (!seeded->in_group)
         seeded->closed = seeded->lsn;
@@ -450,14 +452,19 @@ void journal_seeded_step(struct journal_seeded *seeded, struct vhost *vhost, int
     }
 }
 
+void journal_seeded_load_wanted(struct journal_seeded *seeded, struct vhost *vhost, int64_t now)
+{
+    while (seeded->wanted)
+        inside(vhost, now, load_one, seeded);
+}
+
 bool journal_seeded_settle(struct journal_seeded *seeded, struct vhost *vhost, int64_t now)
 {
     bool any = seeded->durable < seeded->closed || seeded->told < seeded->durable || seeded->wanted;
 
     if (seeded->told < seeded->closed)
         journal_seeded_sync(seeded, vhost, now);
-    while (seeded->wanted)
-        inside(vhost, now, load_one, seeded);
+    journal_seeded_load_wanted(seeded, vhost, now);
     return any;
 }
 
@@ -466,9 +473,9 @@ uint64_t journal_seeded_durable(const struct journal_seeded *seeded)
     return seeded->durable;
 }
 
-uint64_t journal_seeded_written(const struct journal_seeded *seeded)
+void journal_seeded_seal(struct journal_seeded *seeded)
 {
-    return seeded->closed;
+    seeded->is_sealed = true;
 }
 
 /* ---- checking, freeing ---- */

@@ -41,11 +41,16 @@ bool journal_seeded_settle(struct journal_seeded *seeded, struct vhost *vhost, i
 /* Let all ready bodies leave memory. */
 void journal_seeded_evict_all(struct journal_seeded *seeded, struct vhost *vhost, int64_t now);
 
+/* Let all bodies come back that were asked for. */
+void journal_seeded_load_wanted(struct journal_seeded *seeded, struct vhost *vhost, int64_t now);
+
 /* Let all that is written become durable and tell the vhost; bodies stay where they are. */
 void journal_seeded_sync(struct journal_seeded *seeded, struct vhost *vhost, int64_t now);
 
 uint64_t journal_seeded_durable(const struct journal_seeded *seeded);
-uint64_t journal_seeded_written(const struct journal_seeded *seeded);
+
+/* From now on every record is a contradiction: freeing a vhost takes nothing back. */
+void journal_seeded_seal(struct journal_seeded *seeded);
 
 /* Compare what would be found after a restart with what VHOST holds. Only while nothing is on its way between
  * queues: without work left, and settled. */

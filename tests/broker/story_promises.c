@@ -1,0 +1,605 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What waits for the journal, and what does not: replies that promise something come when it is durable, in
+ * the channel's order; bodies that are away are waited for; nothing is lost when who waits goes away.
+ */
+#include "story.h"
+
+#define PERSISTENT_POST(c, name, text) POST(c, .key = name, .body = text, .persistent = true)
+
+/* The durable queue "q", which lasts already. */
+static void lasting_queue(struct story *s, struct client *c)
+{
+    send_declare(c, "q", DURABLE, NO_ARGUMENTS);
+    sync_journal(s);
+    expect_reply(c, METHOD_QUEUE_DECLARE_OK);
+}
+
+Test(promise, replies_wait_for_what_they_promise)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+
+    send_declare(a, "q", DURABLE, NO_ARGUMENTS);
+    expect_silence(a);
+    sync_journal(s);
+    expect_reply(a, METHOD_QUEUE_DECLARE_OK);
+    send_declare_exchange(a, "x", "direct", DURABLE, NO_ARGUMENTS);
+    expect_silence(a);
+    sync_journal(s);
+    expect_reply(a, METHOD_EXCHANGE_DECLARE_OK);
+    send_bind(a, "q", "x", "k", NO_ARGUMENTS);
+    expect_silence(a);
+    sync_journal(s);
+    expect_reply(a, METHOD_QUEUE_BIND_OK);
+    PERSISTENT_POST(a, "q", "one");
+    sync_journal(s);
+    send_purge(a, "q");
+    expect_silence(a);
+    sync_journal(s);
+    expect_reply(a, METHOD_QUEUE_PURGE_OK);
+    send_unbind(a, "q", "x", "k");
+    expect_silence(a);
+    sync_journal(s);
+    expect_reply(a, METHOD_QUEUE_UNBIND_OK);
+    SEND(a, .id = METHOD_EXCHANGE_DELETE, .exchange_delete = {.exchange = B("x")});
+    expect_silence(a);
+    sync_journal(s);
+    expect_reply(a, METHOD_EXCHANGE_DELETE_OK);
+    send_delete(a, "q", 0);
+    expect_silence(a);
+    sync_journal(s);
+    expect_reply(a, METHOD_QUEUE_DELETE_OK);
+    story_free(s);
+}
+
+Test(promise, what_does_not_last_promises_nothing)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+
+    declare(a, "q");
+    declare_with(a, "mine", DURABLE | EXCLUSIVE, NO_ARGUMENTS);
+    declare_exchange(a, "x", "fanout");
+    bind(a, "q", "x", "");
+    bind(a, "q", "amq.fanout", "");
+    confirm_select(a);
+    PERSISTENT_POST(a, "q", "one");
+    expect_acked(a, 1, 1);
+    purge(a, "q", 1);
+    delete_queue(a, "q");
+    story_free(s);
+}
+
+Test(promise, binding_waits_for_both_ends_it_asserts)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s), *b = client(s);
+
+    send_declare(a, "q", DURABLE, NO_ARGUMENTS);
+    send_declare(b, "q", PASSIVE, NO_ARGUMENTS);
+    expect_silence(b);
+    send_declare_exchange(a, "x", "direct", DURABLE, NO_ARGUMENTS);
+    b = client_beside(b);
+    send_declare_exchange(b, "x", "direct", DURABLE, NO_ARGUMENTS);
+    expect_silence(b);
+    b = client_beside(b);
+    send_bind(a, "q", "x", "k", NO_ARGUMENTS);
+    send_bind(b, "q", "x", "k", NO_ARGUMENTS);
+    expect_silence(b);
+    sync_journal(s);
+    expect_reply(b, METHOD_QUEUE_BIND_OK);
+    story_free(s);
+}
+
+Test(promise, later_replies_wait_behind_and_other_channels_do_not)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s), *b = client_beside(a);
+
+    send_declare(a, "lasting", DURABLE, NO_ARGUMENTS);
+    send_declare(a, "passing", 0, NO_ARGUMENTS);
+    SEND(a, .id = METHOD_BASIC_QOS);
+    send_get(a, "passing", 0);
+    expect_silence(a);
+    declare(b, "passing");
+    publish(b, "passing", "one");
+    send_get(a, "passing", 0);
+    expect_silence(a);
+    sync_journal(s);
+    expect_reply(a, METHOD_QUEUE_DECLARE_OK);
+    expect_reply(a, METHOD_QUEUE_DECLARE_OK);
+    expect_reply(a, METHOD_BASIC_QOS_OK);
+    expect_reply(a, METHOD_BASIC_GET_EMPTY);
+    expect_get(a, "one");
+    story_free(s);
+}
+
+Test(promise, channel_error_waits_behind_too)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+
+    send_declare(a, "q", DURABLE, NO_ARGUMENTS);
+    send_declare(a, "nox", PASSIVE, NO_ARGUMENTS);
+    expect_silence(a);
+    sync_journal(s);
+    expect_reply(a, METHOD_QUEUE_DECLARE_OK);
+    expect_channel_error(a, 404, "NOT_FOUND - no queue 'nox' in vhost '/'", METHOD_QUEUE_DECLARE);
+    reopen(a);
+    story_free(s);
+}
+
+Test(promise, confirm_of_a_persistent_message_waits_and_others_overtake_it)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+
+    lasting_queue(s, a);
+    confirm_select(a);
+    PERSISTENT_POST(a, "q", "one");
+    publish(a, "q", "two");
+    PERSISTENT_POST(a, "q", "three");
+    publish(a, "nowhere", "four");
+    expect_unconfirmed(a, 1);
+    expect_unconfirmed(a, 3);
+    expect_acked(a, 2, 2);
+    expect_acked(a, 4, 4);
+    sync_journal(s);
+    expect_acked(a, 1, 4);
+    PERSISTENT_POST(a, "q", "five");
+    expect_unconfirmed(a, 5);
+    sync_journal(s);
+    expect_acked(a, 5, 5);
+    story_free(s);
+}
+
+Test(promise, quorum_queue_confirms_transient_messages_when_durable_too)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+
+    send_declare(a, "q", DURABLE, ARGUMENTS(STR("x-queue-type", "quorum")));
+    sync_journal(s);
+    expect_reply(a, METHOD_QUEUE_DECLARE_OK);
+    confirm_select(a);
+    publish(a, "q", "one");
+    expect_unconfirmed(a, 1);
+    sync_journal(s);
+    expect_acked(a, 1, 1);
+    story_free(s);
+}
+
+Test(promise, nack_of_a_refused_message_does_not_wait)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+
+    send_declare(a, "q", DURABLE, ARGUMENTS(INT("x-max-length", 1), STR("x-overflow", "reject-publish")));
+    sync_journal(s);
+    expect_reply(a, METHOD_QUEUE_DECLARE_OK);
+    confirm_select(a);
+    PERSISTENT_POST(a, "q", "one");
+    PERSISTENT_POST(a, "q", "two");
+    PERSISTENT_POST(a, "q", "three");
+    expect_nacked(a, 2, 3);
+    expect_unconfirmed(a, 1);
+    sync_journal(s);
+    expect_acked(a, 1, 1);
+    expect_nacked(a, 2, 3);
+    story_free(s);
+}
+
+Test(promise, consumer_may_have_a_message_before_it_is_durable)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s), *b = client(s);
+
+    lasting_queue(s, a);
+    consume(b, "q", "t");
+    PERSISTENT_POST(a, "q", "one");
+    expect_fresh(b, "one");
+    story_free(s);
+}
+
+Test(promise, consumer_whose_ok_waits_gets_nothing_yet)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+    const struct heard *ok;
+
+    declare(a, "passing");
+    publish(a, "passing", "one");
+    send_declare(a, "lasting", DURABLE, NO_ARGUMENTS);
+    send_consume(a, "passing", "t", 0, NO_ARGUMENTS);
+    publish(a, "passing", "two");
+    expect_silence(a);
+    expect_count(s, "passing", 2, 0);
+    sync_journal(s);
+    expect_reply(a, METHOD_QUEUE_DECLARE_OK);
+    ok = expect_reply(a, METHOD_BASIC_CONSUME_OK);
+    cr_expect_lt(ok->order, expect_fresh(a, "one")->order);
+    expect_fresh(a, "two");
+    story_free(s);
+}
+
+Test(promise, cancel_from_the_server_comes_behind_a_consume_ok_that_waits)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s), *b = client(s);
+
+    declare(a, "passing");
+    send_declare(a, "lasting", DURABLE, NO_ARGUMENTS);
+    send_consume(a, "passing", "t", 0, NO_ARGUMENTS);
+    delete_queue(b, "passing");
+    expect_silence(a);
+    sync_journal(s);
+    expect_reply(a, METHOD_QUEUE_DECLARE_OK);
+    expect_reply(a, METHOD_BASIC_CONSUME_OK);
+    expect_reply(a, METHOD_BASIC_CANCEL);
+    story_free(s);
+}
+
+Test(promise, commit_ok_waits)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+
+    lasting_queue(s, a);
+    tx_select(a);
+    PERSISTENT_POST(a, "q", "one");
+    SEND(a, .id = METHOD_TX_COMMIT);
+    expect_silence(a);
+    sync_journal(s);
+    expect_reply(a, METHOD_TX_COMMIT_OK);
+    send_get(a, "q", 0);
+    expect_get(a, "one");
+    ack(a, 1);
+    SEND(a, .id = METHOD_TX_COMMIT);
+    expect_silence(a);
+    sync_journal(s);
+    expect_reply(a, METHOD_TX_COMMIT_OK);
+    story_free(s);
+}
+
+Test(promise, close_ok_of_a_channel_waits_for_its_acks)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+
+    lasting_queue(s, a);
+    PERSISTENT_POST(a, "q", "one");
+    send_get(a, "q", 0);
+    expect_get(a, "one");
+    ack(a, 1);
+    SEND(a, .id = METHOD_CHANNEL_CLOSE);
+    expect_silence(a);
+    sync_journal(s);
+    expect_reply(a, METHOD_CHANNEL_CLOSE_OK);
+    reopen(a);
+    story_free(s);
+}
+
+Test(promise, close_ok_of_a_connection_waits_for_acks_and_replies)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s), *b = client_beside(a), *zero = client_zero(a);
+
+    lasting_queue(s, a);
+    PERSISTENT_POST(a, "q", "one");
+    send_get(a, "q", 0);
+    expect_get(a, "one");
+    together(a);
+    ack(a, 1);
+    send_declare(b, "p", DURABLE, NO_ARGUMENTS);
+    SEND(a, .id = METHOD_CHANNEL_CLOSE);
+    SEND(zero, .id = METHOD_CONNECTION_CLOSE);
+    together_end(a);
+    expect_silence(zero);
+    cr_expect_not(has_ended(zero));
+    sync_journal(s);
+    expect_reply(a, METHOD_CHANNEL_CLOSE_OK);
+    cr_expect_lt(expect_reply(b, METHOD_QUEUE_DECLARE_OK)->order,
+                 expect_reply(zero, METHOD_CONNECTION_CLOSE_OK)->order);
+    cr_expect(has_ended(zero));
+    story_free(s);
+}
+
+Test(promise, who_waits_may_vanish)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s), *b = client(s), *c = client(s);
+
+    send_declare(a, "q", DURABLE, NO_ARGUMENTS);
+    send_consume(a, "q", "t", 0, NO_ARGUMENTS);
+    confirm_select(b);
+    PERSISTENT_POST(b, "q", "one");
+    send_declare(c, "q", DURABLE, NO_ARGUMENTS);
+    SEND(client_zero(c), .id = METHOD_CONNECTION_CLOSE);
+    vanish(a);
+    vanish(b);
+    vanish(c);
+    sync_journal(s);
+    expect_count(s, "q", 1, 0);
+    story_free(s);
+}
+
+/* ---- bodies that are away ---- */
+
+Test(away, deliveries_go_on_in_order_when_bodies_come_back)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+
+    declare(a, "q");
+    publish(a, "q", "a");
+    publish(a, "q", "b");
+    evict_bodies(s);
+    publish(a, "q", "c");
+    consume(a, "q", "t");
+    expect_silence(a);
+    expect_count(s, "q", 3, 0);
+    load_bodies(s);
+    expect_fresh(a, "a");
+    expect_fresh(a, "b");
+    expect_fresh(a, "c");
+    story_free(s);
+}
+
+Test(away, get_is_answered_when_the_body_is_back)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+
+    declare(a, "q");
+    publish(a, "q", "a");
+    publish(a, "q", "b");
+    evict_bodies(s);
+    send_get(a, "q", NO_ACK);
+    send_get(a, "q", 0);
+    SEND(a, .id = METHOD_BASIC_QOS);
+    expect_silence(a);
+    expect_count(s, "q", 0, 2);
+    load_bodies(s);
+    expect_get(a, "a");
+    cr_expect_eq(expect_get(a, "b")->tag, 2);
+    expect_reply(a, METHOD_BASIC_QOS_OK);
+    expect_count(s, "q", 0, 1);
+    story_free(s);
+}
+
+Test(away, get_that_waits_has_no_tag_to_settle_yet)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+
+    declare(a, "q");
+    publish(a, "q", "a");
+    publish(a, "q", "b");
+    evict_bodies(s);
+    send_get(a, "q", 0);
+    ack_up_to(a, 0);
+    SEND(a, .id = METHOD_BASIC_RECOVER, .basic_recover = {.requeue = true});
+    load_bodies(s);
+    expect_get(a, "a");
+    expect_reply(a, METHOD_BASIC_RECOVER_OK);
+    expect_count(s, "q", 1, 1);
+    ack(a, 1);
+    evict_bodies(s);
+    send_get(a, "q", 0);
+    reject(a, 2, REQUEUE);
+    expect_reply(a, METHOD_BASIC_GET_EMPTY);
+    expect_channel_error(a, 406, "PRECONDITION_FAILED - unknown delivery tag 2", METHOD_BASIC_REJECT);
+    expect_count(s, "q", 1, 0);
+    story_free(s);
+}
+
+Test(away, get_of_a_client_that_vanished_gives_the_message_back)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s), *b = client(s);
+
+    declare(a, "q");
+    publish(a, "q", "a");
+    publish(a, "q", "b");
+    evict_bodies(s);
+    send_get(b, "q", NO_ACK);
+    send_get(b, "q", 0);
+    vanish(b);
+    expect_count(s, "q", 2, 0);
+    load_bodies(s);
+    send_get(a, "q", 0);
+    expect_get_redelivered(a, "a");
+    send_get(a, "q", 0);
+    expect_get_redelivered(a, "b");
+    story_free(s);
+}
+
+Test(away, get_of_a_channel_that_closes_gives_the_message_back)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s), *b = client(s);
+
+    declare(a, "q");
+    publish(a, "q", "a");
+    publish(a, "q", "b");
+    evict_bodies(s);
+    together(b);
+    send_get(b, "q", NO_ACK);
+    send_get(b, "q", 0);
+    SEND(b, .id = METHOD_CHANNEL_CLOSE);
+    together_end(b);
+    expect_reply(b, METHOD_BASIC_GET_EMPTY);
+    expect_reply(b, METHOD_BASIC_GET_EMPTY);
+    expect_reply(b, METHOD_CHANNEL_CLOSE_OK);
+    expect_count(s, "q", 2, 0);
+    purge(a, "q", 2);
+    load_bodies(s);
+    reopen(b);
+    story_free(s);
+}
+
+Test(away, get_of_a_connection_that_closes_gives_the_message_back)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s), *b = client(s);
+
+    declare(a, "q");
+    publish(a, "q", "a");
+    evict_bodies(s);
+    send_get(b, "q", NO_ACK);
+    close_connection(b);
+    expect_count(s, "q", 1, 0);
+    load_bodies(s);
+    send_get(a, "q", 0);
+    expect_get_redelivered(a, "a");
+    story_free(s);
+}
+
+Test(away, get_whose_body_is_back_but_that_must_wait_in_line_is_given_back_too)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s), *b = client(s);
+
+    declare(a, "q");
+    publish(a, "q", "a");
+    publish(a, "q", "b");
+    evict_bodies(s);
+    send_declare(b, "lasting", DURABLE, NO_ARGUMENTS);
+    send_get(b, "q", NO_ACK);
+    send_get(b, "q", 0);
+    load_bodies(s);
+    expect_silence(b);
+    expect_count(s, "q", 0, 2);
+    vanish(b);
+    expect_count(s, "q", 2, 0);
+    story_free(s);
+}
+
+Test(away, get_from_a_queue_that_is_deleted_meanwhile_finds_it_empty)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s), *b = client(s);
+
+    declare(a, "q");
+    publish(a, "q", "a");
+    publish(a, "q", "b");
+    evict_bodies(s);
+    send_get(b, "q", NO_ACK);
+    send_get(b, "q", 0);
+    SEND(b, .id = METHOD_BASIC_QOS);
+    delete_queue(a, "q");
+    expect_reply(b, METHOD_BASIC_GET_EMPTY);
+    expect_reply(b, METHOD_BASIC_GET_EMPTY);
+    expect_reply(b, METHOD_BASIC_QOS_OK);
+    load_bodies(s);
+    expect_silence(b);
+    story_free(s);
+}
+
+Test(away, get_asked_for_in_a_dying_connection_does_not_keep_it_alive)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s), *b = client(s);
+
+    declare(a, "q");
+    publish(a, "q", "a");
+    evict_bodies(s);
+    together(b);
+    send_get(b, "q", 0);
+    SEND(b, .id = METHOD_EXCHANGE_BIND, .exchange_bind = {.destination = B(""), .source = B("amq.direct")});
+    together_end(b);
+    expect_reply(b, METHOD_BASIC_GET_EMPTY);
+    expect_channel_error(b, 403, "ACCESS_REFUSED - operation not permitted on the default exchange",
+                         METHOD_EXCHANGE_BIND);
+    expect_count(s, "q", 1, 0);
+    story_free(s);
+}
+
+Test(away, message_dies_when_its_body_is_back)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+
+    declare(a, "dead");
+    declare_with(a, "q", 0,
+                 ARGUMENTS(STR("x-dead-letter-exchange", ""), STR("x-dead-letter-routing-key", "dead"),
+                           INT("x-message-ttl", 1000)));
+    publish(a, "q", "a");
+    publish(a, "q", "b");
+    evict_bodies(s);
+    advance(s, 1000);
+    expect_count(s, "q", 0, 0);
+    expect_count(s, "dead", 0, 0);
+    publish(a, "q", "c");
+    purge(a, "q", 1); /* of what is ready; what is leaving leaves */
+    load_bodies(s);
+    expect_count(s, "dead", 2, 0);
+    consume(a, "dead", "t");
+    settle(s);
+    cr_expect_str_eq(glimpse_delivery(a)->key, "dead");
+    load_bodies(s);
+    expect_count(s, "dead", 0, 2);
+    story_free(s);
+}
+
+Test(away, message_that_dies_without_a_dead_letter_exchange_needs_no_body)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+
+    declare_with(a, "q", 0, ARGUMENTS(INT("x-message-ttl", 1000), INT("x-max-length", 2)));
+    publish(a, "q", "a");
+    publish(a, "q", "b");
+    evict_bodies(s);
+    publish(a, "q", "c");
+    expect_count(s, "q", 2, 0);
+    advance(s, 1000);
+    expect_count(s, "q", 0, 0);
+    load_bodies(s);
+    expect_count(s, "q", 0, 0);
+    story_free(s);
+}
+
+Test(away, dead_letter_of_a_deleted_queue_is_not_settled_there)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+
+    send_declare(a, "q", DURABLE,
+                 ARGUMENTS(STR("x-dead-letter-exchange", ""), STR("x-dead-letter-routing-key", "dead"),
+                           INT("x-message-ttl", 1000)));
+    sync_journal(s);
+    expect_reply(a, METHOD_QUEUE_DECLARE_OK);
+    declare(a, "dead");
+    PERSISTENT_POST(a, "q", "a");
+    evict_bodies(s);
+    advance(s, 1000);
+    send_delete(a, "q", 0);
+    load_bodies(s);
+    expect_count(s, "dead", 0, 0);
+    sync_journal(s);
+    expect_reply(a, METHOD_QUEUE_DELETE_OK);
+    story_free(s);
+}
+
+/* A letter may be on its way when its queue goes. */
+Test(away, queue_that_goes_with_its_last_consumer_leaves_no_settlement_behind)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s), *b = client(s);
+
+    send_declare(a, "q", DURABLE | AUTO_DELETE,
+                 ARGUMENTS(STR("x-dead-letter-exchange", ""), STR("x-dead-letter-routing-key", "dead"),
+                           INT("x-delivery-limit", 0)));
+    sync_journal(s);
+    expect_reply(a, METHOD_QUEUE_DECLARE_OK);
+    declare(a, "dead");
+    PERSISTENT_POST(a, "q", "a");
+    consume(b, "q", "t");
+    expect_fresh(b, "a");
+    vanish(b);
+    cr_expect_not(queue_exists(s, "q"));
+    expect_count(s, "dead", 1, 0);
+    story_free(s);
+}
