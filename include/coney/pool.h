@@ -28,8 +28,8 @@ void *pool_calloc(size_t size) __attribute__((malloc, returns_nonnull, alloc_siz
 /* Give back BLOCK, which pool_alloc(SIZE) returned to any thread; NULL does nothing. */
 void pool_free(void *block, size_t size);
 
-/* Make BLOCK, of SIZE, one of LARGER: the octets of the old one are kept. Both above POOL_BLOCK_MAX cost no copy
- * where the system can move pages. */
+/* Make BLOCK, of SIZE, one of LARGER: the octets of the old one are kept. Both above POOL_BLOCK_MAX cost no
+ * copy where the system can move pages. */
 void *pool_grow(void *block, size_t size, size_t larger) __attribute__((returns_nonnull));
 
 /* Octets that a block of SIZE really occupies: what accounting must use. */

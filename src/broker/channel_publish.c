@@ -19,11 +19,48 @@
 
 #define PUBLISH METHOD_BASIC_PUBLISH
 
+#define ROUTE_SLOTS       512
+#define MISSES_TO_A_TABLE 64
+
+/* Where one address led. */
+struct route_memory {
+    uint64_t topology;             /* vhost->topology when it was made; differs: worthless */
+    struct permission *permission; /* whom it was made for */
+    uint32_t address_size;
+    uint32_t queue_count;
+    uint8_t *address;       /* behind queues */
+    struct queue *queues[]; /* queue_count */
+};
+
+struct route_cache {
+    unsigned misses;
+    struct route_memory *last;
+    struct route_memory **table; /* ROUTE_SLOTS, or NULL */
+};
+
 void route_cache_free(struct route_cache *cache)
 {
-    if (cache)
-        free(cache->queues);
+    if (!cache)
+        return;
+    for (unsigned i = 0; cache->table && i < ROUTE_SLOTS; i++)
+        free(cache->table[i]);
+    free(cache->table);
+    free(cache->last);
     free(cache);
+}
+
+/* The ends and the length of an address tell most from each other. */
+static struct route_memory **route_slot(struct route_cache *cache, struct bytes address)
+{
+    uint64_t first = 0, last = 0;
+    size_t size = address.size < sizeof first ? address.size : sizeof first;
+
+    if (!cache->table)
+        return &cache->last;
+    memcpy(&first, address.data, size);
+    memcpy(&last, address.data + address.size - size, size);
+    first = (first ^ (last << 7 | last >> 57) ^ address.size) * UINT64_C(0x9e3779b97f4a7c15);
+    return &cache->table[first >> 32 & (ROUTE_SLOTS - 1)];
 }
 
 /* ---- checks ---- */
@@ -247,24 +284,28 @@ static void store(struct channel *channel, struct message *message, struct queue
 static void remember_route(struct channel *channel, const struct message *message, const struct route *route)
 {
     struct vhost *vhost = channel->connection->vhost;
-    struct route_cache *cache = channel->cache;
     struct bytes address = message_address(message);
+    struct route_cache *cache = channel->cache;
+    struct route_memory *memory, **slot;
+    size_t queues = route->queue_count * sizeof(struct queue *);
 
-    if (address.size > sizeof cache->address || route->depends_on_message)
+    if (route->depends_on_message)
         return;
     if (!cache)
         cache = channel->cache = xcalloc(1, sizeof *cache);
-    if (cache->queue_capacity < route->queue_count) {
-        cache->queues = xrealloc(cache->queues, route->queue_count * sizeof(struct queue *));
-        cache->queue_capacity = (uint32_t)route->queue_count;
-    }
-    if (route->queue_count)
-        memcpy(cache->queues, vhost->routed, route->queue_count * sizeof(struct queue *));
-    cache->queue_count = (uint32_t)route->queue_count;
-    cache->topology = vhost->topology;
-    cache->permission = channel->connection->permission;
-    cache->address_size = (uint32_t)address.size;
-    memcpy(cache->address, address.data, address.size);
+    if (!cache->table && ++cache->misses > MISSES_TO_A_TABLE)
+        cache->table = xcalloc(ROUTE_SLOTS, sizeof(struct route_memory *));
+    slot = route_slot(cache, address);
+    free(*slot);
+    *slot = memory = xmalloc(sizeof *memory + queues + address.size);
+    *memory = (struct route_memory){.topology = vhost->topology,
+                                    .permission = channel->connection->permission,
+                                    .address_size = (uint32_t)address.size,
+                                    .queue_count = (uint32_t)route->queue_count,
+                                    .address = (uint8_t *)memory->queues + queues};
+    if (queues)
+        memcpy(memory->queues, vhost->routed, queues);
+    memcpy(memory->address, address.data, address.size);
 }
 
 static void publish_routed(struct channel *channel, struct exchange *exchange, struct message *message,
@@ -303,17 +344,19 @@ static void publish_reply(struct channel *channel, struct message *message, bool
 
 static bool publish_remembered(struct channel *channel, struct message *message, bool mandatory)
 {
-    const struct route_cache *cache = channel->cache;
     struct connection *connection = channel->connection;
     struct bytes address = message_address(message);
+    struct route_memory *memory;
 
-    if (!cache || cache->topology != connection->vhost->topology ||
-        cache->permission != connection->permission || cache->address_size != address.size ||
-        memcmp(cache->address, address.data, address.size) != 0 ||
-        message->flags & (MESSAGE_CHECK | MESSAGE_HAS_HEADERS | MESSAGE_BAD_PROPERTIES) ||
+    if (!channel->cache || message->flags & (MESSAGE_CHECK | MESSAGE_HAS_HEADERS | MESSAGE_BAD_PROPERTIES) ||
         permission_has_topics(connection->permission))
         return false;
-    store(channel, message, cache->queues, cache->queue_count, mandatory);
+    memory = *route_slot(channel->cache, address);
+    if (!memory || memory->topology != connection->vhost->topology ||
+        memory->permission != connection->permission || memory->address_size != address.size ||
+        memcmp(memory->address, address.data, address.size) != 0)
+        return false;
+    store(channel, message, memory->queues, memory->queue_count, mandatory);
     return true;
 }
 

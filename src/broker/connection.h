@@ -98,16 +98,7 @@ struct tx {
     uint32_t settle_count, settle_capacity;
 };
 
-/* The last (exchange, key) of a channel and where it went. */
-struct route_cache {
-    uint64_t topology;             /* vhost->topology when it was made; differs: worthless */
-    struct permission *permission; /* whom it was made for */
-    uint32_t address_size;
-    uint32_t queue_count, queue_capacity;
-    struct queue **queues;
-    uint8_t address[512];
-};
-
+struct route_cache; /* channel_publish.c */
 struct binding_spec;
 struct exchange;
 struct reply_consumer; /* reply_to.c */

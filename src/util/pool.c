@@ -37,8 +37,9 @@
 #endif
 #endif
 #ifndef POOL_IS_MALLOC
-#define POOL_IS_MALLOC 0 /* 1: each block is malloc's own, so that the address sanitizer sees every misuse \
-                          */
+#define POOL_IS_MALLOC                                                                  \
+    0 /* 1: each block is malloc's own, so that the address sanitizer sees every misuse \
+       */
 #endif
 
 static const uint16_t class_sizes[] = {32,   48,   64,   80,   96,   112,  128,   160,  192,
