@@ -5,6 +5,10 @@ Each test has a broker of its own with a small memory limit, fills it, sees the 
 sees it go on.
 """
 
+import fcntl
+import socket
+import struct
+import termios
 import time
 
 import amqp_raw
@@ -18,14 +22,23 @@ MOST = 800          # messages: far over the limit, so a broker that never block
 limited = settings(vm_memory_high_watermark__absolute=LIMIT)
 
 
+def unsent(connection):
+    """Octets in the socket's send queue."""
+    return struct.unpack("i", fcntl.ioctl(connection.wire.sock, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
+
+
 def fill(broker, queue, **kw):
-    """Publish until connection.blocked comes; returns the blocked connection."""
+    """Publish until connection.blocked comes; returns the blocked connection. A message is sent only when the one
+    before has left the socket, which has room for a whole one: so sending never waits for a peer that does
+    not read, and none is sent by halves."""
     c = broker.connect(**kw)
+    c.wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * len(BODY))
     ch = c.channel()
     ch.declare(queue)
     for _ in range(MOST):
         ch.publish("", queue, BODY)
-        c.poll()
+        wait_until(lambda: c.poll() or c.has("connection.blocked") or unsent(c) == 0, what="message taken",
+                   pause=0.0001)
         if c.has("connection.blocked"):
             return c, ch
     wait_until(lambda: c.poll() or c.has("connection.blocked"), what="connection.blocked")

@@ -136,6 +136,7 @@ class Coneyd:
         self.folder = tempfile.TemporaryDirectory(prefix="coney-blackbox-")
         self.log = open(os.path.join(self.folder.name, "log"), "w+b")
         command = [os.environ.get("CONEYD", "./coneyd"), "--ephemeral", "--set", "listeners.tcp.1=127.0.0.1:0"]
+        command += os.environ.get("CONEYD_ARGS", "").split()
         for key, value in (values or {}).items():
             command += ["--set", "%s=%s" % (key, value)]
         if defs is not None:
@@ -173,10 +174,17 @@ class Coneyd:
             return self.last_words
         self.log.flush()
         self.log.seek(0)
-        return self.log.read()[-2000:].decode("utf-8", "replace")
+        said = self.log.read().decode("utf-8", "replace")
+        finding = re.search(r"^(==|WARNING: ThreadSanitizer|\S+ runtime error)", said, re.M)
+        return said[finding.start():][:6000] if finding else said[-2000:]
 
-    def alive(self):
-        return self.process.poll() is None
+    def alive(self, wait=0.0):
+        """Runs (and goes on for WAIT seconds: one that is dying has that long to be dead)."""
+        try:
+            self.process.wait(wait)
+        except subprocess.TimeoutExpired:
+            return True
+        return False
 
     def death(self):
         return "coneyd ended with status %s: %s" % (self.process.returncode, self.tail())
@@ -247,7 +255,8 @@ class Foreign:
                                stdout=subprocess.DEVNULL)
             self.loaded.add(make)
 
-    def alive(self):
+    @staticmethod
+    def alive(wait=0.0):
         return True
 
     def stop(self):
