@@ -265,7 +265,7 @@ void loop_return_chunk(struct loop *loop, struct runner *runner, struct outbox_c
 
 size_t loop_read_budget(const struct loop *loop)
 {
-    size_t budget = LOOP_READ_SIZE / (1 + loop->small_reads_last);
+    size_t budget = LOOP_READ_SIZE / (1 + loop->small_reads_recent);
 
     return budget < READ_BUDGET_MIN ? READ_BUDGET_MIN : budget;
 }
@@ -320,7 +320,10 @@ static void read_more(struct loop *loop)
         open_mail(loop);
     }
     loop->read_full = false;
-    loop->small_reads_last = loop->small_reads;
+    if (loop->small_reads >= loop->small_reads_recent)
+        loop->small_reads_recent = loop->small_reads;
+    else
+        loop->small_reads_recent -= (loop->small_reads_recent + 7) / 8;
     loop->small_reads = 0;
 }
 

@@ -66,10 +66,10 @@ struct loop {
     struct session *sessions; /* DL list */
     struct session *to_write; /* DL list: have something new to write */
     unsigned to_write_count;
-    unsigned small_reads;      /* reads of this turn that left room, */
-    unsigned small_reads_last; /* and of the last one */
-    bool read_full;            /* a read of this turn took all the room there was */
-    struct session *blocked;   /* DL list: held by the memory alarm */
+    unsigned small_reads;        /* reads of this turn that left room, */
+    unsigned small_reads_recent; /* and the most of the last turns, fading */
+    bool read_full;              /* a read of this turn took all the room there was */
+    struct session *blocked;     /* DL list: held by the memory alarm */
     struct job *free_jobs;
     struct returns **returns; /* one for each vhost that this loop has had chunks of */
     unsigned returns_count, returns_capacity;
