@@ -25,8 +25,8 @@ void *pool_alloc(size_t size) __attribute__((malloc, returns_nonnull, alloc_size
 /* The same, cleared. */
 void *pool_calloc(size_t size) __attribute__((malloc, returns_nonnull, alloc_size(1)));
 
-/* Give back BLOCK, which pool_alloc(SIZE) returned to any thread; NULL does nothing. */
-void pool_free(void *block, size_t size);
+/* Give back MEMORY, which pool_alloc(SIZE) returned to any thread; NULL does nothing. */
+void pool_free(void *memory, size_t size);
 
 /* Make BLOCK, of SIZE, one of LARGER: the octets of the old one are kept. Both above POOL_BLOCK_MAX cost no
  * copy where the system can move pages. */

@@ -118,7 +118,7 @@ bool binding_add(struct vhost *vhost, const struct binding_key *key, uint64_t *l
 /* Remove BINDING; its source may auto-delete. Returns the LSN to wait for. */
 uint64_t binding_remove(struct binding *binding);
 
-/* Remove all bindings to a destination: *INCOMING is its list. Returns the LSN to wait for. */
-uint64_t bindings_remove_incoming(struct vhost *vhost, struct binding **incoming);
+/* Remove all bindings to QUEUE. Returns the LSN to wait for. */
+uint64_t bindings_remove_incoming(struct queue *queue);
 
 #endif

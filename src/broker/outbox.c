@@ -36,7 +36,7 @@ static struct outbox_chunk *chunk_add(struct connection *connection, size_t size
         capacity = size;
     chunk = pool_alloc(sizeof *chunk + capacity);
     *chunk = (struct outbox_chunk){.capacity = (uint32_t)capacity, .connection = connection->id};
-    if (connection->out)
+    if (connection->out_last)
         connection->out_last->next = chunk;
     else
         connection->out = chunk;
@@ -117,15 +117,13 @@ void outbox_hand_over(struct vhost *vhost)
     while (vhost->dirty) {
         struct connection *connection = vhost->dirty;
 
+        if (!connection->out && connection->hold != connection->hold_told)
+            chunk_add(connection, 0); /* without a record: it brings the news of hold */
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it is on the list */
         DL_DELETE2(vhost->dirty, connection, dirty_prev, dirty_next);
         connection->is_dirty = false;
-        if (!connection->out && connection->hold == connection->hold_told)
+        if (!connection->out)
             continue;
-        if (!connection->out) {
-            chunk_add(connection, 0);
-            DL_DELETE2(vhost->dirty, connection, dirty_prev, dirty_next);
-            connection->is_dirty = false;
-        }
         connection->out->owner = connection->owner;
         connection->out->hold = connection->hold_told = connection->hold;
         vhost->ops.output(vhost->ops.context, connection->out);

@@ -121,7 +121,7 @@ uint64_t queue_delete(struct queue *queue)
         DL_DELETE2(queue->owner->queues, queue, owned_prev, owned_next);
     queue->owner = NULL;
     cancel_consumers(queue);
-    bindings_remove_incoming(vhost, &queue->incoming);
+    bindings_remove_incoming(queue);
     queue_drop_entries(queue);
     gate_queue_deleted(queue);
     vhost_schedule(vhost, queue, VHOST_NEVER);

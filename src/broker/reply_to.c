@@ -19,7 +19,7 @@
 struct reply_consumer {
     struct bytes tag; /* owned */
     uint32_t number;
-    char name[sizeof NAME + 1 + ADDRESS_SIZE + 1 + 2 * SECRET_SIZE];
+    char name[sizeof NAME + 1 + ADDRESS_SIZE + 1 + 2 * (size_t)SECRET_SIZE];
 };
 
 bool reply_to_is_name(struct bytes name)

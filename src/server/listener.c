@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/listener.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -147,23 +148,17 @@ bool listeners_open(struct server *server, char *why, size_t why_size)
 
 static void print_listener(int fd)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
-    char text[INET6_ADDRSTRLEN];
+    char host[INET6_ADDRSTRLEN], port[8];
+    bool v6;
 
-    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0 ||
+        getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return;
-    if (address.ss_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)&address;
-
-        printf("listening amqp %s:%u\n", inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text),
-               ntohs(v4->sin_port));
-    } else {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)&address;
-
-        printf("listening amqp [%s]:%u\n", inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text),
-               ntohs(v6->sin6_port));
-    }
+    v6 = address.ss_family == AF_INET6;
+    printf("listening amqp %s%s%s:%s\n", v6 ? "[" : "", host, v6 ? "]" : "", port);
 }
 
 void listeners_start(struct server *server)

@@ -26,8 +26,9 @@
 struct server;
 struct session;
 
-#define LOOP_READ_SIZE  (64 * 1024) /* larger ones push what they bring out of the processor's cache */
-#define LOOP_WRITE_SIZE (256 * 1024)
+#define LOOP_READ_SIZE ((size_t)64 * 1024) /* larger ones push what they bring out of the processor's cache \
+                                            */
+#define LOOP_WRITE_SIZE ((size_t)256 * 1024)
 
 /* Chunks of one vhost on their way back. */
 struct returns {

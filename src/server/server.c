@@ -213,6 +213,15 @@ static struct user_count *count_of(struct server *server, struct bytes user)
     return count;
 }
 
+static void count_drop_empty(struct server *server, struct user_count *count)
+{
+    if (count->connections)
+        return;
+    HASH_DEL(server->user_counts, count);
+    free((void *)(uintptr_t)count->user.data);
+    free(count);
+}
+
 bool server_has_room(struct server *server, char why[REPLY_TEXT_SIZE])
 {
     if (!server->config->connection_max ||
@@ -234,6 +243,8 @@ bool server_session_opens(struct server *server, struct session *session, char w
         session->user_connections_max < 0 || count->connections < (uint64_t)session->user_connections_max;
     if (allowed)
         count->connections++;
+    else
+        count_drop_empty(server, count);
     pthread_mutex_unlock(&server->lock);
     session->is_counted = allowed;
     if (!allowed)
@@ -252,11 +263,8 @@ void server_session_ended(struct server *server, struct session *session)
         return;
     pthread_mutex_lock(&server->lock);
     count = count_of(server, session->user);
-    if (--count->connections == 0) {
-        HASH_DEL(server->user_counts, count);
-        free((void *)(uintptr_t)count->user.data);
-        free(count);
-    }
+    count->connections--;
+    count_drop_empty(server, count);
     pthread_mutex_unlock(&server->lock);
 }
 

@@ -338,7 +338,7 @@ uint32_t session_close_wait_ms(const struct session *session)
 
 void session_arm(struct session *session, uint32_t ms)
 {
-    struct timeval after = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+    struct timeval after = {.tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000};
 
     if (session->state != SESSION_GONE)
         event_add(&session->timer, &after);

@@ -42,6 +42,9 @@ static struct command *add(struct session *session, struct job **job)
 }
 
 static void fail_va(struct session *session, struct job **job, enum reply_code code, enum method_id method,
+                    const char *format, va_list arguments) __attribute__((format(printf, 5, 0)));
+
+static void fail_va(struct session *session, struct job **job, enum reply_code code, enum method_id method,
                     const char *format, va_list arguments)
 {
     struct command *command = add(session, job);

@@ -19,7 +19,7 @@
 #include "session.h"
 
 #define PIECES_MAX    64
-#define OCTETS_MAX    (128 * 1024) /* in one writev */
+#define OCTETS_MAX    ((size_t)128 * 1024) /* in one writev */
 #define BODY_IS_LARGE MESSAGE_BODY_INLINE_MAX
 #define METHOD_ROOM   1100 /* the longest of deliver, return and get-ok, framed */
 

@@ -17,6 +17,9 @@ void log_set_level(enum log_level level)
 }
 
 static void write_line(enum log_level level, const char *name, const char *format, va_list arguments)
+    __attribute__((format(printf, 3, 0)));
+
+static void write_line(enum log_level level, const char *name, const char *format, va_list arguments)
 {
     char line[LINE_MAX_SIZE];
     struct timespec now;
