@@ -39,7 +39,6 @@ bool loop_init(struct loop *loop, struct server *server, unsigned index)
         return false;
     /* Each base is used by its own thread alone, and needs no clock of its own kind. */
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-    event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
     loop->base = event_base_new_with_config(config);
     event_config_free(config);
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
