@@ -7,7 +7,7 @@ import socket
 import time
 
 import amqp_raw
-from amqp_raw import PROTOCOL_HEADER, V, decode_method, frame, method_frame, plain
+from amqp_raw import PROTOCOL_HEADER, V, decode_method, method_frame, plain
 from harness import Skip, between, definitions, differs, eq, matches, ok, permission, settings, slow, user, wait_until
 
 

@@ -3,7 +3,7 @@
 
 import time
 
-from amqp_raw import BODY, HEADER, HEARTBEAT, HEARTBEAT_FRAME, METHOD, Timeout, frame, method_frame
+from amqp_raw import HEARTBEAT, HEARTBEAT_FRAME, Timeout, frame, method_frame
 from harness import between, eq, ok, slow
 
 

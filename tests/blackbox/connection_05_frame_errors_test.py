@@ -53,7 +53,8 @@ def test_unknown_frame_type_on_channel_0(broker):
 
 def test_method_frame_of_less_than_four_octets(broker):
     for payload in (b"", b"\0", b"\0\x14\0"):
-        broken(broker, frame(METHOD, 1, payload), 501, re.compile(r"^FRAME_ERROR - type 1, all octets = .*unknown_frame$"))
+        broken(broker, frame(METHOD, 1, payload), 501,
+               re.compile(r"^FRAME_ERROR - type 1, all octets = .*unknown_frame$"))
 
 
 def test_header_frame_of_less_than_twelve_octets(broker):

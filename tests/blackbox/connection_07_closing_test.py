@@ -5,7 +5,7 @@ import signal
 import time
 
 import amqp_raw
-from amqp_raw import Channel, decode_method, method_frame, publish_frames
+from amqp_raw import decode_method, method_frame, publish_frames
 from harness import between, differs, eq, ok, settings, slow, wait_until
 
 

@@ -12,7 +12,7 @@ import termios
 import time
 
 import amqp_raw
-from amqp_raw import CAPABILITIES, PROTOCOL_HEADER, decode_method
+from amqp_raw import CAPABILITIES
 from harness import between, eq, ok, settings, slow, wait_until
 
 LIMIT = "64MB"

@@ -42,7 +42,8 @@ def everything():
         "queues": [queue("all"), queue("some", message_ttl=600000, max_length=3), queue("q", queue_type="quorum"),
                    queue("typed", dead_letter_exchange="in", dead_letter_routing_key="k")],
         "bindings": [binding("in", "all", "#"), binding("in", "some", "a.*"), binding("in", "hidden", "h", "exchange"),
-                     binding("hidden", "q"), binding("heads", "all", "", **{"x-match": "any", "colour": "red", "n": 5})]}
+                     binding("hidden", "q"),
+                     binding("heads", "all", "", **{"x-match": "any", "colour": "red", "n": 5})]}
 
 
 loaded = definitions(everything)

@@ -5,8 +5,8 @@ import random
 import struct
 
 import amqp_raw
-from amqp_raw import (BODY, HEADER, HEARTBEAT, METHOD, METHODS, Channel, ChannelClosed, ConnectionClosed, Dropped, body_frame,
-                      frame, header_frame, method_frame, method_payload, publish_frames)
+from amqp_raw import (BODY, HEADER, HEARTBEAT, METHOD, METHODS, Channel, ChannelClosed, ConnectionClosed, Dropped,
+                      body_frame, frame, header_frame, method_frame, method_payload, publish_frames)
 from harness import eq, ok, settings, slow, wait_until
 
 SEED = 20240229

@@ -91,10 +91,12 @@ def test_consume_arguments(broker):
     ch = broker.channel()
     queue = queue_of(broker, ch, exclusive=True)
     c = ch.connection
-    c.channel().fails("basic.consume", 406, "PRECONDITION_FAILED - invalid arg 'x-priority' for queue '%s' in vhost '/': "
-                      '"expected integer, got longstr"' % queue, queue=queue, arguments={"x-priority": "high"})
-    c.channel().fails("basic.consume", 406, "PRECONDITION_FAILED - invalid arg 'x-stream-offset' for queue '%s' in vhost '/' "
-                      "of queue type rabbit_classic_queue" % queue, queue=queue, arguments={"x-stream-offset": "first"})
+    c.channel().fails("basic.consume", 406, "PRECONDITION_FAILED - invalid arg 'x-priority' for queue '%s' in "
+                      """vhost '/': "expected integer, got longstr\"""" % queue, queue=queue,
+                      arguments={"x-priority": "high"})
+    c.channel().fails("basic.consume", 406, "PRECONDITION_FAILED - invalid arg 'x-stream-offset' for queue '%s' in "
+                      "vhost '/' of queue type rabbit_classic_queue" % queue, queue=queue,
+                      arguments={"x-stream-offset": "first"})
     for args in ({"x-priority": V("b", -5)}, {"x-priority": 2**40}, {"x-foo": 1}, {"x-cancel-on-ha-failover": True},
                  {"x-consumer-timeout": 60000}):
         ch.cancel(ch.consume(queue, args=args))

@@ -89,7 +89,7 @@ def test_acks_are_held_until_commit(broker):
     ch.sync()
     other.expect_count(queue, 0)
     ch.call("tx.commit")
-    eq([m.body for m in [wait_until(lambda: other.get(queue), 5)]], [b"1"])
+    eq(wait_until(lambda: other.get(queue), 5).body, b"1")
     ch.close()
     eq(other.drain(queue), [b"3"])
 
@@ -156,7 +156,7 @@ def test_recover_acts_at_once_on_what_is_not_acked(broker):
         ch.get(queue, no_ack=False)
     ch.ack(1)
     ch.call("basic.recover", requeue=True)
-    eq([m.body for m in [wait_until(lambda: other.get(queue), 5)]], [b"1"])
+    eq(wait_until(lambda: other.get(queue), 5).body, b"1")
     ch.call("tx.commit")
     eq(other.get(queue), None)
 

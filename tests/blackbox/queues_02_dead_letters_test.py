@@ -381,7 +381,8 @@ def test_a_queue_with_two_reasons_has_two_entries(broker):
     first = s.next(dead)
     s.ch.publish("", both, b"y", {"headers": first.props["headers"], "expiration": "10"})
     got = s.next(dead)
-    eq(sorted((d["queue"], d["reason"], d["count"]) for d in deaths(got)), [(both, "expired", 1), (both, "rejected", 1)])
+    eq(sorted((d["queue"], d["reason"], d["count"]) for d in deaths(got)),
+       [(both, "expired", 1), (both, "rejected", 1)])
 
 
 def entry(queue, reason="rejected", count=1, **more):

@@ -144,8 +144,8 @@ def test_get_is_refused_on_a_quorum_one(broker):
     ch = broker.channel()
     queue = broker.name()
     ch.declare(queue, {"x-single-active-consumer": True, "x-queue-type": "quorum"}, durable=True)
-    ch.fails("basic.get", 405, "RESOURCE_LOCKED - cannot obtain access to locked queue '%s' in vhost '/'. basic.get operations are not "
-             "supported by quorum queues with single active consumer" % queue, queue=queue)
+    ch.fails("basic.get", 405, "RESOURCE_LOCKED - cannot obtain access to locked queue '%s' in vhost '/'. "
+             "basic.get operations are not supported by quorum queues with single active consumer" % queue, queue=queue)
 
 
 def test_exclusive_consumer_on_a_quorum_single_active_consumer_queue(broker):

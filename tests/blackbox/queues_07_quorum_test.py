@@ -48,8 +48,8 @@ def test_arguments_that_a_quorum_queue_refuses(broker):
                        ("x-queue-master-locator", "min-masters"), ("x-max-age", "1h"),
                        ("x-stream-max-segment-size-bytes", 100), ("x-initial-cluster-size", 1)):
         queue = broker.name()
-        broker.channel().fails("queue.declare", 406, "PRECONDITION_FAILED - invalid arg '%s' for queue '%s' in vhost '/' of queue "
-                               "type rabbit_quorum_queue" % (key, queue), queue=queue, durable=True,
+        broker.channel().fails("queue.declare", 406, "PRECONDITION_FAILED - invalid arg '%s' for queue '%s' in vhost "
+                               "'/' of queue type rabbit_quorum_queue" % (key, queue), queue=queue, durable=True,
                                arguments={"x-queue-type": "quorum", key: value})
 
 
@@ -95,8 +95,8 @@ def test_delivery_limit_on_a_classic_queue_is_honoured(broker):
 def test_delete_with_if_unused_or_if_empty_is_not_implemented(broker):
     for flag, shown in (("if_unused", "if-unused"), ("if_empty", "if-empty")):
         ch, queue = quorum(broker)
-        ch.kills("queue.delete", 540, "NOT_IMPLEMENTED - cannot delete queue '%s' in vhost '/'. queue.delete operations with %s flag "
-                 "set are not supported by quorum queues" % (queue, shown), queue=queue, **{flag: True})
+        ch.kills("queue.delete", 540, "NOT_IMPLEMENTED - cannot delete queue '%s' in vhost '/'. queue.delete "
+                 "operations with %s flag set are not supported by quorum queues" % (queue, shown), queue=queue, **{flag: True})
 
 
 def test_plain_delete_and_purge(broker):

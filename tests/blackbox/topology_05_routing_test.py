@@ -231,7 +231,8 @@ def test_topic_pattern_with_many_wildcards_is_accepted_and_quick(broker):
 # --- 5.5 headers
 
 def test_x_match_all_is_the_default(broker):
-    fan = Fan(broker, "headers", [("default", "", {"a": 1, "b": "x"}), ("all", "", {"x-match": "all", "a": 1, "b": "x"}),
+    fan = Fan(broker, "headers", [("default", "", {"a": 1, "b": "x"}),
+                                  ("all", "", {"x-match": "all", "a": 1, "b": "x"}),
                                   ("any", "", {"x-match": "any", "a": 1, "b": "x"})])
     eq(fan.reached("ignored", {"a": 1, "b": "x", "c": None}), ["default", "all", "any"])
     eq(fan.reached("", {"a": 1, "b": "y"}), ["any"])
@@ -272,8 +273,8 @@ def test_bad_x_match(broker):
     fan = Fan(broker, "headers", [])
     queue = fan.ch.declare(exclusive=True).queue
     c = fan.ch.connection
-    c.channel().fails("queue.bind", 406, "PRECONDITION_FAILED - Invalid x-match field value <<\"bogus\">>; expected all, "
-                      "any, all-with-x, or any-with-x", queue=queue, exchange=fan.exchange,
+    c.channel().fails("queue.bind", 406, "PRECONDITION_FAILED - Invalid x-match field value <<\"bogus\">>; "
+                      "expected all, any, all-with-x, or any-with-x", queue=queue, exchange=fan.exchange,
                       arguments={"x-match": "bogus"})
     c.channel().fails("queue.bind", 406, "PRECONDITION_FAILED - Invalid x-match field type signedint (value 5); "
                       "expected longstr", queue=queue, exchange=fan.exchange, arguments={"x-match": 5})

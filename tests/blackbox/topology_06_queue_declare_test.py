@@ -370,8 +370,8 @@ def test_vhost_queue_limit(broker):
     ch = c.channel()
     queue, second = broker.name(), broker.name("second")
     ch.declare(queue, exclusive=True)
-    c.channel().fails("queue.declare", 406, "PRECONDITION_FAILED - cannot declare queue '%s': queue limit in vhost 'qlim' (1) is "
-                      "reached" % second, queue=second)
+    c.channel().fails("queue.declare", 406, "PRECONDITION_FAILED - cannot declare queue '%s': queue limit in vhost "
+                      "'qlim' (1) is reached" % second, queue=second)
     ch.declare(queue, exclusive=True)
     ch.call("queue.delete", queue=queue)
     ch.declare(second, exclusive=True)
