@@ -307,7 +307,7 @@ static void wait_for_events(struct loop *loop)
 
 /* Where little is to be said to many, and more is there to be read, read on before writing: a write costs a
  * system call, whatever it carries. */
-#define READ_ROUNDS_MAX 8
+#define READ_ROUNDS_MAX 4
 #define WRITERS_MANY    16
 
 static void read_more(struct loop *loop)

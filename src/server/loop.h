@@ -26,8 +26,9 @@
 struct server;
 struct session;
 
-#define LOOP_READ_SIZE ((size_t)64 * 1024) /* larger ones push what they bring out of the processor's cache \
-                                            */
+#define LOOP_READ_SIZE                                                                   \
+    ((size_t)64 * 1024) /* larger ones push what they bring out of the processor's cache \
+                         */
 #define LOOP_WRITE_SIZE ((size_t)256 * 1024)
 
 /* Chunks of one vhost on their way back. */
@@ -67,7 +68,7 @@ struct loop {
     struct session *sessions; /* DL list */
     struct session *to_write; /* DL list: have something new to write */
     unsigned to_write_count;
-    unsigned small_reads;        /* reads of this turn that left room, */
+    unsigned small_reads;        /* reads of this turn that brought little, */
     unsigned small_reads_recent; /* and the most of the last turns, fading */
     bool read_full;              /* a read of this turn took all the room there was */
     struct session *blocked;     /* DL list: held by the memory alarm */

@@ -30,6 +30,7 @@
 #define FRAME_SIZE_CAP   (16U << 20)         /* of frames that must be here as a whole */
 #define PARTIAL_COPY_MAX (LOOP_READ_SIZE / 4)
 #define READ_BESIDE_BODY 4096 /* so that most of the next large body comes straight into its message */
+#define READ_IS_SMALL    1024 /* a request, some acks: somebody who waits for an answer */
 #define PUBLISH_ID       METHOD_BASIC_PUBLISH
 
 /* ---- the batch being made ---- */
@@ -765,7 +766,7 @@ void session_on_readable(evutil_socket_t fd, short what, void *arg)
     session->was_read = true;
     if ((size_t)got == place.direct + place.room)
         session->loop->read_full = true;
-    else
+    else if (got < READ_IS_SMALL)
         session->loop->small_reads++;
     direct = (size_t)got < place.direct ? (size_t)got : place.direct;
     if (direct)
