@@ -16,6 +16,7 @@ static const char usage[] =
     "  --config FILE     read FILE: RabbitMQ's `key = value` format\n"
     "  --set KEY=VALUE   override one key; may be given many times\n"
     "  --check-config    check the configuration and end\n"
+    "  --data DIR        keep what is durable in DIR: not in this version\n"
     "  --ephemeral       keep nothing: exchanges, queues and messages live in memory\n"
     "  --version         print the version and end\n"
     "  --help            print this and end\n";
@@ -58,6 +59,9 @@ static int parse(int argc, char **argv, struct command_line *line)
         case 'k':
             line->check_only = true;
             break;
+        case 'd': /* better no start than a promise that is not kept */
+            fprintf(stderr, "coneyd: this version keeps nothing on disk; start it with --ephemeral\n");
+            return EX_UNAVAILABLE;
         case 'e': /* the only kind of node there is so far */
             break;
         case 'v':
