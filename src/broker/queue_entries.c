@@ -52,6 +52,9 @@ static void count_unready(struct queue *queue, struct level *level, struct place
     queue->ready_bytes -= entry->body_size;
     if (--level->ready == 0 && queue->levels)
         queue->levels->ready[place.level / 64] &= ~((uint64_t)1 << place.level % 64);
+    /* Consumers may have been waiting for this body; now for the next one's. */
+    if (entry->flags & ENTRY_LOADING)
+        queue_wants_dispatch(queue);
 }
 
 static void count_unacked(struct queue *queue, const struct entry *entry)
@@ -149,6 +152,9 @@ enum enqueue_result queue_publish(struct queue *queue, struct message *message, 
     }
     count_ready(queue, queue_level(queue, place.level), place, entry);
     queue_timer_add(queue, place, entry);
+    /* Consumers are waiting for the body of a message, which may be of a lower priority. */
+    if (queue->levels && queue->ready_consumers)
+        queue_wants_dispatch(queue);
     if (queue->options.max_length != QUEUE_OPTION_NONE ||
         queue->options.max_length_bytes != QUEUE_OPTION_NONE)
         queue_trim(queue);

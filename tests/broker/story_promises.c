@@ -516,6 +516,39 @@ Test(away, get_asked_for_in_a_dying_connection_does_not_keep_it_alive)
     story_free(s);
 }
 
+Test(away, head_that_leaves_while_its_body_is_waited_for_stops_nobody)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+
+    declare(a, "q");
+    POST(a, .key = "q", .body = "short", .expiration = "1000");
+    evict_bodies(s);
+    publish(a, "q", "a");
+    consume(a, "q", "t");
+    expect_silence(a);
+    advance(s, 1000);
+    expect_fresh(a, "a");
+    story_free(s);
+}
+
+Test(away, higher_priority_does_not_wait_for_a_body_below)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+
+    declare_with(a, "q", 0, ARGUMENTS(INT("x-max-priority", 5)));
+    POST(a, .key = "q", .body = "low", .priority = 1);
+    evict_bodies(s);
+    consume(a, "q", "t");
+    POST(a, .key = "q", .body = "high", .priority = 2);
+    expect_fresh(a, "high");
+    expect_silence(a);
+    load_bodies(s);
+    expect_fresh(a, "low");
+    story_free(s);
+}
+
 Test(away, message_dies_when_its_body_is_back)
 {
     struct story *s = story_new_late();
