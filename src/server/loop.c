@@ -81,7 +81,7 @@ void loop_post(struct loop *loop, struct mail *mail)
 
     do
         mail->next = head;
-    while (!atomic_compare_exchange_weak_explicit(&loop->mail, &head, mail, memory_order_release,
+    while (!atomic_compare_exchange_weak_explicit(&loop->mail, &head, mail, memory_order_seq_cst,
                                                   memory_order_relaxed));
 }
 
@@ -94,7 +94,7 @@ void loop_post_chunks(struct loop *loop, struct outbox_chunk *chunks)
         oldest = oldest->mail;
     do
         oldest->mail = head;
-    while (!atomic_compare_exchange_weak_explicit(&loop->chunks, &head, chunks, memory_order_release,
+    while (!atomic_compare_exchange_weak_explicit(&loop->chunks, &head, chunks, memory_order_seq_cst,
                                                   memory_order_relaxed));
 }
 
@@ -102,8 +102,7 @@ void loop_wake(struct loop *loop)
 {
     uint64_t one = 1;
 
-    atomic_thread_fence(memory_order_seq_cst);
-    if (!atomic_load_explicit(&loop->sleeping, memory_order_relaxed) || !atomic_exchange(&loop->sleeping, 0))
+    if (!atomic_load(&loop->sleeping) || !atomic_exchange(&loop->sleeping, 0))
         return;
     if (write(loop->wake_fd, &one, sizeof one) < 0 && errno != EAGAIN)
         abort();
@@ -111,8 +110,7 @@ void loop_wake(struct loop *loop)
 
 static bool has_mail(struct loop *loop)
 {
-    return atomic_load_explicit(&loop->mail, memory_order_relaxed) ||
-           atomic_load_explicit(&loop->chunks, memory_order_relaxed);
+    return atomic_load(&loop->mail) || atomic_load(&loop->chunks);
 }
 
 /* ---- jobs and returns ---- */
@@ -260,11 +258,11 @@ void loop_return_chunk(struct loop *loop, struct runner *runner, struct outbox_c
     returns->chunks = chunk;
 }
 
-#define READ_BUDGET_MIN 8192
+#define READ_BUDGET_MIN 2048
 
 size_t loop_read_budget(const struct loop *loop)
 {
-    size_t budget = LOOP_READ_SIZE / (1 + loop->small_reads_recent);
+    size_t budget = LOOP_READ_SIZE / (1 + 2 * (size_t)loop->small_reads_recent);
 
     return budget < READ_BUDGET_MIN ? READ_BUDGET_MIN : budget;
 }
@@ -294,8 +292,7 @@ static void note_busy(struct loop *loop)
 static void wait_for_events(struct loop *loop)
 {
     pool_flush();
-    atomic_store_explicit(&loop->sleeping, 1, memory_order_relaxed);
-    atomic_thread_fence(memory_order_seq_cst);
+    atomic_store(&loop->sleeping, 1);
     if (has_mail(loop)) {
         atomic_store(&loop->sleeping, 0);
         event_base_loop(loop->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);

@@ -86,10 +86,12 @@ static uint64_t post_all(struct runner *runner)
     }
     while (runner->done) {
         struct job *job = runner->done;
+        struct loop *to;
 
         runner->done = (struct job *)(void *)job->batch.next;
-        loop_post(job->loop, &job->mail);
-        wake |= (uint64_t)1 << job->loop->index;
+        to = job->loop; /* once posted the job is its loop's again */
+        loop_post(to, &job->mail);
+        wake |= (uint64_t)1 << to->index;
     }
     return wake;
 }
