@@ -327,7 +327,7 @@ static void evict(struct journal_seeded *seeded, struct queue *queue, struct jou
     if (!queue_evict(queue, position.level, position.number))
         contradiction("a ready body does not leave");
     if (seeded->hooks.evicted)
-        seeded->hooks.evicted(seeded->hooks.context, queue, position);
+        seeded->hooks.evicted(seeded->hooks.context, queue, copy);
     if (away)
         contradiction("a body leaves twice");
     away = xcalloc(1, sizeof *away);
@@ -357,6 +357,8 @@ static void evict_one(struct vhost *vhost, void *argument)
         return;
     for (uint32_t skip = random_below(&seeded->random, count); skip; skip--)
         queue = queue->hh.next;
+    if (seeded->hooks.may_evict && !seeded->hooks.may_evict(seeded->hooks.context, queue))
+        return;
     if (queue->levels)
         position.level = (uint8_t)random_below(&seeded->random, queue->options.max_priority + 1U);
     level = queue_level(queue, position.level);
@@ -386,7 +388,7 @@ static void load_one(struct vhost *vhost, void *argument)
 
     (void)vhost;
     if (seeded->hooks.loading)
-        seeded->hooks.loading(seeded->hooks.context, queue, position);
+        seeded->hooks.loading(seeded->hooks.context, queue, message);
     queue->refs++;
     away_forget(seeded, away);
     queue_loaded(queue, position.level, position.number, message);

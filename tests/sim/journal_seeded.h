@@ -21,9 +21,11 @@ struct vhost;
 struct journal_seeded_hooks {
     /* A message was written. */
     void (*enqueued)(void *context, const struct journal_record *record, uint64_t lsn);
-    /* A ready body has left memory; is about to come back. */
-    void (*evicted)(void *context, struct queue *queue, struct journal_position position);
-    void (*loading)(void *context, struct queue *queue, struct journal_position position);
+    /* Bodies of QUEUE may leave memory. */
+    bool (*may_evict)(void *context, const struct queue *queue);
+    /* A ready body has left memory; is about to come back, if there still is a place for it. */
+    void (*evicted)(void *context, const struct queue *queue, const struct message *message);
+    void (*loading)(void *context, const struct queue *queue, const struct message *message);
     void *context;
 };
 
