@@ -6,8 +6,9 @@
  * chunks to be encoded and written for its sessions, jobs that are done, roles to take. Chunks whose octets
  * are written go back to their vhost as one batch a turn. Only then, if nothing came meanwhile, it sleeps.
  *
- * To sleep: set `sleeping`, fence, look into the mailbox again, block. To wake: post, fence, and if the loop
- * is sleeping write to its eventfd. So either the loop sees the mail or the poster sees it sleeping.
+ * To sleep: set `sleeping`, look into the mailbox again, block. To wake: post, and if the loop is sleeping
+ * write to its eventfd. Posting, setting and both looks are sequentially consistent, so either the loop sees
+ * the mail or the poster sees it sleeping.
  */
 #ifndef SERVER_LOOP_H
 #define SERVER_LOOP_H
