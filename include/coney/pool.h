@@ -41,4 +41,7 @@ void pool_flush(void);
 /* Octets of pages and large blocks in use by all threads; may be read from any thread. */
 uint64_t pool_bytes_in_use(void);
 
+/* The part of it that is malloc's, and which malloc counts too. */
+uint64_t pool_large_bytes_in_use(void);
+
 #endif

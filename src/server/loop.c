@@ -28,6 +28,17 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
         abort();
 }
 
+static void on_patience_over(evutil_socket_t fd, short what, void *arg)
+{
+    struct loop *loop = arg;
+    struct session *session, *next;
+
+    (void)fd;
+    (void)what;
+    DL_FOREACH_SAFE (loop->sessions, session, next)
+        session_gone(session);
+}
+
 bool loop_init(struct loop *loop, struct server *server, unsigned index)
 {
     struct event_config *config = event_config_new();
@@ -46,6 +57,7 @@ bool loop_init(struct loop *loop, struct server *server, unsigned index)
         return false;
     event_assign(&loop->wake_event, loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
     event_add(&loop->wake_event, NULL);
+    evtimer_assign(&loop->patience, loop->base, on_patience_over, loop);
     loop->read_buffer = xmalloc(LOOP_READ_SIZE);
     loop->write_size = LOOP_WRITE_SIZE;
     loop->write_buffer = xmalloc(loop->write_size);
@@ -67,10 +79,24 @@ void loop_free(struct loop *loop)
     free(loop->write_buffer);
     if (loop->base) {
         event_del(&loop->wake_event);
+        event_del(&loop->patience);
         event_base_free(loop->base);
     }
     if (loop->wake_fd >= 0)
         close(loop->wake_fd);
+}
+
+#define STOP_PATIENCE_S 3
+
+void loop_stop(struct loop *loop)
+{
+    static const struct timeval patience = {.tv_sec = STOP_PATIENCE_S};
+    struct session *session, *next;
+
+    loop->stopping = true;
+    evtimer_add(&loop->patience, &patience);
+    DL_FOREACH_SAFE (loop->sessions, session, next)
+        session_stop(session);
 }
 
 /* ---- posting ---- */
@@ -160,6 +186,7 @@ static void job_done(struct loop *loop, struct job *job)
 {
     struct session *session = job->session;
 
+    loop->jobs_away--;
     if (job->batch.kind == BATCH_RETURNS) {
         MAIL_OWNER(job, struct returns, job)->is_away = false;
         return;
@@ -185,7 +212,7 @@ static void open_letter(struct loop *loop, struct mail *mail)
         session_start(MAIL_OWNER(mail, struct session, mail), loop);
         break;
     case MAIL_STOP:
-        server_stop_loop(loop);
+        loop_stop(loop);
         break;
     }
 }
@@ -293,7 +320,7 @@ static void wait_for_events(struct loop *loop)
 {
     pool_flush();
     atomic_store(&loop->sleeping, 1);
-    if (has_mail(loop)) {
+    if (has_mail(loop) || server_memory_has_news(loop)) {
         atomic_store(&loop->sleeping, 0);
         event_base_loop(loop->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
         return;
@@ -327,10 +354,11 @@ void loop_run(struct loop *loop)
 {
     loop->window_start = server_now_ns();
     loop->window_used = thread_time_ns();
-    while (!loop->stopping || loop->sessions) {
+    while (!loop->stopping || loop->sessions || loop->jobs_away) {
         wait_for_events(loop);
         note_busy(loop);
         open_mail(loop);
+        server_release_blocked(loop);
         read_more(loop);
         write_all(loop);
         send_returns(loop);

@@ -61,8 +61,10 @@ struct loop {
 
     /* the loop's own */
     bool stopping;
-    struct mail stop;     /* MAIL_STOP to this loop */
-    uint8_t *read_buffer; /* LOOP_READ_SIZE, shared by the sessions */
+    struct mail stop;      /* MAIL_STOP to this loop */
+    struct event patience; /* then sessions that have not ended by themselves are ended */
+    unsigned jobs_away;    /* handed in, and not yet back */
+    uint8_t *read_buffer;  /* LOOP_READ_SIZE, shared by the sessions */
     struct last_publish last_publish;
     uint8_t *write_buffer; /* write_size */
     size_t write_size;
@@ -83,7 +85,8 @@ struct loop {
 bool loop_init(struct loop *loop, struct server *server, unsigned index);
 void loop_free(struct loop *loop);
 
-/* Run until stopped and without sessions. */
+/* Run until stopped, and without sessions and jobs under way: the role is passed only to who has a job under
+ * way, so it never waits in the mailbox of a loop that has ended. */
 void loop_run(struct loop *loop);
 
 /* Post from any thread; the poster wakes the loop afterwards. */
@@ -92,7 +95,11 @@ void loop_post(struct loop *loop, struct mail *mail);
 void loop_post_chunks(struct loop *loop, struct outbox_chunk *chunks);
 void loop_wake(struct loop *loop);
 
-/* A job with an empty batch of KIND, and back. Loop's own thread only, like all that follows. */
+/* Close what sessions there are; those that take too long about it are cut off. Loop's own thread only, like
+ * all that follows. */
+void loop_stop(struct loop *loop);
+
+/* A job with an empty batch of KIND, and back. */
 struct job *loop_job(struct loop *loop, enum batch_kind kind);
 void loop_job_free(struct loop *loop, struct job *job);
 

@@ -179,6 +179,7 @@ void runner_submit(struct runner *runner, struct job *job, struct loop *here)
 {
     struct batch *head = atomic_load_explicit(&runner->incoming, memory_order_relaxed);
 
+    here->jobs_away++;
     job->runner = runner;
     job->mail.kind = MAIL_JOB_DONE;
     do

@@ -25,7 +25,6 @@
 #include "session.h"
 
 #define FIRST_FRAME_MAX  65536 /* before tune-ok: room for a token in start-ok (limits.tsv, FOLLOW) */
-#define STOP_PATIENCE_MS 3000
 #define THREADS_MAX_AUTO 4
 
 /* ---- what sessions are told ---- */
@@ -357,52 +356,76 @@ void server_alarm(struct server *server, struct runner *runner)
 
 /* ---- memory ---- */
 
-#define SAMPLE_EVERY_NS UINT64_C(2000000000)
+#define SAMPLE_EVERY_NS     UINT64_C(2000000000)
+#define SAMPLE_WHILE_LOW_NS UINT64_C(200000000)
 
-/* The pools count as they go; what malloc has beside them is looked at now and then. */
-static void sample_other_memory(struct loop *loop)
+/* The pools count as they go; what malloc has beside them is looked at now and then, by whichever loop is up.
+ */
+static void sample_other_memory(struct server *server, uint64_t every_ns)
 {
-    struct server *server = loop->server;
-    uint64_t now;
+    uint64_t now = server_now_ns(), all, large;
+    uint64_t before = atomic_load_explicit(&server->memory_sampled, memory_order_relaxed);
     struct mallinfo2 info;
 
-    if (loop->index != 0)
+    if (now - before < every_ns || !atomic_compare_exchange_strong(&server->memory_sampled, &before, now))
         return;
-    now = server_now_ns();
-    if (now - server->memory_sampled < SAMPLE_EVERY_NS)
-        return;
-    server->memory_sampled = now;
     info = mallinfo2();
-    atomic_store_explicit(&server->other_memory, info.uordblks, memory_order_relaxed);
+    all = info.uordblks + info.hblkhd;
+    large = pool_large_bytes_in_use();
+    atomic_store_explicit(&server->other_memory, all > large ? all - large : 0, memory_order_relaxed);
 }
 
-static void release_blocked(struct loop *loop)
+void server_release_blocked(struct loop *loop)
 {
-    while (loop->blocked)
+    while (loop->blocked && !server_memory_is_low(loop->server))
         session_unblock(loop->blocked);
+}
+
+bool server_memory_has_news(const struct loop *loop)
+{
+    if (!atomic_load(&loop->server->memory_low_alarm)) /* in order with loop->sleeping */
+        return loop->blocked;
+    return loop->index == 0 && !evtimer_pending(loop->server->memory_timer, NULL);
+}
+
+static void wake_everyone(struct server *server)
+{
+    for (unsigned i = 0; i < server->loop_count; i++)
+        loop_wake(&server->loops[i]);
+}
+
+/* Memory is low, and perhaps nobody moves who could find that it is not any more: what was freed elsewhere
+ * goes home to the pool of a loop only when that loop turns. */
+static void on_memory_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    wake_everyone(arg);
 }
 
 void server_watch_memory(struct loop *loop)
 {
+    static const struct timeval again = {.tv_usec = SAMPLE_WHILE_LOW_NS / 1000};
     struct server *server = loop->server;
     uint64_t used;
     bool low = server_memory_is_low(server);
 
-    sample_other_memory(loop);
+    sample_other_memory(server, low ? SAMPLE_WHILE_LOW_NS : SAMPLE_EVERY_NS);
     used = pool_bytes_in_use() + atomic_load_explicit(&server->other_memory, memory_order_relaxed);
     if (!low && used > server->memory_high) {
-        if (!atomic_exchange(&server->memory_low_alarm, true))
+        if (!atomic_exchange(&server->memory_low_alarm, true)) {
             log_warning("memory alarm: %llu octets in use, above %llu: publishers are blocked",
                         (unsigned long long)used, (unsigned long long)server->memory_high);
+            loop_wake(&server->loops[0]);
+        }
     } else if (low && used < server->memory_low) {
         if (atomic_exchange(&server->memory_low_alarm, false)) {
             log_warning("memory alarm is over: %llu octets in use", (unsigned long long)used);
-            for (unsigned i = 0; i < server->loop_count; i++)
-                loop_wake(&server->loops[i]);
+            wake_everyone(server);
         }
     }
-    if (loop->blocked && !server_memory_is_low(server))
-        release_blocked(loop);
+    if (loop->index == 0 && server_memory_is_low(server) && !evtimer_pending(server->memory_timer, NULL))
+        evtimer_add(server->memory_timer, &again);
 }
 
 /* The machine's memory, or the cgroup's where that is less. */
@@ -436,15 +459,6 @@ static void set_watermark(struct server *server)
 }
 
 /* ---- starting and stopping ---- */
-
-void server_stop_loop(struct loop *loop)
-{
-    struct session *session, *next;
-
-    loop->stopping = true;
-    DL_FOREACH_SAFE (loop->sessions, session, next)
-        session_stop(session);
-}
 
 static void close_all(struct vhost *vhost, void *argument)
 {
@@ -500,6 +514,7 @@ static bool make_loops(struct server *server)
             return false;
     base = server->loops[0].base;
     server->alarm_timer = event_new(base, -1, 0, on_alarm, server);
+    server->memory_timer = event_new(base, -1, 0, on_memory_timer, server);
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
         server->signals[i] = event_new(base, signals[i], EV_SIGNAL | EV_PERSIST, on_signal, server);
         event_add(server->signals[i], NULL);
@@ -576,6 +591,7 @@ void server_free(struct server *server)
         runner_free(runner);
     }
     event_free(server->alarm_timer);
+    event_free(server->memory_timer);
     for (size_t i = 0; i < sizeof server->signals / sizeof *server->signals; i++)
         event_free(server->signals[i]);
     for (unsigned i = 0; i < server->loop_count; i++)

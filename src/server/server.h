@@ -48,14 +48,15 @@ struct server {
     atomic_bool memory_low_alarm; /* memory is low: publishers are held */
     atomic_bool is_stopping;
     _Atomic uint64_t connection_count;
-    _Atomic uint64_t other_memory; /* octets in use beside the pools', sampled */
-    uint64_t memory_sampled;       /* ns, the first loop's */
+    _Atomic uint64_t other_memory;   /* octets in use beside the pools', sampled */
+    _Atomic uint64_t memory_sampled; /* ns: when */
 
     pthread_mutex_t lock;
     struct runner *runners;
     struct user_count *user_counts;
 
-    struct event *alarm_timer; /* the first loop's: when a vhost wants time to pass */
+    struct event *alarm_timer;  /* the first loop's: when a vhost wants time to pass, */
+    struct event *memory_timer; /* and while memory is low */
     struct event *signals[2];
 };
 
@@ -104,10 +105,13 @@ void server_accepted(struct server *server, int fd, bool is_loopback);
 /* First loop: RUNNER's deadline has come nearer. */
 void server_alarm(struct server *server, struct runner *runner);
 
-/* Each loop, each turn: raise or clear the memory alarm, release who was held by it. */
+/* Each loop, at the end of each turn: raise or clear the memory alarm. */
 void server_watch_memory(struct loop *loop);
 
-/* LOOP has been told to stop. */
-void server_stop_loop(struct loop *loop);
+/* ... and before it writes: go on with the sessions that were held by it. */
+void server_release_blocked(struct loop *loop);
+
+/* Tell whether LOOP must not sleep, since the alarm has changed. */
+bool server_memory_has_news(const struct loop *loop);
 
 #endif

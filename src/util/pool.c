@@ -77,7 +77,7 @@ struct pool {
 };
 
 static _Thread_local struct pool *own;
-static _Atomic uint64_t bytes_in_use;
+static _Atomic uint64_t pages_in_use, large_in_use; /* octets */
 
 static pthread_mutex_t orphans_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct pool *orphans;
@@ -198,14 +198,14 @@ static struct page *page_new(struct pool *pool, size_t class)
     page->fresh = (uint8_t *)page + ((sizeof *page + 15) & ~(size_t)15);
     page->end = (uint8_t *)page + PAGE_SIZE;
     room_add(pool, page);
-    atomic_fetch_add_explicit(&bytes_in_use, PAGE_SIZE, memory_order_relaxed);
+    atomic_fetch_add_explicit(&pages_in_use, PAGE_SIZE, memory_order_relaxed);
     return page;
 }
 
 static void page_retire(struct pool *pool, struct page *page)
 {
     room_remove(pool, page);
-    atomic_fetch_sub_explicit(&bytes_in_use, PAGE_SIZE, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&pages_in_use, PAGE_SIZE, memory_order_relaxed);
     if (pool->spares >= SPARE_PAGES_MAX) {
         munmap(page, PAGE_SIZE);
         return;
@@ -241,7 +241,7 @@ static void take_returned(struct pool *pool)
 
 static void *alloc_large(size_t size)
 {
-    atomic_fetch_add_explicit(&bytes_in_use, size, memory_order_relaxed);
+    atomic_fetch_add_explicit(&large_in_use, size, memory_order_relaxed);
     return xmalloc(size);
 }
 
@@ -340,7 +340,7 @@ void pool_free(void *memory, size_t size)
     if (!block)
         return;
     if (size > POOL_BLOCK_MAX || POOL_IS_MALLOC) {
-        atomic_fetch_sub_explicit(&bytes_in_use, size, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&large_in_use, size, memory_order_relaxed);
         free(block);
         return;
     }
@@ -358,7 +358,7 @@ void *pool_grow(void *block, size_t size, size_t larger)
     void *grown;
 
     if (size > POOL_BLOCK_MAX && !POOL_IS_MALLOC) {
-        atomic_fetch_add_explicit(&bytes_in_use, larger - size, memory_order_relaxed);
+        atomic_fetch_add_explicit(&large_in_use, larger - size, memory_order_relaxed);
         return xrealloc(block, larger);
     }
     grown = memcpy(pool_alloc(larger), block, size);
@@ -391,5 +391,10 @@ void pool_flush(void)
 
 uint64_t pool_bytes_in_use(void)
 {
-    return atomic_load_explicit(&bytes_in_use, memory_order_relaxed);
+    return atomic_load_explicit(&pages_in_use, memory_order_relaxed) + pool_large_bytes_in_use();
+}
+
+uint64_t pool_large_bytes_in_use(void)
+{
+    return atomic_load_explicit(&large_in_use, memory_order_relaxed);
 }
