@@ -316,11 +316,11 @@ static void note_busy(struct loop *loop)
     loop->window_used = used;
 }
 
-static void wait_for_events(struct loop *loop)
+static void wait_for_events(struct loop *loop, bool may_sleep)
 {
     pool_flush();
     atomic_store(&loop->sleeping, 1);
-    if (has_mail(loop) || server_memory_has_news(loop)) {
+    if (!may_sleep || has_mail(loop) || server_memory_has_news(loop)) {
         atomic_store(&loop->sleeping, 0);
         event_base_loop(loop->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
         return;
@@ -350,19 +350,23 @@ static void read_more(struct loop *loop)
     loop->small_reads = 0;
 }
 
+void loop_turn(struct loop *loop, bool may_sleep)
+{
+    wait_for_events(loop, may_sleep);
+    note_busy(loop);
+    open_mail(loop);
+    server_release_blocked(loop);
+    read_more(loop);
+    write_all(loop);
+    send_returns(loop);
+    server_watch_memory(loop);
+}
+
 void loop_run(struct loop *loop)
 {
     loop->window_start = server_now_ns();
     loop->window_used = thread_time_ns();
-    while (!loop->stopping || loop->sessions || loop->jobs_away) {
-        wait_for_events(loop);
-        note_busy(loop);
-        open_mail(loop);
-        server_release_blocked(loop);
-        read_more(loop);
-        write_all(loop);
-        send_returns(loop);
-        server_watch_memory(loop);
-    }
+    while (!loop->stopping || loop->sessions || loop->jobs_away)
+        loop_turn(loop, true);
     pool_flush();
 }

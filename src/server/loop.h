@@ -89,6 +89,10 @@ void loop_free(struct loop *loop);
  * way, so it never waits in the mailbox of a loop that has ended. */
 void loop_run(struct loop *loop);
 
+/* One turn, which sleeps when nothing is to be done and it MAY_SLEEP. From a loop's thread, or where it has
+ * none (tests). */
+void loop_turn(struct loop *loop, bool may_sleep);
+
 /* Post from any thread; the poster wakes the loop afterwards. */
 void loop_post(struct loop *loop, struct mail *mail);
 /* CHUNKS, linked by mail, newest first. */

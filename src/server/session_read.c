@@ -674,7 +674,8 @@ static size_t parse(struct session *session, struct job **job, const uint8_t *da
 
 static void keep_rest(struct session *session, const uint8_t *rest, size_t size)
 {
-    if (rest >= session->partial.data && rest < session->partial.data + session->partial.size) {
+    if (session->partial.size && rest >= session->partial.data &&
+        rest < session->partial.data + session->partial.size) {
         memmove(session->partial.data, rest, size);
         session->partial.size = size;
         return;
