@@ -305,6 +305,13 @@ static void discard(const struct command *command)
         message_free(command->message);
 }
 
+void connection_discard(struct batch *batch)
+{
+    for (struct command_block *block = batch->commands.first; block; block = block->next)
+        for (uint32_t i = 0; i < block->count; i++)
+            discard(&block->commands[i]);
+}
+
 static void run_command(struct connection *connection, const struct command *command)
 {
     switch (connection->state) {

@@ -163,6 +163,8 @@ struct connection {
 
 void connection_open(struct vhost *vhost, const struct batch *batch);
 void connection_run(struct connection *connection, struct batch *batch);
+/* BATCH came too late: drop what its commands hold. */
+void connection_discard(struct batch *batch);
 /* The socket is gone. */
 void connection_gone(struct connection *connection);
 /* Free CONNECTION and all that it has; nothing is said. */

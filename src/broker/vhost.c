@@ -217,6 +217,8 @@ void vhost_run(struct vhost *vhost, struct batch *batch, int64_t now)
         connection = connection_find(vhost, batch->connection);
         if (connection)
             connection_run(connection, batch);
+        else
+            connection_discard(batch);
         break;
     case BATCH_CLOSE:
         connection = connection_find(vhost, batch->connection);
