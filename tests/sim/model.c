@@ -210,18 +210,33 @@ static void deliver(struct model *model, int index)
     }
 }
 
+static bool could_take(const struct model_queue *queue, const struct model_consumer *consumer)
+{
+    const struct model_channel *channel = consumer->channel;
+
+    return consumer->exists && channel->state == OPEN &&
+           (consumer->no_ack || !consumer->prefetch || consumer->unacked < consumer->prefetch) &&
+           (queue->quorum || !channel->prefetch_global ||
+            channel->unacked_global < channel->prefetch_global) &&
+           (!queue->single_active || queue->active == consumer);
+}
+
 /* ---- enqueue ---- */
 
-/* Tell whether a message of RANK may go straight to a consumer: nothing else waits. Letters that come
- * together may have come in another order than here, so they don't stand in each other's way. */
-static bool goes_straight(const struct model_queue *queue, uint64_t rank)
+/* Tell whether a message of RANK may go straight to CONSUMER: nothing else waits, and it has room; who has
+ * none now may have some at the end of the run. Letters that come together may have come in another order
+ * than here, so they don't stand in each other's way; nor need a message have been handed to its queues in
+ * the order of their names, so what no-ack consumers find taken may have been taken after them. */
+static bool goes_straight(const struct model_queue *queue, uint64_t rank,
+                          const struct model_consumer *consumer)
 {
     const struct model_message *message;
 
     DL_FOREACH (queue->messages, message)
         if (message->state == READY && message->rank != rank)
             return false;
-    return true;
+    return could_take(queue, consumer) ||
+           (consumer->no_ack && (!queue->single_active || queue->active == consumer));
 }
 
 /* False when it is refused. TTL of the message, -1: none. */
@@ -254,9 +269,7 @@ static bool enqueue(struct model *model, int index, uint64_t id, uint8_t priorit
     message->deadline = ttl < 0 ? MODEL_NEVER : model->now + ttl;
     message->state = READY;
     heard = heard_of(model, index, message);
-    /* Who is not the active one now may be it at the end of the run. */
-    if (heard &&
-        (!goes_straight(queue, message->rank) || (queue->single_active && queue->active != heard->consumer)))
+    if (heard && !goes_straight(queue, message->rank, heard->consumer))
         heard = NULL;
     queue->ready++;
     insert(queue, message);
@@ -879,17 +892,6 @@ void model_confirm(struct model_channel *channel, uint64_t tag, bool multiple, b
     channel->confirm_count -= told;
     memmove(channel->confirms, channel->confirms + told, channel->confirm_count * sizeof *channel->confirms);
     channel->confirm_base += told;
-}
-
-static bool could_take(const struct model_queue *queue, const struct model_consumer *consumer)
-{
-    const struct model_channel *channel = consumer->channel;
-
-    return consumer->exists && channel->state == OPEN &&
-           (consumer->no_ack || !consumer->prefetch || consumer->unacked < consumer->prefetch) &&
-           (queue->quorum || !channel->prefetch_global ||
-            channel->unacked_global < channel->prefetch_global) &&
-           (!queue->single_active || queue->active == consumer);
 }
 
 static void check_channel_quiet(struct model *model, const struct model_channel *channel)
