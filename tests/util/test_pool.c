@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pool.h: blocks keep what is written to them, come from one thread and are freed by another, and all memory
+ * comes back. */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "coney/pool.h"
+#include "coney/xalloc.h"
+#include "sim/random.h"
+
+#define BLOCKS 3000
+
+struct held {
+    uint8_t *block;
+    size_t size;
+    uint8_t mark;
+};
+
+static size_t some_size(struct random *random)
+{
+    return random_percent(random, 90) ? 1 + random_below(random, 700) : 1 + random_below(random, 40000);
+}
+
+static struct held hold(struct random *random)
+{
+    struct held held = {.size = some_size(random), .mark = (uint8_t)random_next(random)};
+
+    held.block = pool_alloc(held.size);
+    cr_assert_eq((uintptr_t)held.block % 16, 0);
+    memset(held.block, held.mark, held.size);
+    return held;
+}
+
+static void let_go(struct held *held)
+{
+    for (size_t i = 0; i < held->size; i += 13)
+        cr_assert_eq(held->block[i], held->mark);
+    cr_assert_eq(held->block[held->size - 1], held->mark);
+    pool_free(held->block, held->size);
+    held->block = NULL;
+}
+
+Test(pool, blocks_keep_what_is_written_and_memory_comes_back)
+{
+    struct held *held = xcalloc(BLOCKS, sizeof *held);
+    struct random random = {1};
+    uint64_t most;
+
+    for (unsigned round = 0; round < 20 * BLOCKS; round++) {
+        struct held *one = &held[random_below(&random, BLOCKS)];
+
+        if (one->block)
+            let_go(one);
+        else
+            *one = hold(&random);
+    }
+    most = pool_bytes_in_use();
+    for (unsigned i = 0; i < BLOCKS; i++)
+        if (held[i].block)
+            let_go(&held[i]);
+    /* A page of each size class may stay. */
+    cr_expect_lt(pool_bytes_in_use(), most / 2 + 30 * 65536);
+    free(held);
+}
+
+Test(pool, cleared_block_is_clear_also_when_it_was_used)
+{
+    for (int i = 0; i < 1000; i++) {
+        uint8_t *block = pool_calloc(100);
+
+        for (size_t at = 0; at < 100; at++)
+            cr_assert_eq(block[at], 0);
+        memset(block, 0xff, 100);
+        pool_free(block, 100);
+    }
+    pool_free(NULL, 10);
+}
+
+Test(pool, block_size_covers_what_was_asked_for)
+{
+    for (size_t size = 1; size <= POOL_BLOCK_MAX + 100; size++)
+        cr_assert_geq(pool_block_size(size), size);
+}
+
+/* ---- threads: each hands its blocks to the next one, which frees them ---- */
+
+#define THREADS 4
+#define MAILS   400 /* batches that each sends */
+#define BATCH   50
+
+struct mail {
+    struct mail *next;
+    struct held held[BATCH];
+};
+
+struct mailbox {
+    _Atomic(struct mail *) mails;
+};
+
+static struct mailbox boxes[THREADS];
+
+static void post_to(unsigned thread, struct mail *mail)
+{
+    struct mail *head = atomic_load(&boxes[thread].mails);
+
+    do
+        mail->next = head;
+    while (!atomic_compare_exchange_weak(&boxes[thread].mails, &head, mail));
+}
+
+static unsigned read_mails(unsigned thread)
+{
+    struct mail *mail = atomic_exchange(&boxes[thread].mails, NULL);
+    unsigned count = 0;
+
+    while (mail) {
+        struct mail *next = mail->next;
+
+        for (unsigned i = 0; i < BATCH; i++)
+            let_go(&mail->held[i]);
+        pool_free(mail, sizeof *mail);
+        mail = next;
+        count++;
+    }
+    return count;
+}
+
+static void *work(void *argument)
+{
+    unsigned self = (unsigned)(uintptr_t)argument, got = 0;
+    struct random random = {self};
+
+    for (unsigned sent = 0; sent < MAILS; sent++) {
+        struct mail *mail = pool_alloc(sizeof *mail);
+
+        for (unsigned i = 0; i < BATCH; i++)
+            mail->held[i] = hold(&random);
+        post_to((self + 1) % THREADS, mail);
+        got += read_mails(self);
+        if (sent % 7 == 0)
+            pool_flush();
+    }
+    while (got < MAILS)
+        got += read_mails(self);
+    pool_flush();
+    return NULL;
+}
+
+static void run_threads(void)
+{
+    pthread_t threads[THREADS];
+
+    for (uintptr_t i = 0; i < THREADS; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, work, (void *)i), 0);
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+}
+
+Test(pool, blocks_freed_by_other_threads_come_home, .timeout = 60)
+{
+    uint64_t after_first;
+
+    run_threads();
+    after_first = pool_bytes_in_use();
+    /* Threads that come later take over the pools of those that have ended: nothing piles up. */
+    for (int i = 0; i < 5; i++)
+        run_threads();
+    cr_expect_leq(pool_bytes_in_use(), 2 * after_first + (UINT64_C(8) << 20));
+}
