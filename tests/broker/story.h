@@ -232,7 +232,7 @@ void story_declare_exchange(const char *here, struct client *c, const char *exch
 void story_bind(const char *here, struct client *c, const char *queue, const char *exchange, const char *key);
 void story_consume(const char *here, struct client *c, const char *queue, const char *tag, unsigned flags,
                    struct arguments arguments);
-void story_simple(const char *here, struct client *c, enum method_id send, enum method_id expect);
+void story_simple(const char *here, struct client *c, enum method_id id, enum method_id expected);
 void story_cancel(const char *here, struct client *c, const char *tag);
 void story_qos(const char *here, struct client *c, uint16_t count, bool global);
 void story_purge(const char *here, struct client *c, const char *queue, uint32_t count);

@@ -5,7 +5,7 @@
  */
 #include "story.h"
 
-#define PERSISTENT_POST(c, name, text) POST(c, .key = name, .body = text, .persistent = true)
+#define PERSISTENT_POST(c, name, text) POST(c, .key = (name), .body = (text), .persistent = true)
 
 /* The durable queue "q", which lasts already. */
 static void lasting_queue(struct story *s, struct client *c)
@@ -237,6 +237,38 @@ Test(promise, cancel_from_the_server_comes_behind_a_consume_ok_that_waits)
     expect_reply(a, METHOD_QUEUE_DECLARE_OK);
     expect_reply(a, METHOD_BASIC_CONSUME_OK);
     expect_reply(a, METHOD_BASIC_CANCEL);
+    story_free(s);
+}
+
+Test(promise, direct_reply_comes_behind_a_consume_ok_that_waits)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s), *b = client(s);
+    char name[SHORTSTR_MAX + 1] = "";
+    const struct heard *ok, *request;
+
+    declare(b, "rpc");
+    send_declare(a, "lasting", DURABLE, NO_ARGUMENTS);
+    send_consume(a, "amq.rabbitmq.reply-to", "t", NO_ACK, NO_ARGUMENTS);
+    POST(a, .key = "rpc", .body = "question", .reply_to = "amq.rabbitmq.reply-to");
+    send_get(b, "rpc", NO_ACK);
+    request = expect_get(b, "question");
+    memcpy(name, request->properties.reply_to.data, request->properties.reply_to.size);
+    publish(b, name, "answer");
+    publish(b, name, "another");
+    expect_silence(a);
+    sync_journal(s);
+    expect_reply(a, METHOD_QUEUE_DECLARE_OK);
+    ok = expect_reply(a, METHOD_BASIC_CONSUME_OK);
+    cr_expect_lt(ok->order, expect_fresh(a, "answer")->order);
+    cr_expect_eq(expect_fresh(a, "another")->tag, 2);
+    send_declare(a, "lasting2", DURABLE, NO_ARGUMENTS);
+    publish(b, name, "waits behind, and goes with its consumer");
+    SEND(a, .id = METHOD_BASIC_CANCEL, .basic_cancel = {.consumer_tag = B("t")});
+    sync_journal(s);
+    expect_reply(a, METHOD_QUEUE_DECLARE_OK);
+    expect_reply(a, METHOD_BASIC_CANCEL_OK);
+    expect_silence(a);
     story_free(s);
 }
 

@@ -901,7 +901,7 @@ static void check_channel_quiet(struct model *model, const struct model_channel 
              channel->number);
     for (uint32_t i = 0; i < channel->confirm_count; i++)
         if (!channel->confirms[i].told)
-            fail("publish %llu was not confirmed", (unsigned long long)(channel->confirm_base + i + 1));
+            fail("publish %llu was not confirmed", (unsigned long long)channel->confirm_base + i + 1);
     for (int i = 0; i < CONSUMERS; i++) {
         const struct model_consumer *consumer = &channel->consumers[i];
 

@@ -178,21 +178,21 @@ enum { SETTLE_HOW_ACK, SETTLE_HOW_REJECT, SETTLE_HOW_REQUEUE };
 /* False: the channel fails with 406. */
 bool model_settle(struct model_channel *channel, uint64_t tag, bool multiple, int how);
 void model_recover(struct model_channel *channel);
-void model_get(struct model_channel *channel, int queue, bool no_ack);
+void model_get(struct model_channel *channel, int index, bool no_ack);
 void model_qos(struct model_channel *channel, uint32_t count, bool global);
 void model_cancel(struct model_channel *channel, struct model_consumer *consumer);
-void model_purge(struct model *model, int queue);
-void model_delete(struct model *model, int queue);
+void model_purge(struct model *model, int index);
+void model_delete(struct model *model, int index);
 /* False: partial completion, the channel fails. */
 bool model_commit(struct model_channel *channel);
 void model_rollback(struct model_channel *channel);
 void model_channel_end(struct model_channel *channel);
 void model_connection_end(struct model *model, int connection);
-void model_loaded(struct model *model, int queue, uint64_t id);
-void model_evicted(struct model *model, int queue, uint64_t id);
+void model_loaded(struct model *model, int index, uint64_t id);
+void model_evicted(struct model *model, int index, uint64_t id);
 
 /* Before the run: a consumer is to be. */
-struct model_consumer *model_consume(struct model_channel *channel, int slot, int queue, bool no_ack,
+struct model_consumer *model_consume(struct model_channel *channel, int slot, int index, bool no_ack,
                                      int32_t priority);
 
 /* Whatever follows by itself; all that was heard must have been allowed. */

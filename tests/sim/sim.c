@@ -14,6 +14,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 #include <utlist.h>
 
 #include "broker/arguments.h"
@@ -100,15 +102,18 @@ void fail(const char *format, ...)
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
-    fputc('\n', stderr);
+    fprintf(stderr, "\nat step %llu\n", (unsigned long long)step);
     abort();
 }
+
+/* How to see it again: the seed. In a handler only write() is safe; the step is told by fail(). */
+static char replay[96];
 
 static void on_abort(int number)
 {
     (void)number;
-    fprintf(stderr, "failed at step %llu: tests/sim/sim --seed %llu\n", (unsigned long long)step,
-            (unsigned long long)seed);
+    if (write(STDERR_FILENO, replay, strlen(replay)) < 0)
+        _exit(2);
     signal(SIGABRT, SIG_DFL);
     raise(SIGABRT);
 }
@@ -1151,6 +1156,7 @@ static void simulate(uint64_t operations_wanted)
     uint64_t until = operations_done + operations_wanted, bytes = pool_bytes_in_use();
 
     chance.state = seed;
+    snprintf(replay, sizeof replay, "failed: tests/sim/sim --seed %llu\n", (unsigned long long)seed);
     next_id = 1;
     for (int i = 0; i < WORLDS; i++)
         world_begin(&worlds[i]);
