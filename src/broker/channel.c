@@ -35,12 +35,29 @@ void channel_waits(struct channel *channel)
     DL_APPEND2(channel->connection->vhost->gated, channel, gated_prev, gated_next);
 }
 
+/* A get-ok, or a direct reply. */
+static bool has_message(const struct outbox_record *record)
+{
+    return record->kind == OUTBOX_GET_OK || record->kind == OUTBOX_DELIVER;
+}
+
+/* A content that goes with a reply counts as one: who does not read is not read from. */
+static uint64_t wire_size(const struct outbox_record *record)
+{
+    if (has_message(record))
+        return message_wire_size(((const struct outbox_delivery *)record)->message);
+    return record->size;
+}
+
 static struct gated *gate_add(struct channel *channel, const struct outbox_record *record, uint64_t lsn)
 {
     struct gated *gated = xcalloc(1, sizeof *gated + record->size);
 
     gated->lsn = lsn;
     gated->size = record->size;
+    if (record->kind == OUTBOX_DELIVER)
+        gated->unsent = wire_size(record);
+    channel->connection->unsent += gated->unsent;
     memcpy(gated->record, record, record->size);
     if (!channel->gate)
         channel->gate_end = &channel->gate;
@@ -50,18 +67,10 @@ static struct gated *gate_add(struct channel *channel, const struct outbox_recor
     return gated;
 }
 
-/* A content that goes with a reply counts as one: who does not read is not read from. */
-static uint64_t wire_size(const struct outbox_record *record)
-{
-    if (record->kind == OUTBOX_GET_OK)
-        return message_wire_size(((const struct outbox_delivery *)record)->message);
-    return record->size;
-}
-
 static void say(struct channel *channel, const struct outbox_record *record)
 {
     void *to = outbox_add(channel->connection, (enum outbox_kind)record->kind, record->channel, record->size,
-                          wire_size(record), true);
+                          wire_size(record), record->kind != OUTBOX_DELIVER);
 
     memcpy(to, record, record->size);
 }
@@ -138,13 +147,14 @@ void gate_loaded(struct vhost *vhost, const struct queue *queue, struct place pl
     }
 }
 
-static void gated_free(struct gated *gated)
+static void gated_free(struct channel *channel, struct gated *gated)
 {
     struct outbox_record *record = (struct outbox_record *)gated->record;
 
+    channel->connection->unsent -= gated->unsent;
     if (gated->consumer)
         consumer_unref(gated->consumer);
-    if (record->kind == OUTBOX_GET_OK && ((struct outbox_delivery *)record)->message)
+    if (has_message(record) && ((struct outbox_delivery *)record)->message)
         message_unref(((struct outbox_delivery *)record)->message);
     if (gated->queue)
         queue_unref(gated->queue);
@@ -200,6 +210,18 @@ static void give_up_bodies(struct channel *channel, const struct queue *queue)
         channel_release(channel);
 }
 
+void gate_drop_replies(struct channel *channel)
+{
+    for (struct gated *gated = channel->gate; gated; gated = gated->next) {
+        struct outbox_delivery *delivery = (struct outbox_delivery *)gated->record;
+
+        if (delivery->record.kind != OUTBOX_DELIVER || !delivery->message)
+            continue;
+        message_unref(delivery->message);
+        delivery->message = NULL;
+    }
+}
+
 void gate_queue_deleted(struct queue *queue)
 {
     struct channel *channel, *next;
@@ -230,16 +252,16 @@ static void release_first(struct channel *channel)
     if (record->kind == OUTBOX_GET_OK && !((struct outbox_delivery *)record)->message) {
         /* The body was waited for in vain. */
         outbox_method(channel->connection, channel->number, &(struct method){.id = METHOD_BASIC_GET_EMPTY});
-    } else {
+    } else if (record->kind != OUTBOX_DELIVER || ((struct outbox_delivery *)record)->message) {
         say(channel, record);
         if (gated->queue)
             body_said(channel, gated);
-        if (record->kind == OUTBOX_GET_OK)
+        if (has_message(record))
             ((struct outbox_delivery *)record)->message = NULL; /* the outbox has the reference now */
     }
     if (gated->consumer)
         consumer_resume(gated->consumer);
-    gated_free(gated);
+    gated_free(channel, gated);
 }
 
 void channel_release(struct channel *channel)
@@ -347,7 +369,7 @@ void channel_free(struct channel *channel)
         struct gated *gated = channel->gate;
 
         channel->gate = gated->next;
-        gated_free(gated);
+        gated_free(channel, gated);
     }
     if (channel->state == CHANNEL_LEFT)
         LL_DELETE2(connection->left, channel, left_next);

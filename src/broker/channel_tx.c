@@ -86,8 +86,11 @@ static bool commit_publish(struct channel *channel, struct tx_publish *publish, 
     for (uint32_t i = 0; i < publish->queue_count; i++) {
         struct queue *queue = publish->queues[i];
 
-        if (!queue->is_deleted)
-            refused |= queue_publish(queue, message_ref(publish->message), lsn) == ENQUEUE_REFUSED;
+        if (queue->is_deleted)
+            continue;
+        refused |= queue_publish(queue, message_ref(publish->message), lsn) == ENQUEUE_REFUSED;
+        if (queue_is_long(queue))
+            queue_charge(queue, channel->connection);
     }
     return refused;
 }

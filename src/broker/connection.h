@@ -58,6 +58,7 @@ struct gated {
     struct place place;        /* where it is, */
     bool no_ack;               /* and whether it is settled when it is here */
     bool ends_channel;         /* close-ok: the channel is forgotten with it */
+    uint64_t unsent;           /* a delivery: counts as unsent while it is here */
     uint32_t size;
     uint8_t record[] __attribute__((aligned(8)));
 };
@@ -215,6 +216,8 @@ void channel_reply_when_loaded(struct channel *channel, const struct outbox_deli
                                struct queue *queue, struct place place, bool no_ack);
 /* MESSAGE, at PLACE in QUEUE, is in memory: gets that wait for it may go. */
 void gate_loaded(struct vhost *vhost, const struct queue *queue, struct place place, struct message *message);
+/* CHANNEL's reply consumer goes: direct replies that wait in the gate are lost. */
+void gate_drop_replies(struct channel *channel);
 /* QUEUE is being deleted: gets that wait for a body in it need not wait any more. */
 void gate_queue_deleted(struct queue *queue);
 /* CONSUMER may take messages from now on. */

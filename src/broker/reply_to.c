@@ -82,6 +82,7 @@ void reply_to_consume(struct channel *channel, const struct method_basic_consume
 
 static void reply_free(struct channel *channel)
 {
+    gate_drop_replies(channel);
     connection_number_release(channel->connection, channel->reply_consumer->number);
     bytes_free(channel->reply_consumer->tag);
     free(channel->reply_consumer);
@@ -147,19 +148,18 @@ struct channel *reply_to_find(struct vhost *vhost, struct bytes name)
 void reply_to_deliver(struct channel *requester, struct message *message)
 {
     struct connection *connection = requester->connection;
-    struct outbox_delivery *record;
+    struct outbox_delivery record = {
+        .record = {.kind = OUTBOX_DELIVER, .channel = requester->number, .size = sizeof record},
+        .message = message,
+        .consumer = requester->reply_consumer->number};
 
     /* Who does not read its replies loses them: they are kept nowhere (bounded, as any delivery is). */
     if (connection->unsent >= connection->vhost->settings.unsent_max) {
         message_unref(message);
         return;
     }
-    record = outbox_add(connection, OUTBOX_DELIVER, requester->number, sizeof *record,
-                        message_wire_size(message), false);
-    record->message = message;
-    record->delivery_tag = ++requester->delivery_tag;
-    record->consumer = requester->reply_consumer->number;
-    record->delivery_count = 0;
+    record.delivery_tag = ++requester->delivery_tag;
+    channel_reply_record(requester, &record.record, 0); /* behind its consume-ok, if that waits */
 }
 
 bool reply_to_name(struct channel *channel, struct bytes *name)

@@ -244,6 +244,87 @@ Test(congestion, slow_reader_gets_no_more_than_its_share_and_others_go_on)
     story_free(s);
 }
 
+static void publish_many(struct client *c, int count)
+{
+    together(c);
+    for (int i = 0; i < count; i++)
+        publish(c, "q", "m");
+    together_end(c);
+}
+
+Test(credit, publisher_is_held_while_a_consumer_with_room_cannot_keep_up)
+{
+    struct story *s = story_new_with(LITTLE_ROOM);
+    struct client *a = client(s), *slow = client(s), *other = client(s);
+
+    declare(a, "q");
+    stop_reading(slow);
+    send_consume(slow, "q", "t", NO_ACK | NOWAIT, NO_ARGUMENTS);
+    publish_many(a, 1000);
+    cr_expect_eq(held(a), 0);
+    publish_many(a, 8000);
+    cr_expect_eq(held(a), OUTBOX_HOLD_CREDIT);
+    cr_expect_eq(held(other), 0);
+    read_on(slow); /* takes all there is */
+    expect_count(s, "q", 0, 0);
+    cr_expect_eq(held(a), 0);
+    story_free(s);
+}
+
+Test(credit, queue_without_a_consumer_with_room_buffers)
+{
+    struct story *s = story_new_with(LITTLE_ROOM);
+    struct client *a = client(s), *b = client(s);
+
+    declare(a, "q");
+    publish_many(a, 9000);
+    cr_expect_eq(held(a), 0);
+    prefetch(b, 1);
+    consume(b, "q", "t"); /* at its prefetch, and silent */
+    advance(s, 1000);
+    publish_many(a, 1000);
+    cr_expect_eq(held(a), 0);
+    story_free(s);
+}
+
+Test(credit, ends_with_the_consumer_or_the_queue)
+{
+    struct story *s = story_new_with(LITTLE_ROOM);
+    struct client *a = client(s), *slow = client(s);
+
+    declare(a, "q");
+    stop_reading(slow);
+    send_consume(slow, "q", "t", NO_ACK | NOWAIT, NO_ARGUMENTS);
+    publish_many(a, 9000);
+    cr_expect_eq(held(a), OUTBOX_HOLD_CREDIT);
+    vanish(slow);
+    advance(s, 100);
+    cr_expect_eq(held(a), 0);
+    slow = client(s);
+    stop_reading(slow);
+    send_consume(slow, "q", "t", NO_ACK | NOWAIT, NO_ARGUMENTS);
+    publish_many(a, 100);
+    cr_expect_eq(held(a), OUTBOX_HOLD_CREDIT);
+    send_delete(a, "q", 0);
+    cr_expect_eq(held(a), 0);
+    story_free(s);
+}
+
+Test(credit, transaction_counts_too)
+{
+    struct story *s = story_new_with(LITTLE_ROOM);
+    struct client *a = client(s), *slow = client(s);
+
+    declare(a, "q");
+    stop_reading(slow);
+    send_consume(slow, "q", "t", NO_ACK | NOWAIT, NO_ARGUMENTS);
+    tx_select(a);
+    publish_many(a, 9000);
+    tx_commit(a);
+    cr_expect_eq(held(a), OUTBOX_HOLD_CREDIT);
+    story_free(s);
+}
+
 Test(congestion, replies_left_unread_hold_the_connection)
 {
     struct story *s = story_new();
