@@ -54,7 +54,12 @@ func cutConnections() {
 	must(err)
 }
 
+// A scenario that hangs shows where, which a client killed from outside could not.
+const hangsAfter = 2 * time.Minute
+
 func runScenario(name string) (ok bool) {
+	watchdog := time.AfterFunc(hangsAfter, func() { panic("the scenario hangs: " + name) })
+	defer watchdog.Stop()
 	defer func() {
 		if problem := recover(); problem != nil {
 			debug.PrintStack()
@@ -67,6 +72,7 @@ func runScenario(name string) (ok bool) {
 }
 
 func main() {
+	debug.SetTraceback("all")
 	status := 0
 	for _, name := range os.Args[1:] {
 		if !runScenario(name) {
