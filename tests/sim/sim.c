@@ -73,7 +73,7 @@ struct world {
 
 static struct world worlds[WORLDS];
 static struct random chance;
-static uint64_t seed, step, operations_done, next_id;
+static uint64_t seed, step, operations_done, next_id, wanted = 50000; /* operations of one seed */
 static bool trace;
 
 #define TRACE(...)                                                                     \
@@ -1151,9 +1151,9 @@ static void world_end(struct world *w)
     free(w->said);
 }
 
-static void simulate(uint64_t operations_wanted)
+static void simulate(void)
 {
-    uint64_t until = operations_done + operations_wanted, bytes = pool_bytes_in_use();
+    uint64_t until = operations_done + wanted, bytes = pool_bytes_in_use();
 
     chance.state = seed;
     snprintf(replay, sizeof replay, "failed: tests/sim/sim --seed %llu\n", (unsigned long long)seed);
@@ -1187,7 +1187,7 @@ int main(int argc, char **argv)
         {"trace", no_argument, NULL, 't'},
         {0},
     };
-    uint64_t seeds = 4, wanted = 50000;
+    uint64_t seeds = 4;
     int option;
 
     seed = 1;
@@ -1214,7 +1214,7 @@ int main(int argc, char **argv)
         }
     signal(SIGABRT, on_abort);
     for (; seeds; seeds--, seed++)
-        simulate(wanted);
+        simulate();
     printf("sim: %llu operations\n", (unsigned long long)operations_done);
     return 0;
 }
