@@ -1156,7 +1156,8 @@ static void simulate(void)
     uint64_t until = operations_done + wanted, bytes = pool_bytes_in_use();
 
     chance.state = seed;
-    snprintf(replay, sizeof replay, "failed: tests/sim/sim --seed %llu\n", (unsigned long long)seed);
+    snprintf(replay, sizeof replay, "failed: tests/sim/sim --seed %llu --operations %llu\n",
+             (unsigned long long)seed, (unsigned long long)wanted);
     next_id = 1;
     for (int i = 0; i < WORLDS; i++)
         world_begin(&worlds[i]);
