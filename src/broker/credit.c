@@ -38,8 +38,13 @@ static bool is_slowed(const struct queue *queue, uint64_t id)
 
 void queue_charge(struct queue *queue, struct connection *connection)
 {
-    if (!has_eager_consumer(queue) || is_slowed(queue, connection->id))
+    /* Who does not read is not kept from writing: it may write before it reads. */
+    if (connection->congested || !has_eager_consumer(queue))
         return;
+    if (is_slowed(queue, connection->id)) {
+        connection_hold(connection, OUTBOX_HOLD_CREDIT, true);
+        return;
+    }
     if (queue->slowed_count == queue->slowed_capacity) {
         queue->slowed_capacity = queue->slowed_capacity ? queue->slowed_capacity * 2 : 4;
         queue->slowed = xrealloc(queue->slowed, queue->slowed_capacity * sizeof *queue->slowed);

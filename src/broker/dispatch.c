@@ -38,6 +38,7 @@ static void set_congested(struct consumer *consumer, bool congested)
     if (congested) {
         DL_APPEND2(connection->congested, consumer, blocked_prev, blocked_next);
         consumer->queue->congested_count++;
+        connection_hold(connection, OUTBOX_HOLD_CREDIT, false); /* see queue_charge() */
     } else {
         DL_DELETE2(connection->congested, consumer, blocked_prev, blocked_next);
         if (--consumer->queue->congested_count == 0)

@@ -14,7 +14,6 @@
 #include "server.h"
 #include "session.h"
 
-#define FREE_JOBS_MAX  64
 #define BUSY_WINDOW_NS UINT64_C(100000000)
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)

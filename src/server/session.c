@@ -297,6 +297,7 @@ void session_control(struct session *session, const struct outbox_record *record
     case OUTBOX_END:
         session_set_state(session, SESSION_ENDING);
         session->is_deaf = true;
+        session_arm(session, session_close_wait_ms(session)); /* it may never read what is left */
         break;
     case OUTBOX_DETACHED:
         session->is_detached = true;

@@ -430,6 +430,25 @@ Test(session, does_not_run_away_from_a_slow_reader)
     free((void *)(uintptr_t)body.data);
 }
 
+/* A client that writes before it reads must not be waited for: it does not read until it has written. */
+Test(session, reads_on_from_who_consumes_what_it_publishes)
+{
+    struct client client = log_in(4096, 4096, 0);
+    struct bytes body = make_body(3000);
+
+    wire_put_consume(&client.out, 1, "q", true);
+    for (unsigned i = 0; i < 8000; i++)
+        put_publish(&client, body, 4096);
+    say(&client);
+    hear_method(&client, METHOD_BASIC_CONSUME_OK);
+    for (uint64_t tag = 1; tag <= 8000; tag++) {
+        cr_assert_eq(hear_method(&client, METHOD_BASIC_DELIVER).basic_deliver.delivery_tag, tag);
+        hear_content(&client, body, 4096);
+    }
+    leave(&client);
+    free((void *)(uintptr_t)body.data);
+}
+
 /* ---- time ---- */
 
 Test(session, sends_heartbeats_and_ends_who_sends_none)
