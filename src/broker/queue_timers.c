@@ -20,7 +20,11 @@ int64_t queue_message_deadline(const struct queue *queue, const struct message *
 
     if (message->ttl_ms != MESSAGE_NO_TTL && (ttl == QUEUE_OPTION_NONE || message->ttl_ms < ttl))
         ttl = message->ttl_ms;
-    return ttl == QUEUE_OPTION_NONE ? VHOST_NEVER : queue->vhost->now + ttl;
+    if (ttl == QUEUE_OPTION_NONE)
+        return VHOST_NEVER;
+    /* The clock counts whole milliseconds: now may be nearly over. Late by one rather than early by one; but
+     * a TTL of 0 is over at once. */
+    return queue->vhost->now + ttl + (ttl > 0);
 }
 
 /* ---- heap of queue->timers; an entry knows its place + 1 ---- */
@@ -113,7 +117,7 @@ static int64_t lease_deadline(const struct queue *queue)
 {
     if (queue->options.expires == QUEUE_OPTION_NONE || queue->consumer_count)
         return VHOST_NEVER;
-    return queue->unused_since + queue->options.expires;
+    return queue->unused_since + queue->options.expires + 1; /* as queue_message_deadline() */
 }
 
 static int64_t next_deadline(struct queue *queue)

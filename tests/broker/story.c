@@ -347,7 +347,8 @@ void evict_bodies(struct story *s)
 
 void advance(struct story *s, int64_t ms)
 {
-    int64_t end = s->now + ms;
+    /* And the millisecond that had begun: what lasts MS is over then. */
+    int64_t end = s->now + ms + 1;
 
     settle(s);
     while (vhost_next_deadline(s->vhost) <= end) {

@@ -266,7 +266,7 @@ static bool enqueue(struct model *model, int index, uint64_t id, uint8_t priorit
     message->rank = rank ? rank : ++queue->next_rank;
     if (queue->ttl >= 0 && (ttl < 0 || queue->ttl < ttl))
         ttl = queue->ttl;
-    message->deadline = ttl < 0 ? MODEL_NEVER : model->now + ttl;
+    message->deadline = ttl < 0 ? MODEL_NEVER : model->now + ttl + (ttl > 0);
     message->state = READY;
     heard = heard_of(model, index, message);
     if (heard && !goes_straight(queue, message->rank, heard->consumer))
