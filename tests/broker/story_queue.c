@@ -141,7 +141,7 @@ Test(expires, unused_queue_goes_and_use_restarts_the_lease)
     cancel(a, "t");
     advance(s, 900);
     publish(a, "q", "b"); /* is no use */
-    advance(s, 98); /* each advance also ends the millisecond that had begun */
+    advance(s, 98);       /* each advance also ends the millisecond that had begun */
     cr_expect(queue_exists(s, "q"));
     advance(s, 1);
     cr_expect_not(queue_exists(s, "q"));
