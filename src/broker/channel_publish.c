@@ -322,14 +322,9 @@ static void publish_routed(struct channel *channel, struct exchange *exchange, s
 {
     struct vhost *vhost = channel->connection->vhost;
     struct bytes keys[ROUTE_KEYS_MAX];
-    struct bytes rest = message_more_keys(message);
-    unsigned count = 1;
+    unsigned count = route_keys(message, keys);
     struct route route;
-    bool is_bcc;
 
-    keys[0] = message_routing_key(message);
-    while (count < ROUTE_KEYS_MAX && more_keys_next(&rest, &keys[count], &is_bcc))
-        count++;
     route_message(&route, vhost, exchange, message, keys, count);
     if (count == 1)
         remember_route(channel, message, &route);

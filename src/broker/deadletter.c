@@ -10,7 +10,6 @@
 
 #include "coney/buffer.h"
 #include "coney/death.h"
-#include "coney/message_headers.h"
 #include "coney/pool.h"
 #include "coney/xalloc.h"
 #include "route.h"
@@ -65,18 +64,6 @@ bool deadletter_send(struct queue *queue, struct message *message, struct place 
     return true;
 }
 
-static unsigned collect_keys(const struct message *message, struct bytes keys[ROUTE_KEYS_MAX])
-{
-    struct bytes rest = message_more_keys(message);
-    unsigned count = 1;
-    bool is_bcc;
-
-    keys[0] = message_routing_key(message);
-    while (count < ROUTE_KEYS_MAX && more_keys_next(&rest, &keys[count], &is_bcc))
-        count++;
-    return count;
-}
-
 static void route_letter(struct vhost *vhost, const struct dead_letter *letter)
 {
     struct message *message = letter->message;
@@ -87,7 +74,7 @@ static void route_letter(struct vhost *vhost, const struct dead_letter *letter)
 
     if (!exchange) /* dropped, as an unroutable one (2.2) */
         return;
-    route_message(&route, vhost, exchange, message, keys, collect_keys(message, keys));
+    route_message(&route, vhost, exchange, message, keys, route_keys(message, keys));
     for (size_t i = 0; i < route.queue_count; i++) {
         struct queue *target = vhost->routed[i];
 

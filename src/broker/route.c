@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "coney/message_headers.h"
 #include "coney/properties.h"
 #include "coney/xalloc.h"
 #include "vhost_fields.h"
@@ -91,6 +92,18 @@ static void visit(struct route *route, struct exchange *exchange)
         if (alternate)
             route_to_exchange(route, alternate);
     }
+}
+
+unsigned route_keys(const struct message *message, struct bytes keys[ROUTE_KEYS_MAX])
+{
+    struct bytes rest = message_more_keys(message);
+    unsigned count = 1;
+    bool is_bcc;
+
+    keys[0] = message_routing_key(message);
+    while (count < ROUTE_KEYS_MAX && more_keys_next(&rest, &keys[count], &is_bcc))
+        count++;
+    return count;
 }
 
 void route_message(struct route *route, struct vhost *vhost, struct exchange *exchange,

@@ -31,6 +31,9 @@ struct route {
     size_t exchange_count; /* in vhost->to_visit */
 };
 
+/* The routing key of MESSAGE and its further ones, CC and BCC; returns how many. */
+unsigned route_keys(const struct message *message, struct bytes keys[ROUTE_KEYS_MAX]);
+
 /* Find the queues for MESSAGE published to EXCHANGE with KEYS: vhost->routed[0 .. queue_count), valid until
  * the next walk. */
 void route_message(struct route *route, struct vhost *vhost, struct exchange *exchange,

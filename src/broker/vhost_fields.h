@@ -106,7 +106,6 @@ void vhost_schedule(struct vhost *vhost, struct queue *queue, int64_t deadline);
 uint64_t vhost_random(struct vhost *vhost);
 
 /* "PREFIX" and 22 characters that nobody can guess: names of queues and consumer tags. */
-#define VHOST_RANDOM_NAME_SIZE 22
 void vhost_random_name(struct vhost *vhost, const char *prefix, char out[64]);
 
 /* Octets owned: copy and free. */

@@ -202,6 +202,5 @@ void handshake_drop(struct session *session, const char *why);
 /* session_write.c: records to octets */
 void session_say(struct session *session, uint16_t channel, const struct method *method);
 void session_free_output(struct session *session);
-bool session_has_output(const struct session *session);
 
 #endif

@@ -345,11 +345,6 @@ void session_free_output(struct session *session)
     free(session->tags);
 }
 
-bool session_has_output(const struct session *session)
-{
-    return session->out || session->unwritten || session->own.size;
-}
-
 /* Everything encoded so far is written: the chunks go home. */
 static void return_encoded(struct session *session)
 {
