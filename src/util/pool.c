@@ -17,6 +17,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,9 @@
 #include "coney/xalloc.h"
 
 #define PAGE_SIZE       ((size_t)64 * 1024)
-#define CHUNK_PAGES     16 /* pages asked from the system at once */
+#define CHUNK_PAGES     16 /* pages asked from the system at once, at first */
+#define HUGE_SIZE       ((size_t)2 * 1024 * 1024)
+#define HUGE_FROM       64 /* pages that a pool has when it begins to ask for huge ones: 4 MiB */
 #define SPARE_PAGES_MAX 64 /* empty pages kept by a pool: 4 MiB */
 #define FOREIGN_POOLS   32 /* other owners whose blocks are collected before a flush is forced */
 
@@ -70,6 +73,7 @@ struct pool {
     struct page *room[CLASSES];
     struct page *spare;
     unsigned spares;
+    unsigned pages; /* in use */
     unsigned foreigners;
     struct foreign foreign[FOREIGN_POOLS];
     struct pool *next_orphan;
@@ -156,10 +160,10 @@ static void room_remove(struct pool *pool, struct page *page)
     page->listed = 0;
 }
 
-static void chunk_map(struct pool *pool)
+/* SIZE octets aligned to ALIGNMENT. */
+static uint8_t *map_aligned(size_t size, size_t alignment)
 {
-    size_t size = CHUNK_PAGES * PAGE_SIZE;
-    uint8_t *raw = mmap(NULL, size + PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *raw = mmap(NULL, size + alignment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     uint8_t *aligned;
     size_t before;
 
@@ -167,14 +171,26 @@ static void chunk_map(struct pool *pool)
         fputs("out of memory\n", stderr);
         abort();
     }
-    aligned = (uint8_t *)(((uintptr_t)raw + PAGE_SIZE - 1) & ~(uintptr_t)(PAGE_SIZE - 1));
+    aligned = (uint8_t *)(((uintptr_t)raw + alignment - 1) & ~(uintptr_t)(alignment - 1));
     before = (size_t)(aligned - raw);
     if (before)
         munmap(raw, before);
-    if (before < PAGE_SIZE)
-        munmap(aligned + size, PAGE_SIZE - before);
-    for (size_t i = CHUNK_PAGES; i-- > 0;) {
-        struct page *page = (struct page *)(aligned + i * PAGE_SIZE);
+    if (before < alignment)
+        munmap(aligned + size, alignment - before);
+    return aligned;
+}
+
+/* A pool that grows under load asks for huge pages: one fault for 512. */
+static void chunk_map(struct pool *pool)
+{
+    bool huge = pool->pages >= HUGE_FROM;
+    size_t size = huge ? HUGE_SIZE : CHUNK_PAGES * PAGE_SIZE;
+    uint8_t *chunk = map_aligned(size, huge ? HUGE_SIZE : PAGE_SIZE);
+
+    if (huge)
+        madvise(chunk, size, MADV_HUGEPAGE);
+    for (size_t i = size / PAGE_SIZE; i-- > 0;) {
+        struct page *page = (struct page *)(chunk + i * PAGE_SIZE);
 
         page->next = pool->spare;
         pool->spare = page;
@@ -191,6 +207,7 @@ static struct page *page_new(struct pool *pool, size_t class)
     page = pool->spare;
     pool->spare = page->next;
     pool->spares--;
+    pool->pages++;
     page->home = pool;
     page->class = (uint16_t) class;
     page->free = NULL;
@@ -205,6 +222,7 @@ static struct page *page_new(struct pool *pool, size_t class)
 static void page_retire(struct pool *pool, struct page *page)
 {
     room_remove(pool, page);
+    pool->pages--;
     atomic_fetch_sub_explicit(&pages_in_use, PAGE_SIZE, memory_order_relaxed);
     if (pool->spares >= SPARE_PAGES_MAX) {
         munmap(page, PAGE_SIZE);
