@@ -233,6 +233,7 @@ static void remember_get(struct channel *channel, struct queue *queue, struct pl
                                 .delivered_at = (uint32_t)(queue->vhost->now / 1000),
                                 .level = place.level,
                                 .unsaid = unsaid};
+    channel_watch(channel, unacked);
     queue->refs++;
     channel->unacked_count++;
 }

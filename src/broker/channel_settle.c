@@ -103,33 +103,70 @@ void channel_requeue_all(struct channel *channel)
             channel_settle_tag(channel, tag, SETTLE_REQUEUE);
 }
 
-/* The smaller of the node's and the queue's timeout; 0: none. */
-static int64_t ack_timeout(const struct vhost *vhost, const struct queue *queue)
+/* ---- what is not settled in time (6.8) ----
+ *
+ * A channel's oldest delivery is the one that times out. vhost->ack_check is a time before which none can: it
+ * only moves earlier, when a channel that had nothing unacked gets a delivery, or a delivery has less time
+ * than those before it. When it comes, it is computed again from the channels' oldest deliveries.
+ */
+
+/* How soon a delivery that becomes the oldest when it is overdue already is noticed. */
+#define ACK_LATE_MS 1000
+
+int64_t queue_ack_timeout(const struct queue *queue)
 {
-    int64_t node = vhost->settings.consumer_timeout_ms;
+    int64_t node = queue->vhost->settings.consumer_timeout_ms;
     int64_t own = queue->options.consumer_timeout;
 
+    if (!node)
+        node = VHOST_NEVER;
     if (own <= 0) /* QUEUE_OPTION_NONE, or off */
         return node;
-    return node && node < own ? node : own;
+    return node < own ? node : own;
 }
 
-void channel_check_timeout(struct channel *channel)
+/* When UNACKED has had TIMEOUT; late rather than early, since its second of delivery had begun. */
+static int64_t ack_due(const struct unacked *unacked, int64_t timeout)
+{
+    int64_t since = ((int64_t)unacked->delivered_at + 1) * 1000;
+
+    return timeout < VHOST_NEVER - since ? since + timeout : VHOST_NEVER;
+}
+
+void channel_watch_unacked(struct channel *channel, const struct unacked *unacked)
+{
+    struct vhost *vhost = channel->connection->vhost;
+    int64_t timeout = queue_ack_timeout(unacked->queue);
+    int64_t due = ack_due(unacked, timeout);
+
+    if (channel->unacked_count && timeout >= channel->ack_timeout)
+        return;
+    channel->ack_timeout = timeout;
+    if (due < vhost->ack_check)
+        vhost->ack_check = due;
+}
+
+int64_t channel_check_timeout(struct channel *channel, int64_t least)
 {
     struct vhost *vhost = channel->connection->vhost;
     uint64_t tag = seqmap_next_live(&channel->unacked, 0);
     const struct unacked *unacked;
-    int64_t timeout;
+    int64_t timeout, next;
 
     if (channel->state != CHANNEL_OPEN || tag == SEQMAP_END)
-        return;
+        return VHOST_NEVER;
     unacked = seqmap_get(&channel->unacked, tag);
-    timeout = ack_timeout(vhost, unacked->queue);
-    if (timeout == 0 || vhost->now - (int64_t)unacked->delivered_at * 1000 <= timeout)
-        return;
+    timeout = queue_ack_timeout(unacked->queue);
+    if (ack_due(unacked, timeout) > vhost->now) {
+        if (least < channel->ack_timeout)
+            channel->ack_timeout = least;
+        next = ack_due(unacked, channel->ack_timeout);
+        return next > vhost->now ? next : vhost->now + ACK_LATE_MS;
+    }
     channel_fail(
         channel, (enum method_id)0, REPLY_PRECONDITION_FAILED,
         "delivery acknowledgement on channel %u timed out. Timeout value used: %lld ms. This timeout "
         "value can be configured, see consumers doc guide to learn more",
         channel->number, (long long)timeout);
+    return VHOST_NEVER;
 }

@@ -116,6 +116,7 @@ struct channel {
     uint16_t prefetch_global; /* 0: no limit */
     uint32_t unacked_global;
     uint32_t unacked_count;     /* live in unacked, held ones too */
+    int64_t ack_timeout;        /* no delivery in unacked has less, in ms */
     uint64_t delivery_tag;      /* the last one used */
     struct seqmap unacked;      /* struct unacked by delivery tag */
     struct consumer *consumers; /* by tag */
@@ -276,8 +277,19 @@ void channel_settle(struct channel *channel, uint64_t delivery_tag, unsigned fla
 void channel_settle_tag(struct channel *channel, uint64_t delivery_tag, enum settle how);
 /* Requeue all deliveries that are outstanding for the client. */
 void channel_requeue_all(struct channel *channel);
-/* Close channels whose oldest delivery waits longer than it may. */
-void channel_check_timeout(struct channel *channel);
+/* UNACKED is new on CHANNEL, and not counted yet: see that it is noticed when it times out. */
+void channel_watch_unacked(struct channel *channel, const struct unacked *unacked);
+/* The same, where it is a matter of a glance that nothing is to be done. */
+static inline void channel_watch(struct channel *channel, const struct unacked *unacked)
+{
+    if (channel->unacked_count == 0 || unacked->queue->options.consumer_timeout > 0)
+        channel_watch_unacked(channel, unacked);
+}
+/* Close CHANNEL if its oldest delivery waits longer than it may; else tell when to look again. A policy may
+ * have given its deliveries LEAST ms. */
+int64_t channel_check_timeout(struct channel *channel, int64_t least);
+/* How long a delivery from QUEUE may be unacked, in ms; VHOST_NEVER: any time. */
+int64_t queue_ack_timeout(const struct queue *queue);
 
 /* confirms.c */
 void confirms_publish(struct channel *channel, uint64_t lsn, bool refused);

@@ -118,6 +118,7 @@ static void remember_unacked(struct consumer *consumer, uint64_t tag, struct pla
                                 .delivered_at = (uint32_t)(consumer->queue->vhost->now / 1000),
                                 .level = place.level,
                                 .counts_globally = global};
+    channel_watch(channel, unacked);
     consumer->queue->refs++;
     consumer->refs++;
     consumer->unacked++;

@@ -16,7 +16,6 @@
 #include "vhost_fields.h"
 
 #define UNSENT_MAX_DEFAULT (UINT64_C(1) << 20)
-#define ACK_CHECK_EVERY_MS 60000 /* publish-consume-ack.md 6.8 */
 #define CREDIT_CHECK_MS    10
 #define GARBAGE_SLICE      4096
 
@@ -65,6 +64,7 @@ struct vhost *vhost_new(struct bytes name, const struct vhost_settings *settings
     vhost->connections_max = vhost->queues_max = -1;
     vhost->dispatch_end = &vhost->dispatch;
     vhost->dead_letters_end = &vhost->dead_letters;
+    vhost->ack_check = vhost->ack_timeout_least = VHOST_NEVER;
     vhost->ops.random(vhost->ops.context, &vhost->random_state, sizeof vhost->random_state);
     for (size_t i = 0; i < sizeof predeclared / sizeof *predeclared; i++) {
         struct exchange *exchange =
@@ -187,9 +187,11 @@ static void run_returns(struct vhost *vhost, struct outbox_chunk *chunks)
 
 static void check_timeouts(struct vhost *vhost)
 {
+    int64_t least = vhost->ack_timeout_least;
+
     if (vhost->now < vhost->ack_check)
         return;
-    vhost->ack_check = vhost->now + ACK_CHECK_EVERY_MS;
+    vhost->ack_check = vhost->ack_timeout_least = VHOST_NEVER;
     for (uint32_t i = 0; i < vhost->slot_count; i++) {
         struct connection *connection = vhost->slots[i].connection;
         struct channel *channel, *next;
@@ -197,7 +199,10 @@ static void check_timeouts(struct vhost *vhost)
         if (!connection)
             continue;
         HASH_ITER (hh, connection->channels, channel, next) {
-            channel_check_timeout(channel);
+            int64_t next_check = channel_check_timeout(channel, least);
+
+            if (next_check < vhost->ack_check)
+                vhost->ack_check = next_check;
             if (connection->state != CONNECTION_RUNNING)
                 break;
         }
@@ -250,8 +255,7 @@ int64_t vhost_next_deadline(const struct vhost *vhost)
 {
     int64_t next = vhost->deadline_count ? vhost->deadlines[0]->deadline : VHOST_NEVER;
 
-    /* Without channels nothing can be unacked. */
-    if (vhost->channel_count && vhost->ack_check < next)
+    if (vhost->ack_check < next)
         next = vhost->ack_check;
     if (vhost->slowing && vhost->now + CREDIT_CHECK_MS < next)
         next = vhost->now + CREDIT_CHECK_MS;
@@ -462,8 +466,15 @@ static void apply_policies(struct vhost *vhost)
 
     HASH_ITER (hh, vhost->exchanges, exchange, next_exchange)
         exchange_apply_policy(exchange);
-    HASH_ITER (hh, vhost->queues, queue, next_queue)
+    HASH_ITER (hh, vhost->queues, queue, next_queue) {
         queue_apply_policy(queue);
+        if (queue_ack_timeout(queue) < vhost->ack_timeout_least)
+            vhost->ack_timeout_least = queue_ack_timeout(queue);
+    }
+    if (vhost->channel_count)
+        vhost->ack_check = vhost->now;
+    else
+        vhost->ack_timeout_least = VHOST_NEVER;
     vhost_settle(vhost);
 }
 

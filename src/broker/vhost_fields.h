@@ -86,7 +86,8 @@ struct vhost {
     struct queue *slowing;      /* DL list of queues that hold publishers for credit */
     struct queue **deadlines;   /* heap by deadline */
     uint32_t deadline_count, deadline_capacity;
-    int64_t ack_check; /* when unacked deliveries are next looked at for their timeout */
+    int64_t ack_check;         /* no unacked delivery times out before */
+    int64_t ack_timeout_least; /* of any queue, when policies changed since that was computed */
 
     /* scratch of the current route */
     struct queue **routed;

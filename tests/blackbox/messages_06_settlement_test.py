@@ -298,7 +298,7 @@ TIMED_OUT = re.compile(r"^PRECONDITION_FAILED - delivery acknowledgement on chan
                        r"(\d+) ms\. This timeout value can be configured, see consumers doc guide to learn more$")
 
 
-@lasts(65)
+@lasts(2)
 @settings(consumer_timeout=500)
 def test_unacked_delivery_times_out(broker):
     c = broker.connect()
@@ -306,21 +306,21 @@ def test_unacked_delivery_times_out(broker):
     ch.consume(queue)
     ch.ack(ch.delivery().delivery_tag)
     ch.delivery()
-    ch.expect_close(406, TIMED_OUT, 0, 0, timeout=70)
+    ch.expect_close(406, TIMED_OUT, 0, 0)
     other = c.channel()
     got = wait_until(lambda: other.get(queue), 5)
     eq((got.body, got.redelivered), (b"1", True))
 
 
-@lasts(65)
+@lasts(2)
 @settings(consumer_timeout=500)
 def test_unacked_get_times_out_and_acked_does_not(broker):
     ch, queue = stocked(broker, 1)
     ch.get(queue, no_ack=False)
-    ch.expect_close(406, TIMED_OUT, 0, 0, timeout=70)
+    ch.expect_close(406, TIMED_OUT, 0, 0)
 
 
-@lasts(65)
+@lasts(2)
 @settings(consumer_timeout=3600000)
 def test_timeout_of_the_queue_replaces_the_global_one(broker):
     waiting = []
@@ -330,5 +330,5 @@ def test_timeout_of_the_queue_replaces_the_global_one(broker):
         ch.delivery()
         waiting.append(ch)
     for ch in waiting:
-        close = ch.expect_close(406, TIMED_OUT, 0, 0, timeout=70)
+        close = ch.expect_close(406, TIMED_OUT, 0, 0)
         eq(TIMED_OUT.search(close.reply_text).group(1), "400")

@@ -289,9 +289,9 @@ Test(timeout, closes_a_channel_that_does_not_settle)
     publish(a, "q", "one");
     send_get(a, "q", 0);
     expect_get(a, "one");
-    advance(s, 1790000);
+    advance(s, 1800000);
     expect_silence(a);
-    advance(s, 71000);
+    advance(s, 1000);
     expect_channel_error(a, 406, TIMED_OUT(1800000), (enum method_id)0);
     consume(b, "q", "t");
     expect_redelivered(b, "one");
@@ -310,8 +310,101 @@ Test(timeout, of_the_queue_counts_if_it_is_smaller)
     publish(a, "q", "one");
     consume(a, "q", "t");
     expect_fresh(a, "one");
-    advance(s, 122000);
+    advance(s, 60000);
+    expect_silence(a);
+    advance(s, 1000);
     expect_channel_error(a, 406, TIMED_OUT(60000), (enum method_id)0);
+    story_free(s);
+}
+
+Test(timeout, is_each_channels_own)
+{
+    struct story *s = story_new();
+    struct client *a = client(s), *b = client(s), *c = client(s);
+
+    declare_with(a, "q", 0, ARGUMENTS(INT("x-consumer-timeout", 60000)));
+    PUBLISH_EACH(a, "q", "one", "two", "three");
+    send_get(a, "q", 0);
+    expect_get(a, "one");
+    advance(s, 20000);
+    send_get(b, "q", 0);
+    expect_get(b, "two");
+    advance(s, 20000);
+    send_get(c, "q", 0);
+    expect_get(c, "three");
+    advance(s, 21000);
+    expect_channel_error(a, 406, TIMED_OUT(60000), (enum method_id)0);
+    expect_silence(b);
+    ack(b, 1);
+    advance(s, 37000);
+    expect_silence(c);
+    advance(s, 3000);
+    expect_channel_error(c, 406, TIMED_OUT(60000), (enum method_id)0);
+    expect_silence(b);
+    story_free(s);
+}
+
+/* The oldest delivery counts, whatever is behind it. */
+Test(timeout, of_a_delivery_counts_when_it_becomes_the_oldest)
+{
+    struct story *s = story_new();
+    struct client *a = client(s);
+
+    declare(a, "slow");
+    declare_with(a, "quick", 0, ARGUMENTS(INT("x-consumer-timeout", 10000)));
+    publish(a, "slow", "one");
+    publish(a, "quick", "two");
+    send_get(a, "slow", 0);
+    expect_get(a, "one");
+    send_get(a, "quick", 0);
+    expect_get(a, "two");
+    advance(s, 600000);
+    expect_silence(a);
+    ack(a, 1);
+    advance(s, 1000);
+    expect_channel_error(a, 406, TIMED_OUT(10000), (enum method_id)0);
+    story_free(s);
+}
+
+Test(timeout, by_policy_counts_for_what_was_delivered_before)
+{
+    struct story *s = story_new();
+    struct client *a = client(s);
+
+    declare(a, "q");
+    publish(a, "q", "one");
+    consume(a, "q", "t");
+    expect_fresh(a, "one");
+    advance(s, 30000);
+    set_policy(s, "p", "^q$", ARGUMENTS(INT64("consumer-timeout", 40000)));
+    advance(s, 9000);
+    expect_silence(a);
+    advance(s, 3000);
+    expect_channel_error(a, 406, TIMED_OUT(40000), (enum method_id)0);
+    story_free(s);
+}
+
+Test(timeout, costs_nothing_while_nothing_is_unacked)
+{
+    struct story *s = story_new();
+    struct client *a = client(s);
+
+    declare(a, "q");
+    cr_expect_eq(vhost_next_deadline(story_vhost(s)), VHOST_NEVER);
+    publish(a, "q", "one");
+    consume(a, "q", "t");
+    expect_fresh(a, "one");
+    cr_expect_eq(vhost_next_deadline(story_vhost(s)), STORY_START + 1801000);
+    advance(s, 1000000);
+    publish(a, "q", "two");
+    expect_fresh(a, "two");
+    ack(a, 1);
+    advance(s, 801000);
+    cr_expect_eq(vhost_next_deadline(story_vhost(s)), STORY_START + 2801000);
+    ack(a, 2);
+    advance(s, 1000000);
+    cr_expect_eq(vhost_next_deadline(story_vhost(s)), VHOST_NEVER);
+    expect_silence(a);
     story_free(s);
 }
 
