@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The VFS under the catalog. What SQLite needs for its promise, and this file gives:
+ *
+ *  - A name is on stable storage before what needs it: the first sync of a file that was opened to be made if
+ *    missing syncs its folder too, whether it was missing or not (who made it may have died before that
+ * sync).
+ *  - A sync that failed stays failed. The kernel may have given up what it could not write and call the next
+ *    sync good, so from then on every sync fails, no transaction commits, and reading goes on.
+ *  - Sectors are said to be 4096 octets, a page, and nothing is said about writes that are in order, atomic
+ * or kind to their neighbours: SQLite then relies on syncs alone.
+ *
+ * Locks do nothing: the data directory is locked as a whole, and one connection opens the catalog. There is
+ * no shared memory, no mapping of files and no loading of libraries, and temporary files are refused (the
+ * catalog keeps such things in memory).
+ */
+#include "catalog_vfs.h"
+
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "coney/xalloc.h"
+
+#define PATH_SIZE_MAX       4096
+#define SECTOR_SIZE         4096
+#define JULIAN_DAY_OF_EPOCH 2440587.5 /* 1970-01-01 00:00 UTC */
+#define SECONDS_PER_DAY     86400.0
+
+struct catalog_vfs {
+    sqlite3_vfs sqlite;
+    struct sys *sys;
+    char *folder;
+    int error;      /* see catalog_vfs_error() */
+    int sync_error; /* of the first sync that failed; 0: none did */
+    char name[32];
+};
+
+struct vfs_file {
+    sqlite3_file sqlite;
+    struct catalog_vfs *vfs;
+    struct sys_file *file;
+    bool name_unsynced; /* the folder is to be synced with the file */
+};
+
+/* Remember the system's ERROR and answer CODE; SQLite tells a full disk from other failures to write. */
+static int refuse(struct catalog_vfs *vfs, int error, int code)
+{
+    vfs->error = error == -EDQUOT ? -ENOSPC : error;
+    return vfs->error == -ENOSPC && code == SQLITE_IOERR_WRITE ? SQLITE_FULL : code;
+}
+
+/* ---- files ---- */
+
+static int file_close(sqlite3_file *sqlite)
+{
+    struct vfs_file *file = (struct vfs_file *)sqlite;
+
+    sys_close(file->vfs->sys, file->file);
+    return SQLITE_OK;
+}
+
+static int file_read(sqlite3_file *sqlite, void *to, int size, sqlite3_int64 offset)
+{
+    struct vfs_file *file = (struct vfs_file *)sqlite;
+    ssize_t got = sys_read(file->vfs->sys, file->file, to, (size_t)size, (uint64_t)offset);
+
+    if (got < 0)
+        return refuse(file->vfs, (int)got, SQLITE_IOERR_READ);
+    if (got == size)
+        return SQLITE_OK;
+    memset((char *)to + got, 0, (size_t)(size - got)); /* SQLite requires it */
+    return SQLITE_IOERR_SHORT_READ;
+}
+
+static int file_write(sqlite3_file *sqlite, const void *from, int size, sqlite3_int64 offset)
+{
+    struct vfs_file *file = (struct vfs_file *)sqlite;
+    int error = sys_write(file->vfs->sys, file->file, from, (size_t)size, (uint64_t)offset);
+
+    return error ? refuse(file->vfs, error, SQLITE_IOERR_WRITE) : SQLITE_OK;
+}
+
+static int file_truncate(sqlite3_file *sqlite, sqlite3_int64 size)
+{
+    struct vfs_file *file = (struct vfs_file *)sqlite;
+    int error = sys_truncate(file->vfs->sys, file->file, (uint64_t)size);
+
+    return error ? refuse(file->vfs, error, SQLITE_IOERR_TRUNCATE) : SQLITE_OK;
+}
+
+/* No room is something that passes, elsewhere; here it is a failure as any other. */
+static int refuse_sync(struct catalog_vfs *vfs, int error, int code)
+{
+    vfs->sync_error = error == -ENOSPC || error == -EDQUOT ? -EIO : error;
+    return refuse(vfs, vfs->sync_error, code);
+}
+
+static int file_sync(sqlite3_file *sqlite, int flags)
+{
+    struct vfs_file *file = (struct vfs_file *)sqlite;
+    struct catalog_vfs *vfs = file->vfs;
+    int error = vfs->sync_error;
+
+    (void)flags;
+    if (!error)
+        error = sys_sync(vfs->sys, file->file);
+    if (error)
+        return refuse_sync(vfs, error, SQLITE_IOERR_FSYNC);
+    if (file->name_unsynced) {
+        error = sys_sync_folder(vfs->sys, vfs->folder);
+        if (error)
+            return refuse_sync(vfs, error, SQLITE_IOERR_DIR_FSYNC);
+        file->name_unsynced = false;
+    }
+    return SQLITE_OK;
+}
+
+static int file_size(sqlite3_file *sqlite, sqlite3_int64 *size)
+{
+    struct vfs_file *file = (struct vfs_file *)sqlite;
+
+    *size = sys_size(file->vfs->sys, file->file);
+    return *size < 0 ? refuse(file->vfs, (int)*size, SQLITE_IOERR_FSTAT) : SQLITE_OK;
+}
+
+static int file_lock(sqlite3_file *sqlite, int level)
+{
+    (void)sqlite;
+    (void)level;
+    return SQLITE_OK;
+}
+
+/* Nobody else is writing: a journal that is found was left by a crash. */
+static int file_is_reserved(sqlite3_file *sqlite, int *is_reserved)
+{
+    (void)sqlite;
+    *is_reserved = 0;
+    return SQLITE_OK;
+}
+
+static int file_control(sqlite3_file *sqlite, int operation, void *argument)
+{
+    (void)sqlite;
+    (void)operation;
+    (void)argument;
+    return SQLITE_NOTFOUND;
+}
+
+static int file_sector_size(sqlite3_file *sqlite)
+{
+    (void)sqlite;
+    return SECTOR_SIZE;
+}
+
+static int file_characteristics(sqlite3_file *sqlite)
+{
+    (void)sqlite;
+    return 0;
+}
+
+static const sqlite3_io_methods file_methods = {
+    .iVersion = 1,
+    .xClose = file_close,
+    .xRead = file_read,
+    .xWrite = file_write,
+    .xTruncate = file_truncate,
+    .xSync = file_sync,
+    .xFileSize = file_size,
+    .xLock = file_lock,
+    .xUnlock = file_lock,
+    .xCheckReservedLock = file_is_reserved,
+    .xFileControl = file_control,
+    .xSectorSize = file_sector_size,
+    .xDeviceCharacteristics = file_characteristics,
+};
+
+/* ---- the VFS ---- */
+
+static int vfs_open(sqlite3_vfs *sqlite, const char *path, sqlite3_file *opened, int flags, int *out_flags)
+{
+    struct catalog_vfs *vfs = sqlite->pAppData;
+    struct vfs_file *file = (struct vfs_file *)opened;
+    unsigned sys_flags = flags & SQLITE_OPEN_READWRITE ? SYS_READ | SYS_WRITE : SYS_READ;
+    int error;
+
+    *file = (struct vfs_file){.vfs = vfs};
+    if (!path || flags & SQLITE_OPEN_DELETEONCLOSE)
+        return SQLITE_CANTOPEN;
+    if (flags & SQLITE_OPEN_CREATE)
+        sys_flags |= SYS_CREATE;
+    if (flags & SQLITE_OPEN_EXCLUSIVE)
+        sys_flags |= SYS_EXCLUSIVE;
+    error = sys_open(vfs->sys, path, sys_flags, &file->file);
+    if (error)
+        return refuse(vfs, error, SQLITE_CANTOPEN);
+    file->name_unsynced = flags & SQLITE_OPEN_CREATE;
+    file->sqlite.pMethods = &file_methods;
+    if (out_flags)
+        *out_flags = flags;
+    return SQLITE_OK;
+}
+
+static int vfs_delete(sqlite3_vfs *sqlite, const char *path, int sync_folder)
+{
+    struct catalog_vfs *vfs = sqlite->pAppData;
+    int error = sys_unlink(vfs->sys, path);
+
+    if (error == -ENOENT)
+        return SQLITE_IOERR_DELETE_NOENT;
+    if (error)
+        return refuse(vfs, error, SQLITE_IOERR_DELETE);
+    if (!sync_folder)
+        return SQLITE_OK;
+    error = vfs->sync_error ? vfs->sync_error : sys_sync_folder(vfs->sys, vfs->folder);
+    return error ? refuse_sync(vfs, error, SQLITE_IOERR_DIR_FSYNC) : SQLITE_OK;
+}
+
+/* As SQLite's own VFS does, take an empty file for none: a journal that was cut is no journal. */
+static int vfs_access(sqlite3_vfs *sqlite, const char *path, int flags, int *result)
+{
+    struct catalog_vfs *vfs = sqlite->pAppData;
+    struct sys_file *file = NULL;
+    int error =
+        sys_open(vfs->sys, path, flags == SQLITE_ACCESS_READWRITE ? SYS_READ | SYS_WRITE : SYS_READ, &file);
+    int64_t size;
+
+    *result = 0;
+    if (error == -ENOENT)
+        return SQLITE_OK;
+    if (error)
+        return refuse(vfs, error, SQLITE_IOERR_ACCESS);
+    size = sys_size(vfs->sys, file);
+    sys_close(vfs->sys, file);
+    if (size < 0)
+        return refuse(vfs, (int)size, SQLITE_IOERR_ACCESS);
+    *result = size > 0;
+    return SQLITE_OK;
+}
+
+static int vfs_full_path(sqlite3_vfs *sqlite, const char *path, int size, char *full)
+{
+    (void)sqlite;
+    return snprintf(full, (size_t)size, "%s", path) < size ? SQLITE_OK : SQLITE_CANTOPEN_FULLPATH;
+}
+
+static int vfs_randomness(sqlite3_vfs *sqlite, int size, char *out)
+{
+    (void)sqlite;
+    return getrandom(out, (size_t)size, 0) == size ? size : 0;
+}
+
+static int vfs_sleep(sqlite3_vfs *sqlite, int microseconds)
+{
+    (void)sqlite;
+    (void)microseconds;
+    return 0; /* nobody to wait for */
+}
+
+static int vfs_time(sqlite3_vfs *sqlite, double *julian_day)
+{
+    struct timespec now;
+
+    (void)sqlite;
+    clock_gettime(CLOCK_REALTIME, &now);
+    *julian_day = JULIAN_DAY_OF_EPOCH + (double)now.tv_sec / SECONDS_PER_DAY;
+    return SQLITE_OK;
+}
+
+static int vfs_last_error(sqlite3_vfs *sqlite, int size, char *text)
+{
+    struct catalog_vfs *vfs = sqlite->pAppData;
+
+    (void)size;
+    (void)text;
+    return -vfs->error;
+}
+
+struct catalog_vfs *catalog_vfs_new(struct sys *sys, const char *folder)
+{
+    static atomic_uint count;
+    struct catalog_vfs *vfs = xcalloc(1, sizeof *vfs);
+
+    vfs->sys = sys;
+    vfs->folder = xstrdup(folder);
+    snprintf(vfs->name, sizeof vfs->name, "coney-%u", atomic_fetch_add(&count, 1));
+    vfs->sqlite = (sqlite3_vfs){
+        .iVersion = 1,
+        .szOsFile = sizeof(struct vfs_file),
+        .mxPathname = PATH_SIZE_MAX,
+        .zName = vfs->name,
+        .pAppData = vfs,
+        .xOpen = vfs_open,
+        .xDelete = vfs_delete,
+        .xAccess = vfs_access,
+        .xFullPathname = vfs_full_path,
+        .xRandomness = vfs_randomness,
+        .xSleep = vfs_sleep,
+        .xCurrentTime = vfs_time,
+        .xGetLastError = vfs_last_error,
+    };
+    if (sqlite3_vfs_register(&vfs->sqlite, 0) != SQLITE_OK) {
+        free(vfs->folder);
+        free(vfs);
+        return NULL;
+    }
+    return vfs;
+}
+
+void catalog_vfs_free(struct catalog_vfs *vfs)
+{
+    if (!vfs)
+        return;
+    sqlite3_vfs_unregister(&vfs->sqlite);
+    free(vfs->folder);
+    free(vfs);
+}
+
+const char *catalog_vfs_name(const struct catalog_vfs *vfs)
+{
+    return vfs->name;
+}
+
+int catalog_vfs_error(const struct catalog_vfs *vfs)
+{
+    return vfs->error;
+}
+
+void catalog_vfs_forget_error(struct catalog_vfs *vfs)
+{
+    vfs->error = 0;
+}
