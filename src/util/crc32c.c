@@ -50,6 +50,7 @@ uint32_t crc32c_by_table(uint32_t crc, const void *data, size_t size)
         uint64_t word = load64(p) ^ crc;
 
         crc = 0;
+#pragma GCC unroll 8
         for (int i = 0; i < 8; i++)
             crc ^= slice[7 - i][word >> 8 * i & 0xff];
     }

@@ -34,12 +34,13 @@ static int sync_slowly(long number, int descriptor)
     return result;
 }
 
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's begin with underscores
 int fdatasync(int descriptor)
 {
     return sync_slowly(SYS_fdatasync, descriptor);
 }
 
-int fsync(int descriptor)
+int fsync(int descriptor) // NOLINT(readability-inconsistent-declaration-parameter-name): likewise
 {
     return sync_slowly(SYS_fsync, descriptor);
 }

@@ -31,11 +31,11 @@ Test(crc32c, vectors_of_rfc_3720)
 
     expect_crc(memset(data, 0, sizeof data), sizeof data, 0x8a9136aa);
     expect_crc(memset(data, 0xff, sizeof data), sizeof data, 0x62a8ab43);
-    for (uint8_t i = 0; i < sizeof data; i++)
-        data[i] = i;
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)i;
     expect_crc(data, sizeof data, 0x46dd794e);
-    for (uint8_t i = 0; i < sizeof data; i++)
-        data[i] = 31 - i;
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(31 - i);
     expect_crc(data, sizeof data, 0x113fdb5c);
     expect_crc(read_command, 48, 0xd9963a56);
     expect_crc("123456789", 9, 0xe3069283);

@@ -137,15 +137,15 @@ TEST_BOTH(write_takes_more_parts_than_the_system_does_at_once)
     uint16_t *read = xcalloc(COUNT, sizeof *read);
     size_t octets = 0;
 
-    for (uint16_t i = 0; i < COUNT; i++) {
-        numbers[i] = i;
+    for (int i = 0; i < COUNT; i++) {
+        numbers[i] = (uint16_t)i;
         parts[i] = (struct iovec){numbers + i, i % 10 ? sizeof *numbers : 0};
         octets += parts[i].iov_len;
     }
     cr_assert_eq(sys_writev(sys, file, parts, COUNT, 7), 0);
     cr_expect_eq(sys_size(sys, file), (int64_t)octets + 7);
     cr_expect_eq(sys_read(sys, file, read, octets, 7), (ssize_t)octets);
-    for (uint16_t i = 0, at = 0; i < COUNT; i++)
+    for (int i = 0, at = 0; i < COUNT; i++)
         if (i % 10)
             cr_assert_eq(read[at++], i);
     cr_expect_eq(sys_writev(sys, file, parts, 0, 0), 0);
