@@ -9,11 +9,53 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "coney/sys.h"
 #include "coney/xalloc.h"
 #include "sys_fake.h"
+
+/* The C library's, for this program: octets that it writes at most at once (0: no limit), and how often it is
+ * interrupted first. */
+static size_t write_most;
+static unsigned interruptions;
+
+static ssize_t write_a_part(int descriptor, const void *from, size_t size, off_t offset)
+{
+    if (interruptions) {
+        interruptions--;
+        errno = EINTR;
+        return -1;
+    }
+    if (write_most && write_most < size)
+        size = write_most;
+    return syscall(SYS_pwrite64, descriptor, from, size, offset);
+}
+
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's begin with underscores
+ssize_t pwrite(int descriptor, const void *from, size_t size, off_t offset)
+{
+    return write_a_part(descriptor, from, size, offset);
+}
+
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): likewise
+ssize_t pwritev(int descriptor, const struct iovec *parts, int count, off_t offset)
+{
+    ssize_t done = 0, n;
+
+    if (!write_most && !interruptions)
+        return syscall(SYS_pwritev, descriptor, parts, count, offset, 0);
+    for (int i = 0; i < count && (size_t)done < write_most; i++, done += n) {
+        size_t room = write_most - (size_t)done;
+
+        n = write_a_part(descriptor, parts[i].iov_base, parts[i].iov_len < room ? parts[i].iov_len : room,
+                         offset + done);
+        if (n < 0)
+            return n;
+    }
+    return done;
+}
 
 static char folder[] = "/tmp/coney-test-sys-XXXXXX";
 static struct sys *sys;
@@ -155,8 +197,30 @@ TEST_BOTH(write_takes_more_parts_than_the_system_does_at_once)
     free(read);
 }
 
+Test(sys_posix, write_goes_on_after_short_and_interrupted_ones)
+{
+    static const char text[] = "abcdefghijklmnopqrstuvwxyz";
+    struct sys_file *file = open_file("a", SYS_WRITE | SYS_CREATE);
+    struct iovec parts[] = {
+        {(void *)(uintptr_t)text, 3},
+        {NULL, 0},
+        {(void *)(uintptr_t)(text + 3), 1},
+        {(void *)(uintptr_t)(text + 4), 22},
+    };
+    char read[sizeof text + 1];
+
+    for (write_most = 1; write_most < sizeof text; write_most++) {
+        cr_assert_eq(sys_truncate(sys, file, 0), 0);
+        interruptions = 3;
+        cr_assert_eq(sys_writev(sys, file, parts, 4, 0), 0);
+        cr_assert_eq(sys_read(sys, file, read, sizeof read, 0), 26, "%zu octets at once", write_most);
+        cr_assert_eq(memcmp(read, text, 26), 0, "%zu octets at once", write_most);
+    }
+    sys_close(sys, file);
+}
+
 /* A limit on the size of files makes the kernel write a part of what it was given, and then refuse. */
-Test(sys_posix, write_goes_on_after_a_short_one_and_tells_the_error)
+Test(sys_posix, write_tells_the_error_after_a_short_one)
 {
     struct sys_file *file = open_file("a", SYS_WRITE | SYS_CREATE);
     struct rlimit limit = {100, RLIM_INFINITY};

@@ -332,6 +332,7 @@ Test(sys_fake_power, a_folder_takes_all_in_it_along)
             kept++;
             cr_assert(is_there("f/a"));
         } else {
+            cr_assert_eq(sys_make_folder(sys, "f"), 0);
             cr_assert(!is_there("f/a"));
         }
         end();
