@@ -263,7 +263,8 @@ class World:
         if copy.gone:
             raise Violation("a message came back that is gone (%s)" % copy.why_gone, "from " + queue.name, [copy])
         if copy.settled_boot == self.boot and copy.settle == "sent":
-            raise Violation("a message was delivered again after its ack, without a crash", "from " + queue.name, [copy])
+            raise Violation("a message was delivered again after its ack, without a crash", "from " + queue.name,
+                            [copy])
         if copy.holder:
             raise Violation("a message is in two places", "delivered from %s while %s holds it from %s" % (
                 queue.name, copy.holder.name, copy.held_in.name), [copy])
@@ -279,7 +280,8 @@ class World:
             if not queue.quorum and (d.flags, d.raw) != (copy.flags, copy.raw):
                 raise Violation("properties changed", "%r" % d.props, [copy])
         else:
-            where = (copy.home.args["x-dead-letter-exchange"], copy.home.args.get("x-dead-letter-routing-key", copy.key))
+            args = copy.home.args
+            where = (args["x-dead-letter-exchange"], args.get("x-dead-letter-routing-key", copy.key))
             self.check_death(queue, copy, d)
         if (d.exchange, d.key) != where:
             raise Violation("exchange or key changed", "%r, expected %r" % ((d.exchange, d.key), where), [copy])
@@ -309,7 +311,8 @@ class World:
         # A dead letter that moves once more after a crash undid the first move is a new message in the target.
         known = before is not None and (queue is copy.home or before == self.boot or copy.in_target)
         if known and not d.redelivered:
-            raise Violation("redelivered is not set", "from %s, delivered before in boot %d" % (queue.name, before), [copy])
+            raise Violation("redelivered is not set", "from %s, delivered before in boot %d" % (queue.name, before),
+                            [copy])
         if before is not None or not d.redelivered or queue.is_blurred():
             return
         if copy.boot == self.boot and queue is copy.home:
@@ -317,7 +320,8 @@ class World:
         if self.exact:
             queue.allowance -= 1
             if queue.allowance < 0:
-                raise Violation("redelivered is set on a first delivery after a clean stop", "from " + queue.name, [copy])
+                raise Violation("redelivered is set on a first delivery after a clean stop", "from " + queue.name,
+                                [copy])
 
     def check_order(self, queue, copy, d, holder):
         if queue is not copy.home or d.redelivered:

@@ -66,6 +66,9 @@ class Churn:
         self.states.pop(0)
         self.log.append("ok   " + " ".join(map(str, op)))
 
+    def history(self):
+        return "history:\n    " + "\n    ".join(self.log[-60:])
+
     def random_op(self, rng):
         """An op that is legal after all that was sent."""
         state, r = self.states[-1], rng.random()
@@ -127,8 +130,8 @@ class Churn:
         yield from self.old_messages(link, seen)
         yield from self.probe(link, seen)
         if seen not in self.states:
-            raise Violation("durable objects are not what was answered", "found: %s\npossible:\n    %s\nhistory:\n    %s" % (
-                seen, "\n    ".join(map(str, self.states)), "\n    ".join(self.log[-60:])))
+            raise Violation("durable objects are not what was answered", "found: %s\npossible:\n    %s\n%s" % (
+                seen, "\n    ".join(map(str, self.states)), self.history()))
         self.states = [seen]
         self.log.append("restart: " + str(seen))
 
@@ -151,8 +154,8 @@ class Churn:
         for name, found in bodies.items():
             for body in found:
                 if body != b"%s %d" % (name.encode(), seen.queues[name]) and not body.startswith(b"probe "):
-                    raise Violation("a message of a deleted queue came back", "%r in %s, incarnation %s\nhistory:\n    %s" % (
-                        body, name, seen.queues[name], "\n    ".join(self.log[-60:])))
+                    raise Violation("a message of a deleted queue came back", "%r in %s, incarnation %s\n%s" % (
+                        body, name, seen.queues[name], self.history()))
 
     def probe(self, link, seen):
         """Messages through every exchange with every key show the bindings."""
