@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * wal.h: pushing, batches, and the commit thread.
+ *
+ * Where writing goes on after opening: behind the last good batch. That is safe because nothing behind it can
+ * come to life: what starts there like a batch of this file is wiped first, and what was lost of a next
+ * file's beginning is overwritten by zeros (wal_files.c). A batch is good only where all before it are, so
+ * what is replayed is always a prefix of what was written.
+ *
+ * Only the current file ever holds batches that are not synced: it is synced before it is left. So the header
+ * of a file proves that the one before it was complete.
+ */
+#include "wal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "coney/xalloc.h"
+#include "wal_fields.h"
+
+#define BATCH_MAX      (UINT64_C(16) << 20) /* about: octets of records */
+#define COPIED_MAX     16384                /* larger parts are written from where they are */
+#define BUFFER_KEPT    (UINT64_C(1) << 20)  /* a buffer up to this size is kept for ever */
+#define NO_ROOM_NAP_NS UINT64_C(100000000)
+
+uint64_t wal_now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* ---- pushing ---- */
+
+static void measure(struct wal_chunk *chunk)
+{
+    uint64_t size = 0, copied = 0;
+
+    for (uint32_t i = 0; i < chunk->count; i++) {
+        const struct wal_item *item = &chunk->items[i];
+        uint64_t small = WAL_RECORD_OVERHEAD + item->head_size;
+
+        size += small + item->first_size + item->second_size;
+        small += item->first_size < COPIED_MAX ? item->first_size : 0;
+        small += item->second_size < COPIED_MAX ? item->second_size : 0;
+        copied += small;
+    }
+    chunk->size = size;
+    chunk->copied = copied;
+}
+
+bool wal_push(struct wal *wal, struct wal_chunk *first, struct wal_chunk *last)
+{
+    struct wal_chunk *below = atomic_load_explicit(&wal->pushed, memory_order_relaxed);
+    uint64_t size = 0;
+
+    last->next = NULL;
+    for (struct wal_chunk *chunk = first; chunk; chunk = chunk->next) {
+        measure(chunk);
+        chunk->last = NULL;
+        size += chunk->size;
+    }
+    first->last = last;
+    atomic_fetch_add_explicit(&wal->backlog, size, memory_order_relaxed);
+    do
+        first->below = below;
+    while (!atomic_compare_exchange_weak_explicit(&wal->pushed, &below, first, memory_order_seq_cst,
+                                                  memory_order_relaxed));
+    return atomic_load(&wal->sleeping);
+}
+
+uint64_t wal_backlog(const struct wal *wal)
+{
+    return atomic_load_explicit(&wal->backlog, memory_order_relaxed);
+}
+
+/* Put what was pushed behind what is pending, oldest push first. */
+static void take_pushed(struct wal *wal)
+{
+    struct wal_chunk *group = atomic_exchange_explicit(&wal->pushed, NULL, memory_order_acquire);
+    struct wal_chunk *oldest = NULL, *newest_last = group ? group->last : NULL;
+
+    while (group) {
+        group->last->next = oldest;
+        oldest = group;
+        group = group->below;
+    }
+    if (!oldest)
+        return;
+    if (wal->pending)
+        wal->pending_last->next = oldest;
+    else
+        wal->pending = oldest;
+    wal->pending_last = newest_last;
+}
+
+/* ---- syncing ---- */
+
+/* From now on nothing is promised. What a full disk means for a file that has its space is no mere alarm. */
+static int fail(struct wal *wal, int error)
+{
+    wal->broken = error == -ENOSPC || error == -EAGAIN ? -EIO : error;
+    return wal->broken;
+}
+
+static bool is_unsynced(const struct wal *wal)
+{
+    return wal->synced + 1 < wal->sequence;
+}
+
+static int sync_current(struct wal *wal)
+{
+    uint64_t start = wal_now_ns();
+    int error = sys_sync(wal->sys, wal->current->file);
+
+    if (error)
+        return fail(wal, error);
+    wal->synced = wal->sequence - 1;
+    atomic_store(&wal->file, wal->ordinal);
+    atomic_fetch_add_explicit(&wal->counters.syncs, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&wal->counters.sync_ns, wal_now_ns() - start, memory_order_relaxed);
+    return 0;
+}
+
+static int sync_if_due(struct wal *wal)
+{
+    return is_unsynced(wal) && wal_now_ns() >= wal->sync_due_ns ? sync_current(wal) : 0;
+}
+
+/* ---- one batch ---- */
+
+struct batch {
+    struct wal_chunk *last;
+    uint64_t length, copied;
+    uint32_t count;
+    bool relaxed;
+};
+
+/* What can be in one batch of at most ROOM octets on disk: whole pushes, one at least. */
+static struct batch choose(const struct wal *wal, uint64_t room)
+{
+    struct batch batch = {.relaxed = true};
+
+    for (struct wal_chunk *group = wal->pending; group; group = batch.last->next) {
+        struct batch with = batch;
+
+        with.last = group->last;
+        for (struct wal_chunk *chunk = group;; chunk = chunk->next) {
+            with.length += chunk->size;
+            with.copied += chunk->copied;
+            with.count += chunk->count;
+            with.relaxed &= chunk->relaxed;
+            if (chunk == group->last)
+                break;
+        }
+        if (batch.last && (with.length > BATCH_MAX || wal_batch_size(with.length) > room))
+            break;
+        batch = with;
+    }
+    return batch;
+}
+
+/* Go to a next file with room for a first batch of SIZE octets. */
+static int enter_file(struct wal *wal, uint64_t size)
+{
+    uint64_t file_size = WAL_HEADERS + size;
+    struct wal_file_header header = {WAL_VERSION, wal->settings.epoch, wal->ordinal + 1, 0, wal->sequence};
+    struct wal_place *place;
+    int error = is_unsynced(wal) ? sync_current(wal) : 0;
+
+    if (error)
+        return error;
+    if (file_size < wal->settings.file_size)
+        file_size = wal->settings.file_size;
+    error = wal_take_place(wal, wal->ordinal + 1, file_size, &place);
+    if (error)
+        return error == -ENOSPC || error == -EAGAIN ? error : fail(wal, error);
+    header.size = file_size;
+    error = wal_file_header_write(wal, place->file, 0, &header);
+    if (error)
+        return fail(wal, error);
+    wal->current = place;
+    wal->ordinal++;
+    wal->offset = WAL_HEADERS;
+    wal->copy_due = true;
+    atomic_store(&wal->needs_next, false);
+    return 0;
+}
+
+static uint64_t room_left(const struct wal *wal)
+{
+    return wal->current ? wal->current->size - wal->offset : 0;
+}
+
+/* ---- gathering its octets ---- */
+
+/* The octets of a batch, partly copied to the buffer, partly where they are. */
+struct gather {
+    struct wal *wal;
+    uint8_t *to;     /* in the buffer: what follows */
+    uint8_t *piece;  /* what is not among the parts yet */
+    uint8_t *summed; /* what is not in the checksum yet */
+    uint32_t crc;
+};
+
+/* Called where what was copied last is still in the cache. */
+static void sum(struct gather *gather)
+{
+    gather->crc = crc32c(gather->crc, gather->summed, (size_t)(gather->to - gather->summed));
+    gather->summed = gather->to;
+}
+
+static void add_part(struct wal *wal, const void *octets, size_t size)
+{
+    if (size == 0)
+        return;
+    if (wal->part_count == wal->part_capacity) {
+        wal->part_capacity = wal->part_capacity * 2 + 16;
+        wal->parts = xrealloc(wal->parts, (size_t)wal->part_capacity * sizeof *wal->parts);
+    }
+    wal->parts[wal->part_count++] = (struct iovec){(void *)(uintptr_t)octets, size};
+}
+
+static void end_piece(struct gather *gather)
+{
+    add_part(gather->wal, gather->piece, (size_t)(gather->to - gather->piece));
+    gather->piece = gather->to;
+}
+
+static void gather_octets(struct gather *gather, const void *octets, uint64_t size)
+{
+    if (size < COPIED_MAX) {
+        copy_octets(gather->to, octets, (size_t)size);
+        gather->to += size;
+        return;
+    }
+    sum(gather);
+    end_piece(gather);
+    gather->crc = crc32c(gather->crc, octets, (size_t)size);
+    add_part(gather->wal, octets, (size_t)size);
+}
+
+static void gather_chunk(struct gather *gather, const struct wal_chunk *chunk)
+{
+    for (uint32_t i = 0; i < chunk->count; i++) {
+        const struct wal_item *item = &chunk->items[i];
+
+        gather->to = put_u32(gather->to, (uint32_t)(item->head_size + item->first_size + item->second_size));
+        copy_octets(gather->to, item->head, item->head_size);
+        gather->to += item->head_size;
+        gather_octets(gather, item->first, item->first_size);
+        gather_octets(gather, item->second, item->second_size);
+    }
+    sum(gather);
+}
+
+/* Make the buffer one of SIZE octets at least, and, unless it is small, not much larger than recent batches
+ * needed. */
+static void size_buffer(struct wal *wal, size_t size)
+{
+    wal->buffer_recent -= wal->buffer_recent / 8;
+    if (size > wal->buffer_recent)
+        wal->buffer_recent = size;
+    if (size <= wal->buffer_size &&
+        (wal->buffer_size <= BUFFER_KEPT || wal->buffer_size / 4 < wal->buffer_recent))
+        return;
+    wal->buffer_size = wal->buffer_recent + wal->buffer_recent / 4;
+    free(wal->buffer);
+    wal->buffer = xmalloc(wal->buffer_size);
+}
+
+static void gather_batch(struct wal *wal, const struct batch *batch)
+{
+    size_t before = wal->copy_due ? WAL_BLOCK : 0;
+    size_t padding = wal_batch_size(batch->length) - WAL_BATCH_HEADER_SIZE - batch->length;
+    struct wal_batch_header header = {wal->settings.epoch, wal->ordinal, wal->sequence, wal->synced,
+                                      batch->length,       wal->offset,  batch->count};
+    struct gather gather = {.wal = wal};
+    uint8_t *start;
+
+    size_buffer(wal, before + WAL_BATCH_HEADER_SIZE + batch->copied + padding);
+    wal->part_count = 0;
+    gather.piece = wal->buffer;
+    if (before) {
+        struct wal_file_header file = {WAL_VERSION, wal->settings.epoch, wal->ordinal, wal->current->size,
+                                       wal->sequence};
+
+        wal_file_header_put(wal->buffer, &file);
+    }
+    start = wal->buffer + before;
+    wal_batch_header_put(start, &header);
+    gather.crc = crc32c(0, start, WAL_HEADER_SUMMED);
+    gather.summed = gather.to = start + WAL_BATCH_HEADER_SIZE;
+    for (struct wal_chunk *chunk = wal->pending;; chunk = chunk->next) {
+        gather_chunk(&gather, chunk);
+        if (chunk == batch->last)
+            break;
+    }
+    put_u32(start + WAL_HEADER_SUMMED, gather.crc);
+    memset(gather.to, 0, padding); /* whole blocks: the system need not read what is overwritten */
+    gather.to += padding;
+    end_piece(&gather);
+}
+
+/* ---- writing it ---- */
+
+static void count_batch(struct wal *wal, const struct batch *batch)
+{
+    atomic_fetch_add_explicit(&wal->counters.batches, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&wal->counters.records, batch->count, memory_order_relaxed);
+    atomic_fetch_add_explicit(&wal->counters.octets, wal_batch_size(batch->length), memory_order_relaxed);
+    if (batch->length > atomic_load_explicit(&wal->counters.largest_batch, memory_order_relaxed))
+        atomic_store_explicit(&wal->counters.largest_batch, batch->length, memory_order_relaxed);
+}
+
+static int write_gathered(struct wal *wal, const struct batch *batch)
+{
+    int error = sys_writev(wal->sys, wal->current->file, wal->parts, wal->part_count,
+                           wal->offset - (wal->copy_due ? WAL_BLOCK : 0));
+
+    if (error)
+        return fail(wal, error);
+    if (!is_unsynced(wal))
+        wal->sync_due_ns = wal_now_ns() + (uint64_t)wal->settings.sync_every_ms * 1000000;
+    wal->copy_due = false;
+    wal->offset += wal_batch_size(batch->length);
+    wal->sequence++;
+    atomic_store(&wal->needs_next, wal->offset >= wal->current->size / 2);
+    count_batch(wal, batch);
+    return batch->relaxed ? sync_if_due(wal) : sync_current(wal);
+}
+
+static void give_back(struct wal *wal, const struct batch *batch)
+{
+    struct wal_chunk *chunks = wal->pending;
+
+    wal->pending = batch->last->next;
+    batch->last->next = NULL;
+    atomic_fetch_sub_explicit(&wal->backlog, batch->length, memory_order_relaxed);
+    wal->done(wal->done_context, chunks, wal->ordinal);
+}
+
+static int step_batch(struct wal *wal)
+{
+    struct batch batch = choose(wal, room_left(wal));
+    int error = 0;
+
+    if (wal_batch_size(batch.length) > room_left(wal)) {
+        batch = choose(wal, wal->settings.file_size - WAL_HEADERS);
+        error = enter_file(wal, wal_batch_size(batch.length));
+    }
+    if (error)
+        return error;
+    gather_batch(wal, &batch);
+    error = write_gathered(wal, &batch);
+    if (!error)
+        give_back(wal, &batch);
+    return error;
+}
+
+int wal_step(struct wal *wal)
+{
+    int error = wal->broken;
+
+    if (error)
+        return error;
+    take_pushed(wal);
+    error = sync_if_due(wal);
+    if (!error && wal->pending) {
+        error = wal_settle(wal);
+        if (error)
+            return fail(wal, error);
+    }
+    while (!error && wal->pending)
+        error = step_batch(wal);
+    return error;
+}
+
+/* ---- the commit thread ---- */
+
+static bool is_full(const struct wal *wal)
+{
+    return wal->ordinal - atomic_load(&wal->released) >= wal->settings.file_count;
+}
+
+/* Wait on `wake` until UNTIL (0: for ever); false when that has come. With sleep_lock held. */
+static bool wait_for_wake(struct wal *wal, uint64_t until)
+{
+    struct timespec time = {(time_t)(until / 1000000000), (long)(until % 1000000000)};
+
+    if (!until)
+        return pthread_cond_wait(&wal->wake, &wal->sleep_lock) == 0;
+    return pthread_cond_timedwait(&wal->wake, &wal->sleep_lock, &time) != ETIMEDOUT;
+}
+
+/* Either the producer sees `sleeping`, or this thread sees what it pushed: all four accesses are sequentially
+ * consistent. wal_wake() takes the lock, so it cannot come between the look and the wait. */
+static void sleep_until_pushed(struct wal *wal)
+{
+    uint64_t until = is_unsynced(wal) ? wal->sync_due_ns : 0;
+
+    pthread_mutex_lock(&wal->sleep_lock);
+    atomic_store(&wal->sleeping, true);
+    while (!atomic_load(&wal->pushed) && !atomic_load(&wal->stopping) && wait_for_wake(wal, until))
+        atomic_store(&wal->sleeping, true);
+    atomic_store(&wal->sleeping, false);
+    pthread_mutex_unlock(&wal->sleep_lock);
+}
+
+/* What is pushed meanwhile wakes nobody: it could not be written. */
+static void sleep_until_released(struct wal *wal)
+{
+    uint64_t until = is_unsynced(wal) ? wal->sync_due_ns : 0;
+
+    pthread_mutex_lock(&wal->sleep_lock);
+    while (is_full(wal) && wait_for_wake(wal, until))
+        ;
+    pthread_mutex_unlock(&wal->sleep_lock);
+}
+
+static void nap(struct wal *wal)
+{
+    uint64_t until = wal_now_ns() + NO_ROOM_NAP_NS;
+
+    pthread_mutex_lock(&wal->sleep_lock);
+    while (!atomic_load(&wal->stopping) && wait_for_wake(wal, until))
+        ;
+    pthread_mutex_unlock(&wal->sleep_lock);
+}
+
+static void *commit_thread(void *context)
+{
+    struct wal *wal = context;
+
+    for (;;) {
+        int error = wal_step(wal);
+
+        if (error && error != -EAGAIN)
+            wal->failed(wal->failed_context, error);
+        if (error == -EAGAIN)
+            sleep_until_released(wal);
+        else if (error == -ENOSPC && !atomic_load(&wal->stopping))
+            nap(wal);
+        else if (error)
+            break;
+        else if (atomic_load(&wal->stopping) && !atomic_load(&wal->pushed))
+            break;
+        else
+            sleep_until_pushed(wal);
+    }
+    return NULL;
+}
+
+bool wal_start(struct wal *wal, void (*failed)(void *context, int error), void *context)
+{
+    wal->failed = failed;
+    wal->failed_context = context;
+    atomic_store(&wal->stopping, false);
+    wal->started = pthread_create(&wal->thread, NULL, commit_thread, wal) == 0;
+    return wal->started;
+}
+
+void wal_wake(struct wal *wal)
+{
+    if (!atomic_load(&wal->sleeping) || !atomic_exchange(&wal->sleeping, false))
+        return;
+    pthread_mutex_lock(&wal->sleep_lock);
+    pthread_cond_broadcast(&wal->wake);
+    pthread_mutex_unlock(&wal->sleep_lock);
+}
+
+void wal_stop(struct wal *wal)
+{
+    if (!wal->started)
+        return;
+    pthread_mutex_lock(&wal->sleep_lock);
+    atomic_store(&wal->stopping, true);
+    pthread_cond_broadcast(&wal->wake);
+    pthread_mutex_unlock(&wal->sleep_lock);
+    pthread_join(wal->thread, NULL);
+    wal->started = false;
+}
+
+/* ---- closing, counters ---- */
+
+struct wal_chunk *wal_close(struct wal *wal)
+{
+    struct wal_chunk *left;
+
+    wal_stop(wal);
+    take_pushed(wal);
+    left = wal->pending;
+    if (!wal->broken && is_unsynced(wal))
+        sync_current(wal);
+    for (uint32_t i = 0; i < wal->place_count; i++)
+        sys_close(wal->sys, wal->places[i].file);
+    pthread_mutex_destroy(&wal->files_lock);
+    pthread_cond_destroy(&wal->files_made);
+    pthread_mutex_destroy(&wal->sleep_lock);
+    pthread_cond_destroy(&wal->wake);
+    free(wal->places);
+    free(wal->buffer);
+    free(wal->parts);
+    free(wal->folder);
+    free(wal);
+    return left;
+}
+
+static uint64_t count_of(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+struct wal_counters wal_counters(const struct wal *wal)
+{
+    return (struct wal_counters){
+        .batches = count_of(&wal->counters.batches),
+        .octets = count_of(&wal->counters.octets),
+        .syncs = count_of(&wal->counters.syncs),
+        .records = count_of(&wal->counters.records),
+        .largest_batch = count_of(&wal->counters.largest_batch),
+        .sync_ns = count_of(&wal->counters.sync_ns),
+    };
+}

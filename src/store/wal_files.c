@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * wal_fields.h: the journal's files and their places.
+ *
+ * A file is made as NN.new, filled with zeros, synced, and only then named NN.wal: so every NN.wal has a
+ * header from the start, and one without, or a short one, is damaged. The header stands there twice. Where a
+ * file is used again the first copy is written and synced, then the second one together with the first batch:
+ * so one of them is good whenever the power goes, and a file with batches that were promised has both. What
+ * is stale in a file that is used again bears another ordinal.
+ *
+ * But for one case: a second copy and batches may have been written and not synced when the power went,
+ * and then any of them may be there without the others. Had file N+1 just been begun, a place may look free
+ * and hold a batch of N+1; writing N+1 there again could bring that batch to life behind the new ones. Only
+ * one file can be unsynced at a time, so it is enough that the first file that is taken after opening is
+ * filled with zeros again (`distrusted`). The same danger in the tail of the last file is met by wiping what
+ * starts like a batch of that file there, before anything is written to it (wal_settle()).
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "wal_fields.h"
+
+/* What is written between two syncs while filling: little, so that syncs of batches need not wait long. */
+#define FILL_STEP  (UINT64_C(4) << 20)
+#define FILL_PARTS 64
+
+static uint8_t zeros[65536];
+
+/* ---- layout ---- */
+
+void wal_file_header_put(uint8_t to[WAL_BLOCK], const struct wal_file_header *header)
+{
+    memset(to, 0, WAL_BLOCK);
+    put_u64(to, WAL_FILE_MAGIC);
+    put_u32(to + 8, WAL_VERSION);
+    put_u64(to + 16, header->epoch);
+    put_u64(to + 24, header->ordinal);
+    put_u64(to + 32, header->size);
+    put_u64(to + 40, header->first_sequence);
+    put_u32(to + WAL_HEADER_SUMMED, crc32c(0, to, WAL_HEADER_SUMMED));
+}
+
+void wal_batch_header_put(uint8_t *to, const struct wal_batch_header *header)
+{
+    put_u32(to, WAL_BATCH_MAGIC);
+    put_u32(to + 4, WAL_VERSION);
+    put_u64(to + 8, header->epoch);
+    put_u64(to + 16, header->ordinal);
+    put_u64(to + 24, header->sequence);
+    put_u64(to + 32, header->synced);
+    put_u64(to + 40, header->length);
+    put_u32(to + 48, header->count);
+    put_u64(to + 52, header->offset);
+}
+
+bool wal_batch_header_get(const uint8_t *from, uint64_t left, struct wal_batch_header *header)
+{
+    if (left < WAL_BLOCK || get_u32(from) != WAL_BATCH_MAGIC || get_u32(from + 4) != WAL_VERSION ||
+        get_u64(from + 8) != header->epoch || get_u64(from + 16) != header->ordinal ||
+        get_u64(from + 52) != header->offset)
+        return false;
+    header->sequence = get_u64(from + 24);
+    header->synced = get_u64(from + 32);
+    header->length = get_u64(from + 40);
+    header->count = get_u32(from + 48);
+    return header->length <= left - WAL_BATCH_HEADER_SIZE && header->synced < header->sequence &&
+           header->count <= header->length / WAL_RECORD_OVERHEAD;
+}
+
+void wal_path(const struct wal *wal, uint32_t number, const char *suffix, char path[WAL_PATH_SIZE])
+{
+    snprintf(path, WAL_PATH_SIZE, "%s/%02" PRIu32 "%s", wal->folder, number, suffix);
+}
+
+/* ---- making ---- */
+
+/* Zeros from FROM up to TO, synced. */
+static int fill(struct wal *wal, struct sys_file *file, uint64_t from, uint64_t to)
+{
+    struct iovec parts[FILL_PARTS];
+    int error = 0;
+
+    for (uint64_t size; from < to && !error; from += size) {
+        int count = 0;
+
+        size = to - from < FILL_STEP ? to - from : FILL_STEP;
+        for (uint64_t put = 0; put < size; count++) {
+            uint64_t part = size - put < sizeof zeros ? size - put : sizeof zeros;
+
+            parts[count] = (struct iovec){zeros, (size_t)part};
+            put += part;
+        }
+        error = sys_writev(wal->sys, file, parts, count, from);
+        if (!error)
+            error = sys_sync(wal->sys, file);
+    }
+    return error;
+}
+
+int wal_file_header_write(struct wal *wal, struct sys_file *file, int number,
+                          const struct wal_file_header *header)
+{
+    uint8_t block[WAL_BLOCK];
+    int error;
+
+    wal_file_header_put(block, header);
+    error = sys_write(wal->sys, file, block, sizeof block, (uint64_t)number * WAL_BLOCK);
+    return error ? error : sys_sync(wal->sys, file);
+}
+
+static int make_file(struct wal *wal, const char *path, uint64_t size)
+{
+    struct wal_file_header header = {.epoch = wal->settings.epoch, .size = size};
+    struct sys_file *file;
+    int error = sys_open(wal->sys, path, SYS_WRITE | SYS_CREATE | SYS_TRUNCATE, &file);
+
+    if (error)
+        return error;
+    error = fill(wal, file, WAL_HEADERS, size);
+    for (int number = 0; number < 2 && !error; number++)
+        error = wal_file_header_write(wal, file, number, &header);
+    sys_close(wal->sys, file);
+    return error;
+}
+
+static int make_new(struct wal *wal, struct wal_place *place, uint64_t size)
+{
+    uint32_t number = (uint32_t)(place - wal->places);
+    char path[WAL_PATH_SIZE], made[WAL_PATH_SIZE];
+    int error;
+
+    wal_path(wal, number, ".new", made);
+    wal_path(wal, number, ".wal", path);
+    error = make_file(wal, made, size);
+    if (!error)
+        error = sys_rename(wal->sys, made, path);
+    if (error) {
+        sys_unlink(wal->sys, made); /* where the disk is full others need the room */
+        return error;
+    }
+    error = sys_sync_folder(wal->sys, wal->folder);
+    if (!error)
+        error = sys_open(wal->sys, path, SYS_WRITE, &place->file);
+    if (!error)
+        place->size = place->filled = size;
+    return error;
+}
+
+/* Make a free file one of SIZE octets with nothing in it that could be mistaken. Its header stays as it was:
+ * it is valid, and says that the file is free. */
+static int make_again(struct wal *wal, struct wal_place *place, uint64_t size)
+{
+    int error = 0;
+
+    if (place->size > size) {
+        error = sys_truncate(wal->sys, place->file, size);
+        if (!error)
+            error = sys_sync(wal->sys, place->file);
+        if (error)
+            return error;
+        place->size = size;
+        place->filled = place->filled < size ? place->filled : size;
+    }
+    if (place->filled < size) {
+        error = fill(wal, place->file, place->filled < WAL_HEADERS ? WAL_HEADERS : place->filled, size);
+        if (error) {
+            sys_truncate(wal->sys, place->file, place->size);
+            return error;
+        }
+    }
+    place->size = place->filled = size;
+    return 0;
+}
+
+static bool is_ready(const struct wal_place *place, uint64_t size)
+{
+    return place->file && !place->busy && place->size == size && place->filled >= size;
+}
+
+/* With files_lock held, which is let go meanwhile. */
+static int make(struct wal *wal, struct wal_place *place, uint64_t size)
+{
+    int error = 0;
+
+    if (is_ready(place, size))
+        return 0;
+    place->busy = true;
+    pthread_mutex_unlock(&wal->files_lock);
+    error = place->file ? make_again(wal, place, size) : make_new(wal, place, size);
+    pthread_mutex_lock(&wal->files_lock);
+    place->busy = false;
+    pthread_cond_broadcast(&wal->files_made);
+    return error == -EDQUOT ? -ENOSPC : error;
+}
+
+/* ---- taking and releasing ---- */
+
+/* How good a free PLACE is for SIZE octets: what is too large is cut first of all, for the disk's sake; then
+ * one that is ready, one that is being made, one that has a file. */
+static int rank_of(const struct wal_place *place, uint64_t size)
+{
+    if (place->busy)
+        return 2;
+    if (!place->file)
+        return 0;
+    return place->size > size ? 4 : is_ready(place, size) ? 3 : 1;
+}
+
+/* The best of the free places for SIZE octets, or NULL. */
+static struct wal_place *best_free(const struct wal *wal, uint64_t size)
+{
+    struct wal_place *best = NULL;
+    uint64_t released = atomic_load(&wal->released);
+    int best_rank = -1;
+
+    for (uint32_t i = 0; i < wal->place_count; i++) {
+        struct wal_place *place = &wal->places[i];
+        int rank = rank_of(place, size);
+
+        if (place->ordinal <= released && rank > best_rank) {
+            best = place;
+            best_rank = rank;
+        }
+    }
+    return best;
+}
+
+/* The first file since opening has been taken: what is stale elsewhere can be of no file to come. */
+static void trust(struct wal *wal)
+{
+    wal->distrusted = false;
+    for (uint32_t i = 0; i < wal->place_count; i++)
+        if (wal->places[i].file && !wal->places[i].busy)
+            wal->places[i].filled = wal->places[i].size;
+}
+
+int wal_take_place(struct wal *wal, uint64_t ordinal, uint64_t size, struct wal_place **place)
+{
+    struct wal_place *best;
+    int error;
+
+    if (ordinal - atomic_load(&wal->released) > wal->settings.file_count)
+        return -EAGAIN;
+    pthread_mutex_lock(&wal->files_lock);
+    while ((best = best_free(wal, size)) && best->busy)
+        pthread_cond_wait(&wal->files_made, &wal->files_lock);
+    error = best ? make(wal, best, size) : -EAGAIN;
+    if (!error) {
+        best->ordinal = ordinal;
+        if (wal->distrusted)
+            trust(wal);
+        *place = best;
+    }
+    pthread_mutex_unlock(&wal->files_lock);
+    return error;
+}
+
+int wal_prepare(struct wal *wal)
+{
+    struct wal_place *best;
+    int error = 0;
+
+    if (!atomic_load(&wal->needs_next) || wal_files_in_use(wal) >= wal->settings.file_count)
+        return 0;
+    pthread_mutex_lock(&wal->files_lock);
+    best = best_free(wal, wal->settings.file_size);
+    if (best && !best->busy)
+        error = make(wal, best, wal->settings.file_size);
+    pthread_mutex_unlock(&wal->files_lock);
+    return error;
+}
+
+uint64_t wal_file(const struct wal *wal)
+{
+    return atomic_load(&wal->file);
+}
+
+uint32_t wal_files_in_use(const struct wal *wal)
+{
+    return (uint32_t)(atomic_load(&wal->file) - atomic_load(&wal->released));
+}
+
+void wal_release(struct wal *wal, uint64_t last)
+{
+    uint64_t released = atomic_load(&wal->released);
+
+    if (last >= atomic_load(&wal->file))
+        last = atomic_load(&wal->file) - 1;
+    while (released < last && !atomic_compare_exchange_weak(&wal->released, &released, last))
+        ;
+    pthread_mutex_lock(&wal->sleep_lock);
+    pthread_cond_broadcast(&wal->wake);
+    pthread_mutex_unlock(&wal->sleep_lock);
+}
+
+/* ---- before the first write ---- */
+
+static int mend_headers(struct wal *wal)
+{
+    int error = 0;
+
+    for (uint32_t i = 0; i < wal->place_count; i++)
+        for (int number = 0; number < 2 && !error; number++)
+            if (wal->places[i].is_worn[number])
+                error = wal_file_header_write(wal, wal->places[i].file, number, &wal->places[i].header);
+    return error;
+}
+
+/* Zeros over every block behind the last good batch that starts like a batch of this file. */
+static int wipe_tail(struct wal *wal)
+{
+    struct sys_file *file = wal->current->file;
+    uint8_t octets[WAL_BATCH_HEADER_SIZE];
+
+    for (uint64_t at = wal->offset; at < wal->cut_end; at += WAL_BLOCK) {
+        ssize_t got = sys_read(wal->sys, file, octets, sizeof octets, at);
+        int error;
+
+        if (got < 0)
+            return (int)got;
+        if (got < (ssize_t)sizeof octets || get_u32(octets) != WAL_BATCH_MAGIC ||
+            get_u64(octets + 16) != wal->ordinal)
+            continue;
+        error = sys_write(wal->sys, file, zeros, WAL_BLOCK, at);
+        if (error)
+            return error;
+    }
+    return sys_sync(wal->sys, file);
+}
+
+/* Places beyond file_count, from a time when it was larger. */
+static void remove_surplus(struct wal *wal)
+{
+    char path[WAL_PATH_SIZE];
+
+    for (uint32_t i = wal->settings.file_count; i < wal->place_count; i++) {
+        struct wal_place *place = &wal->places[i];
+
+        if (!place->file || place->busy || place->ordinal > atomic_load(&wal->released))
+            continue;
+        sys_close(wal->sys, place->file);
+        *place = (struct wal_place){0};
+        wal_path(wal, i, ".wal", path);
+        sys_unlink(wal->sys, path);
+    }
+}
+
+int wal_settle(struct wal *wal)
+{
+    int error;
+
+    if (wal->settled)
+        return 0;
+    error = mend_headers(wal);
+    if (!error && wal->cut_end > wal->offset)
+        error = wipe_tail(wal);
+    pthread_mutex_lock(&wal->files_lock);
+    remove_surplus(wal);
+    pthread_mutex_unlock(&wal->files_lock);
+    wal->settled = !error;
+    return error;
+}
