@@ -65,14 +65,14 @@ class Client(Chan):
 
 
 class Target:
-    """Where a publisher publishes, and which queues get it. VARIANT: None, 'expiration' or 'priority'."""
+    """Where a publisher publishes, and which queues get it. VARIANT: None, 'expiration', 'priority' or 'tiny'."""
 
     def __init__(self, exchange, key, queues, variant=None):
         self.exchange, self.key, self.queues, self.variant = exchange, key, queues, variant
 
 
-def random_size(rng):
-    r = rng.random()
+def random_size(rng, variant):
+    r = rng.random() * (0.75 if variant == "tiny" else 1)
     if r < 0.05:
         return 0
     if r < 0.75:
@@ -94,7 +94,7 @@ def random_props(rng, mid, variant, transient):
 def publish(chan, rng, target, stream, group=None, transient=0.1):
     world = chan.world
     world.last_mid += 1
-    mid, size = world.last_mid, random_size(rng)
+    mid, size = world.last_mid, random_size(rng, target.variant)
     # A transient message is safe in a quorum queue, but no longer when it dies into a classic one.
     if any(queue.quorum for queue in target.queues):
         transient = 0

@@ -27,6 +27,10 @@ class StartFailed(Exception):
         self.status = status
 
 
+class NotRefused(Exception):
+    """A second coneyd on the same data directory was not turned away as it must be."""
+
+
 class Node:
     """One data directory; start() and an end alternate. What coneyd logs is appended to LOG."""
 
@@ -90,6 +94,17 @@ class Node:
         except subprocess.TimeoutExpired:
             self.kill()
             return None
+
+    def refuses_another(self):
+        """While this one runs a second one must end by itself and name the pid of the first."""
+        try:
+            done = subprocess.run(self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.PIPE, timeout=READY_TIMEOUT, check=False)
+        except subprocess.TimeoutExpired:
+            raise NotRefused("a second coneyd runs on the data directory of the first") from None
+        said = done.stderr.decode("utf-8", "replace")
+        if done.returncode <= 0 or str(self.process.pid) not in said:
+            raise NotRefused("a second coneyd ended with status %d and said: %s" % (done.returncode, said))
 
     def tail(self, lines=30):
         with open(self.log, "rb") as log:
