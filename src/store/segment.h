@@ -29,13 +29,14 @@ struct segments;
 
 #define SEGMENT_WHY_SIZE 512
 
-/* Which run it is: all of it is checked when the run is read. */
+/* Which run it is, checked when it is read: its messages' numbers are first .. first + span - 1, or some of
+ * them, as when only those that were live have been written again. */
 struct run_head {
     uint32_t vhost;
     uint64_t queue;
     uint8_t level;
-    uint64_t first; /* its first number */
-    uint32_t span;  /* numbers first .. first + span - 1; the last one is a message's too */
+    uint64_t first;
+    uint32_t span;
 };
 
 /* FOLDER is made if it is not there; that its own name lasts is the caller's to see to, by syncing the folder

@@ -76,6 +76,7 @@ struct segment_reading {
     char *why;
     struct segment_handle handle;
     struct run_layout layout;
+    uint64_t shift; /* the run's first number less the one that its reader counts from */
     uint8_t *index;
     /* Octets of the run from window_from on. */
     uint8_t *window;

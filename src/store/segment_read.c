@@ -82,8 +82,10 @@ static int check_owner(struct segment_reading *reading, const struct run_head *h
 
     if (found->vhost != head->vhost || found->queue != head->queue || found->level != head->level)
         return segment_damaged(reading, "the run is of another queue");
-    if (found->first != head->first || found->span != head->span)
+    if (found->first < head->first || found->span > head->span ||
+        found->first - head->first > head->span - found->span)
         return segment_damaged(reading, "the run is of other numbers");
+    reading->shift = found->first - head->first;
     return 0;
 }
 
@@ -120,10 +122,10 @@ static struct run_entry entry_of(const struct segment_reading *reading, uint32_t
     return layout_get_entry(&reading->layout, reading->index, n);
 }
 
-/* WANTED, if any, has a bit for each number of the span: that the run's is the caller's was checked. */
+/* WANTED, if any, has a bit for each number of the caller's span, in which all are: check_owner(). */
 static bool is_wanted(const struct segment_reading *reading, const uint64_t *wanted, uint32_t n)
 {
-    return !wanted || run_bit(wanted, layout_get_place(reading->index, n));
+    return !wanted || run_bit(wanted, reading->shift + layout_get_place(reading->index, n));
 }
 
 /* Read the record of line N, and with it those of the wanted lines that stand close behind. */

@@ -421,7 +421,7 @@ Test(segment, run_that_is_another_one_is_not_read)
         head.queue += i == 1;
         head.level += i == 2;
         head.first += i == 3;
-        head.span += i == 4;
+        head.span -= i == 4;
         cr_expect_eq(
             segments_read(segments, &head, &place, NULL, back->messages, RUN_MESSAGES_MAX, &back->count, why),
             -EBADMSG);
@@ -429,6 +429,29 @@ Test(segment, run_that_is_another_one_is_not_read)
                                     : "segments/00000001.seg, offset 512: the run is of other numbers");
         cr_expect_eq(segments_read_due(segments, &head, &place, 0, &due, 1, &back->count, why), -EBADMSG);
     }
+    free_run(run);
+    free_run(back);
+}
+
+Test(segment, numbers_are_counted_from_where_the_reader_says)
+{
+    struct sample *run = make_small_run(1000), *back = new_run();
+    struct run_place place = write_run(run);
+    struct run_head head = head_of(run);
+    uint64_t wanted[4] = {0};
+
+    head.first -= 90;
+    head.span += 100;
+    wanted[91 / 64] |= UINT64_C(1) << 91 % 64;
+    wanted[190 / 64] |= UINT64_C(1) << 190 % 64;
+    cr_assert_eq(segments_read(segments, &head, &place, wanted, back->messages, 2, &back->count, why), 0);
+    cr_assert_eq(back->count, 2);
+    cr_expect(messages_are_same(&run->messages[1], &back->messages[0]));
+    cr_expect(messages_are_same(&run->messages[2], &back->messages[1]));
+    clear_run(back);
+    head.span -= 11;
+    cr_expect_eq(segments_read(segments, &head, &place, NULL, back->messages, 9, &back->count, why),
+                 -EBADMSG);
     free_run(run);
     free_run(back);
 }
@@ -507,6 +530,20 @@ Test(segment, no_changed_octet_makes_a_wrong_message)
             cr_expect_eq(list_read, at >= 64 && !in_list, "octet %u", (unsigned)at);
             change_octet(&place, at, (uint8_t)(1 << bit));
         }
+    expect_run(&place, run);
+    free_run(run);
+}
+
+Test(segment, no_changed_octet_makes_a_wrong_large_message)
+{
+    struct sample *run = make_run(1000, 1, 300000);
+    struct run_place place = write_run(run);
+
+    for (uint64_t at = 64; at < place.size; at += at < 200 ? 1 : 9973) {
+        change_octet(&place, at, 4);
+        cr_expect_not(is_unharmed(&place, run), "octet %u", (unsigned)at);
+        change_octet(&place, at, 4);
+    }
     expect_run(&place, run);
     free_run(run);
 }
@@ -942,6 +979,23 @@ Test(segment_faults, sync_that_failed_never_succeeds_later)
     end_fake();
 }
 
+static uint64_t octets_on_fake(void)
+{
+    uint64_t octets = 0;
+
+    for (uint32_t number = 1; number < 100; number++) {
+        struct sys_file *file;
+        char path[64];
+
+        snprintf(path, sizeof path, "segments/%08u.seg", number);
+        if (sys_open(sys, path, SYS_READ, &file) == 0) {
+            octets += (uint64_t)sys_size(sys, file);
+            sys_close(sys, file);
+        }
+    }
+    return octets;
+}
+
 Test(segment_faults, full_disk_heals_when_files_are_removed)
 {
     struct sample *run = make_run(1, 20, 1000);
@@ -959,7 +1013,8 @@ Test(segment_faults, full_disk_heals_when_files_are_removed)
     size = segments_size(segments);
     for (int i = 0; i < 10; i++)
         cr_expect_eq(write_to(run, &place), -ENOSPC);
-    cr_expect_eq(segments_size(segments), size, "what failed leaves nothing");
+    cr_expect_eq(segments_size(segments), size);
+    cr_expect_eq(octets_on_fake(), size, "what failed leaves nothing");
     for (unsigned i = 0; i < count; i++)
         expect_run(&places[i], run);
     cr_expect_eq(segments_remove(segments, places[0].file), 0);
