@@ -15,7 +15,8 @@
  *  - A statement that fails within a transaction ends it (failed): SQLite may have rolled back by itself, and
  *    the rest must not then be committed row by row.
  *  - What is bound to a statement is borrowed for one step; every statement is bound anew each time.
- *  - Nothing read is believed: types and ranges of all columns are checked, as SQLite checks its pages.
+ *  - Nothing read is believed: pages have checksums (catalog_vfs.c), and types and ranges of all columns are
+ *    checked.
  *  - Memory: a page cache of 2 MiB; a larger transaction is written to the file before it commits.
  */
 #include "catalog.h"
@@ -82,15 +83,17 @@ struct catalog {
 };
 
 /* Secure deletion, on in some builds of SQLite, would write every freed page once more. */
-static const char settings[] = "PRAGMA locking_mode = EXCLUSIVE;"
-                               "PRAGMA journal_mode = TRUNCATE;"
-                               "PRAGMA synchronous = FULL;"
-                               "PRAGMA cache_size = -2048;"
-                               "PRAGMA temp_store = MEMORY;"
-                               "PRAGMA mmap_size = 0;"
-                               "PRAGMA secure_delete = OFF;"
-                               "PRAGMA cell_size_check = ON;"
-                               "PRAGMA trusted_schema = OFF;";
+static const char settings[] =
+    "PRAGMA page_size = " TEXT_OF(CATALOG_VFS_PAGE) ";"
+                                                    "PRAGMA locking_mode = EXCLUSIVE;"
+                                                    "PRAGMA journal_mode = TRUNCATE;"
+                                                    "PRAGMA synchronous = FULL;"
+                                                    "PRAGMA cache_size = -2048;"
+                                                    "PRAGMA temp_store = MEMORY;"
+                                                    "PRAGMA mmap_size = 0;"
+                                                    "PRAGMA secure_delete = OFF;"
+                                                    "PRAGMA cell_size_check = ON;"
+                                                    "PRAGMA trusted_schema = OFF;";
 
 static const char making[] =
     "BEGIN IMMEDIATE;"
@@ -206,6 +209,9 @@ static int refuse_code(struct catalog *catalog, int code)
     case SQLITE_NOMEM:
         return refuse(catalog, -ENOMEM, "%s", text);
     case SQLITE_IOERR:
+        if (code == SQLITE_IOERR_DATA)
+            return refuse(catalog, -EBADMSG, "the page at offset %ju is damaged",
+                          (uintmax_t)catalog_vfs_damage(catalog->vfs));
         if (code == SQLITE_IOERR_SHORT_READ)
             return refuse(catalog, -EBADMSG, "ends too early");
         break;
@@ -295,7 +301,10 @@ static int open_file(struct catalog *catalog, bool *is_new)
                                    SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE,
                                catalog_vfs_name(catalog->vfs));
     int error = code == SQLITE_OK ? 0 : refuse_code(catalog, code);
+    int reserved = CATALOG_VFS_RESERVED;
 
+    if (!error) /* matters to a new file alone; others say it in their header */
+        sqlite3_file_control(catalog->db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
     if (!error)
         error = run_script(catalog, settings);
     if (!error)

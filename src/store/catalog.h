@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * catalog.db: what lasts and is not messages, and where runs of messages are; SQLite, through a VFS that calls
- * sys.
+ * catalog.db: what lasts and is not messages, and where runs of messages are; SQLite, through a VFS that
+ * calls sys.
  *
- * It is written behind: the journal has everything that the catalog does not know yet, and the catalog says from
- * which of the journal's files on. Everything is put and removed between catalog_begin() and catalog_commit():
- * either all of a transaction is there after a crash, or nothing of it. Rows replace rows of the same key;
- * removing what is not there does nothing. One thread at a time.
+ * It is written behind: the journal has everything that the catalog does not know yet, and the catalog says
+ * from which of the journal's files on. Everything is put and removed between catalog_begin() and
+ * catalog_commit(): either all of a transaction is there after a crash, or nothing of it. Rows replace rows
+ * of the same key; removing what is not there does nothing. Many are put fastest in the order of their keys.
+ * One thread at a time.
  *
  * Every function returns 0 or a negative errno (-EBADMSG: the file is damaged, -ENOSPC: no room), and
- * catalog_why() then says more. After an error in a transaction all that follows in it fails alike, and nothing
- * of it lasts; with -ENOSPC it may be tried again once there is room. After a sync that failed no transaction
- * commits any more.
+ * catalog_why() then says more. After an error in a transaction all that follows in it fails alike, and
+ * nothing of it lasts; with -ENOSPC it may be tried again once there is room. After a sync that failed no
+ * transaction commits any more.
  */
 #ifndef STORE_CATALOG_H
 #define STORE_CATALOG_H
@@ -80,10 +81,11 @@ struct catalog_run {
     struct bytes live; /* bits of the live ones */
 };
 
-/* Open or make FOLDER/catalog.db; borrows SYS. *IS_NEW: no state was ever committed to it, so it was made now, or
- * by a node that ended before its first transaction. Refused: -EBADMSG what is no catalog, -ENOTSUP one of
- * another version. Otherwise looks at its first pages only: see catalog_check(). On errors *CATALOG is NULL. */
-int catalog_open(struct sys *sys, const char *folder, struct catalog **catalog, bool *is_new,
+/* Open or make FOLDER/catalog.db; borrows SYS. *IS_NEW: no state was ever committed to it, so it was made
+ * now, or by a node that ended before its first transaction. Refused: -EBADMSG what is no catalog, -ENOTSUP
+ * one of another version. Otherwise looks at its first pages only: see catalog_check(). On errors *CATALOG is
+ * NULL. */
+int catalog_open(struct sys *sys, const char *folder, struct catalog **opened, bool *is_new,
                  char why[CATALOG_WHY_SIZE]);
 void catalog_close(struct catalog *catalog); /* rolls back; NULL does nothing */
 const char *catalog_why(const struct catalog *catalog);
@@ -96,7 +98,8 @@ int catalog_put_state(struct catalog *catalog, const struct catalog_state *state
 int catalog_put_entry(struct catalog *catalog, const struct catalog_entry *entry);
 int catalog_remove_entry(struct catalog *catalog, const struct catalog_entry *entry); /* json unused */
 int catalog_put_vhost(struct catalog *catalog, const struct catalog_vhost *vhost);
-int catalog_remove_vhost(struct catalog *catalog, uint32_t id); /* with all that is in it, entries of its name too */
+int catalog_remove_vhost(struct catalog *catalog,
+                         uint32_t id); /* with all that is in it, entries of its name too */
 /* Put: only if no row of that name has a higher LSN. Remove: only if the row's LSN is below LSN. */
 int catalog_put_exchange(struct catalog *catalog, const struct catalog_exchange *exchange);
 int catalog_remove_exchange(struct catalog *catalog, uint32_t vhost, struct bytes name, uint64_t lsn);
@@ -104,14 +107,16 @@ int catalog_put_queue(struct catalog *catalog, const struct catalog_queue *queue
 int catalog_put_queue_state(struct catalog *catalog, uint32_t vhost, uint64_t id, struct bytes state);
 int catalog_remove_queue(struct catalog *catalog, uint32_t vhost, uint64_t id); /* with its runs */
 int catalog_put_binding(struct catalog *catalog, const struct catalog_binding *binding);
-int catalog_remove_binding(struct catalog *catalog, const struct catalog_binding *binding); /* if its row's LSN is
-                                                                                             * below binding's */
+int catalog_remove_binding(struct catalog *catalog,
+                           const struct catalog_binding *binding); /* if its row's LSN is
+                                                                    * below binding's */
 int catalog_put_run(struct catalog *catalog, const struct catalog_run *run);
-int catalog_remove_run(struct catalog *catalog, uint32_t vhost, uint64_t queue, uint8_t level, uint64_t first);
+int catalog_remove_run(struct catalog *catalog, uint32_t vhost, uint64_t queue, uint8_t level,
+                       uint64_t first);
 
-/* Read all, each kind by its function, in this order: state, vhosts, entries, exchanges, queues, bindings, runs
- * (by queue, level, first). What is passed is borrowed for the call. A function that returns false ends the
- * reading with -ECANCELED. NULL: that kind is not wanted. */
+/* Read all, each kind by its function, in this order: state, vhosts, entries, exchanges, queues, bindings,
+ * runs (by queue, level, first). What is passed is borrowed for the call. A function that returns false ends
+ * the reading with -ECANCELED. NULL: that kind is not wanted. */
 struct catalog_reader {
     void *context;
     bool (*state)(void *context, const struct catalog_state *state);
@@ -124,8 +129,8 @@ struct catalog_reader {
 };
 int catalog_read(struct catalog *catalog, const struct catalog_reader *reader);
 
-/* Check the whole file, page by page and row by row: REPORT is called for each damage found, in words. 0: none;
- * -EBADMSG: some; or another error, after which nothing is known of the rest. */
+/* Check the whole file, page by page and row by row: REPORT is called for each damage found, in words. 0:
+ * none; -EBADMSG: some; or another error, after which nothing is known of the rest. */
 int catalog_check(struct catalog *catalog, void (*report)(void *context, const char *text), void *context);
 
 #endif

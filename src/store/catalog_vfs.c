@@ -7,6 +7,8 @@
  * sync).
  *  - A sync that failed stays failed. The kernel may have given up what it could not write and call the next
  *    sync good, so from then on every sync fails, no transaction commits, and reading goes on.
+ *  - Every page of the database ends in the checksum of its place and contents, in octets that SQLite leaves
+ * to the VFS: it checks its structures, but a flipped bit in a name would be a name to it.
  *  - Sectors are said to be 4096 octets, a page, and nothing is said about writes that are in order, atomic
  * or kind to their neighbours: SQLite then relies on syncs alone.
  *
@@ -16,6 +18,7 @@
  */
 #include "catalog_vfs.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -25,10 +28,17 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "coney/bytes.h"
+#include "coney/crc32c.h"
 #include "coney/xalloc.h"
 
 #define PATH_SIZE_MAX       4096
-#define SECTOR_SIZE         4096
+#define SECTOR_SIZE         CATALOG_VFS_PAGE
+#define PAGE_SIZE           CATALOG_VFS_PAGE
+#define PAGE_DATA           (PAGE_SIZE - CATALOG_VFS_RESERVED)
+#define PAGE_SIZE_LEAST     512 /* that SQLite knows */
+#define HEADER_PAGE_SIZE    16  /* offsets in the header of the file (its format, section 1.3) */
+#define HEADER_RESERVED     20
 #define JULIAN_DAY_OF_EPOCH 2440587.5 /* 1970-01-01 00:00 UTC */
 #define SECONDS_PER_DAY     86400.0
 
@@ -38,6 +48,7 @@ struct catalog_vfs {
     char *folder;
     int error;      /* see catalog_vfs_error() */
     int sync_error; /* of the first sync that failed; 0: none did */
+    uint64_t damage;
     char name[32];
 };
 
@@ -45,6 +56,7 @@ struct vfs_file {
     sqlite3_file sqlite;
     struct catalog_vfs *vfs;
     struct sys_file *file;
+    bool has_pages;     /* the database, not its journal */
     bool name_unsynced; /* the folder is to be synced with the file */
 };
 
@@ -65,24 +77,62 @@ static int file_close(sqlite3_file *sqlite)
     return SQLITE_OK;
 }
 
+static uint32_t page_checksum(const void *page, uint64_t offset)
+{
+    uint64_t place = htole64(offset);
+
+    return htole32(crc32c(crc32c(0, &place, sizeof place), page, PAGE_DATA));
+}
+
+static bool page_is_sound(const uint8_t *page, uint64_t offset)
+{
+    uint32_t checksum = page_checksum(page, offset);
+
+    return memcmp(page + PAGE_DATA, &checksum, sizeof checksum) == 0;
+}
+
+/* Check SIZE octets that were read from the database. */
+static int check_read(struct catalog_vfs *vfs, uint8_t *octets, size_t size, uint64_t offset)
+{
+    if (size >= PAGE_SIZE_LEAST && (size != PAGE_SIZE || !page_is_sound(octets, offset))) {
+        vfs->damage = offset;
+        return refuse(vfs, -EBADMSG, SQLITE_IOERR_DATA);
+    }
+    /* SQLite takes the layout of pages from the header before it looks for a journal, so that a crash in the
+     * first of all transactions may have torn it. */
+    if (offset == 0 && size < PAGE_SIZE_LEAST && size > HEADER_RESERVED &&
+        (get_u16(octets + HEADER_PAGE_SIZE) != PAGE_SIZE || octets[HEADER_RESERVED] != CATALOG_VFS_RESERVED))
+        memset(octets, 0, size);
+    return SQLITE_OK;
+}
+
 static int file_read(sqlite3_file *sqlite, void *to, int size, sqlite3_int64 offset)
 {
     struct vfs_file *file = (struct vfs_file *)sqlite;
     ssize_t got = sys_read(file->vfs->sys, file->file, to, (size_t)size, (uint64_t)offset);
+    int code;
 
     if (got < 0)
         return refuse(file->vfs, (int)got, SQLITE_IOERR_READ);
-    if (got == size)
-        return SQLITE_OK;
     memset((char *)to + got, 0, (size_t)(size - got)); /* SQLite requires it */
-    return SQLITE_IOERR_SHORT_READ;
+    code = file->has_pages && got > 0 ? check_read(file->vfs, to, (size_t)size, (uint64_t)offset) : SQLITE_OK;
+    return code == SQLITE_OK && got < size ? SQLITE_IOERR_SHORT_READ : code;
 }
 
 static int file_write(sqlite3_file *sqlite, const void *from, int size, sqlite3_int64 offset)
 {
     struct vfs_file *file = (struct vfs_file *)sqlite;
-    int error = sys_write(file->vfs->sys, file->file, from, (size_t)size, (uint64_t)offset);
+    uint32_t checksum = 0;
+    struct iovec parts[] = {{(void *)(uintptr_t)from, (size_t)size}, {&checksum, sizeof checksum}};
+    int error;
 
+    if (file->has_pages && (size != PAGE_SIZE || offset % PAGE_SIZE != 0))
+        return refuse(file->vfs, -EINVAL, SQLITE_IOERR_WRITE);
+    if (file->has_pages) {
+        checksum = page_checksum(from, (uint64_t)offset);
+        parts[0].iov_len = PAGE_DATA;
+    }
+    error = sys_writev(file->vfs->sys, file->file, parts, file->has_pages ? 2 : 1, (uint64_t)offset);
     return error ? refuse(file->vfs, error, SQLITE_IOERR_WRITE) : SQLITE_OK;
 }
 
@@ -199,6 +249,7 @@ static int vfs_open(sqlite3_vfs *sqlite, const char *path, sqlite3_file *opened,
     error = sys_open(vfs->sys, path, sys_flags, &file->file);
     if (error)
         return refuse(vfs, error, SQLITE_CANTOPEN);
+    file->has_pages = flags & SQLITE_OPEN_MAIN_DB;
     file->name_unsynced = flags & SQLITE_OPEN_CREATE;
     file->sqlite.pMethods = &file_methods;
     if (out_flags)
@@ -276,8 +327,8 @@ static int vfs_last_error(sqlite3_vfs *sqlite, int size, char *text)
 {
     struct catalog_vfs *vfs = sqlite->pAppData;
 
-    (void)size;
-    (void)text;
+    if (size > 0)
+        *text = '\0';
     return -vfs->error;
 }
 
@@ -329,6 +380,11 @@ const char *catalog_vfs_name(const struct catalog_vfs *vfs)
 int catalog_vfs_error(const struct catalog_vfs *vfs)
 {
     return vfs->error;
+}
+
+uint64_t catalog_vfs_damage(const struct catalog_vfs *vfs)
+{
+    return vfs->damage;
 }
 
 void catalog_vfs_forget_error(struct catalog_vfs *vfs)

@@ -6,7 +6,15 @@
 #ifndef STORE_CATALOG_VFS_H
 #define STORE_CATALOG_VFS_H
 
+#include <stdint.h>
+
 #include "coney/sys.h"
+
+/* Pages have that many octets, of which the last ones are for checksums: who opens a database through this
+ * VFS must tell SQLite, or nothing can be written. A page that does not have its checksum is
+ * SQLITE_IOERR_DATA. */
+#define CATALOG_VFS_PAGE     4096
+#define CATALOG_VFS_RESERVED 4
 
 struct catalog_vfs;
 
@@ -23,5 +31,8 @@ const char *catalog_vfs_name(const struct catalog_vfs *vfs);
 /* What sys said last when it refused something, a negative errno; 0: nothing since the last forgetting. */
 int catalog_vfs_error(const struct catalog_vfs *vfs);
 void catalog_vfs_forget_error(struct catalog_vfs *vfs);
+
+/* Where in the file the page is that had a wrong checksum last. */
+uint64_t catalog_vfs_damage(const struct catalog_vfs *vfs);
 
 #endif
