@@ -250,6 +250,8 @@ static int measure_file(struct segments *segments, uint32_t file)
 
 static bool is_never_needed(void *context, uint32_t file)
 {
+    (void)context;
+    (void)file;
     return false;
 }
 
