@@ -3,9 +3,8 @@
  * wal.h: pushing, batches, and the commit thread.
  *
  * Where writing goes on after opening: behind the last good batch. That is safe because nothing behind it can
- * come to life: what starts there like a batch of this file is wiped first, and what was lost of a next
- * file's beginning is overwritten by zeros (wal_files.c). A batch is good only where all before it are, so
- * what is replayed is always a prefix of what was written.
+ * come to life: what starts there like a batch of this file is wiped first (wal_files.c). A batch is good
+ * only where all before it are, so what is replayed is always a prefix of what was written.
  *
  * Only the current file ever holds batches that are not synced: it is synced before it is left. So the header
  * of a file proves that the one before it was complete.

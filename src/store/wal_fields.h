@@ -48,8 +48,7 @@ struct wal_place {
     struct sys_file *file; /* NULL: there is none yet */
     uint64_t ordinal;      /* what it holds, or held: free when that is released */
     uint64_t size;         /* octets on disk */
-    uint64_t filled; /* so many, from the first, are allocated and hold nothing that could be mistaken */
-    bool busy;       /* somebody is making it */
+    bool busy;             /* somebody is making it */
     bool is_worn[2]; /* a copy of its header is not as the other: to be mended before anything is written */
     struct wal_file_header header; /* at opening */
 };
@@ -95,7 +94,6 @@ struct wal {
     pthread_cond_t files_made;
     struct wal_place *places;
     uint32_t place_count;
-    bool distrusted; /* see wal_files.c */
 
     /* Under sleep_lock. */
     pthread_mutex_t sleep_lock;

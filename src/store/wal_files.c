@@ -8,12 +8,10 @@
  * so one of them is good whenever the power goes, and a file with batches that were promised has both. What
  * is stale in a file that is used again bears another ordinal.
  *
- * But for one case: a second copy and batches may have been written and not synced when the power went,
- * and then any of them may be there without the others. Had file N+1 just been begun, a place may look free
- * and hold a batch of N+1; writing N+1 there again could bring that batch to life behind the new ones. Only
- * one file can be unsynced at a time, so it is enough that the first file that is taken after opening is
- * filled with zeros again (`distrusted`). The same danger in the tail of the last file is met by wiping what
- * starts like a batch of that file there, before anything is written to it (wal_settle()).
+ * What was cut from the last file's tail must not come to life behind what is written there next: what starts
+ * like a batch of that file there is wiped before anything is written (wal_settle()). A file that was being
+ * begun when the power went holds no batch if its header is lost, since the first copy is synced before the
+ * first batch.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -144,39 +142,33 @@ static int make_new(struct wal *wal, struct wal_place *place, uint64_t size)
     if (!error)
         error = sys_open(wal->sys, path, SYS_WRITE, &place->file);
     if (!error)
-        place->size = place->filled = size;
+        place->size = size;
     return error;
 }
 
-/* Make a free file one of SIZE octets with nothing in it that could be mistaken. Its header stays as it was:
- * it is valid, and says that the file is free. */
+/* Make a free file one of SIZE octets. Its header stays as it was: it is valid, and says that the file is
+ * free. */
 static int make_again(struct wal *wal, struct wal_place *place, uint64_t size)
 {
-    int error = 0;
+    int error;
 
     if (place->size > size) {
         error = sys_truncate(wal->sys, place->file, size);
         if (!error)
             error = sys_sync(wal->sys, place->file);
+    } else {
+        error = fill(wal, place->file, place->size, size);
         if (error)
-            return error;
-        place->size = size;
-        place->filled = place->filled < size ? place->filled : size;
-    }
-    if (place->filled < size) {
-        error = fill(wal, place->file, place->filled < WAL_HEADERS ? WAL_HEADERS : place->filled, size);
-        if (error) {
             sys_truncate(wal->sys, place->file, place->size);
-            return error;
-        }
     }
-    place->size = place->filled = size;
-    return 0;
+    if (!error)
+        place->size = size;
+    return error;
 }
 
 static bool is_ready(const struct wal_place *place, uint64_t size)
 {
-    return place->file && !place->busy && place->size == size && place->filled >= size;
+    return place->file && !place->busy && place->size == size;
 }
 
 /* With files_lock held, which is let go meanwhile. */
@@ -227,15 +219,6 @@ static struct wal_place *best_free(const struct wal *wal, uint64_t size)
     return best;
 }
 
-/* The first file since opening has been taken: what is stale elsewhere can be of no file to come. */
-static void trust(struct wal *wal)
-{
-    wal->distrusted = false;
-    for (uint32_t i = 0; i < wal->place_count; i++)
-        if (wal->places[i].file && !wal->places[i].busy)
-            wal->places[i].filled = wal->places[i].size;
-}
-
 int wal_take_place(struct wal *wal, uint64_t ordinal, uint64_t size, struct wal_place **place)
 {
     struct wal_place *best;
@@ -249,8 +232,6 @@ int wal_take_place(struct wal *wal, uint64_t ordinal, uint64_t size, struct wal_
     error = best ? make(wal, best, size) : -EAGAIN;
     if (!error) {
         best->ordinal = ordinal;
-        if (wal->distrusted)
-            trust(wal);
         *place = best;
     }
     pthread_mutex_unlock(&wal->files_lock);

@@ -166,14 +166,9 @@ static bool open_place(struct wal *wal, struct wal_place *place, char why[WAL_WH
     place->size = (uint64_t)size;
     if (!read_file_header(wal, place, why))
         return false;
-    if (place->ordinal <= atomic_load(&wal->released)) {
-        wal->distrusted = true;
-        return true;
-    }
-    if (place->size < place->header.size)
+    if (place->ordinal > atomic_load(&wal->released) && place->size < place->header.size)
         return refuse(why, wal, place, place->size, "cut short: it had %" PRIu64 " octets",
                       place->header.size);
-    place->filled = place->size;
     return true;
 }
 

@@ -726,6 +726,28 @@ Test(wal, keeps_its_promises_when_killed, .timeout = 120)
         live_through(1000 + seed, false);
 }
 
+/* What a killed process had written and not synced is there at the next opening, and from then on must last.
+ */
+Test(wal, syncs_what_it_replayed)
+{
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        struct rig *rig = rig_new();
+
+        rig->settings.sync_every_ms = 3600000;
+        rig_open(rig);
+        push_chunks(rig, 1, 3, 2000, true);
+        step(rig);
+        sys_fake_kill(rig->fake);
+        rig_close(rig);
+        rig_open(rig);
+        cr_assert_eq(rig->promised, 3);
+        sys_fake_power_loss(rig->fake, seed);
+        rig_reopen(rig);
+        cr_assert_eq(rig->replayed, 3);
+        rig_free(rig);
+    }
+}
+
 /* Fail each call in turn, until a run needs no more. */
 static void fail_every_call(int error)
 {
