@@ -58,12 +58,18 @@ static void on_done(void *context, struct wal_chunk *chunks, uint64_t file)
 
 static void on_failed(void *context, int error)
 {
+    (void)context;
     die("%s", strerror(-error));
 }
 
 static bool on_record(void *context, uint64_t file, const uint8_t *record, size_t size,
                       char why[WAL_WHY_SIZE])
 {
+    (void)context;
+    (void)file;
+    (void)record;
+    (void)size;
+    (void)why;
     return true;
 }
 
