@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 #include <utlist.h>
@@ -22,6 +21,7 @@
 #include "coney/table.h"
 #include "coney/xalloc.h"
 #include "listener.h"
+#include "memory_limit.h"
 #include "session.h"
 
 #define FIRST_FRAME_MAX  65536 /* before tune-ok: room for a token in start-ok (limits.tsv, FOLLOW) */
@@ -426,26 +426,6 @@ void server_watch_memory(struct loop *loop)
     }
     if (loop->index == 0 && server_memory_is_low(server) && !evtimer_pending(server->memory_timer, NULL))
         evtimer_add(server->memory_timer, &again);
-}
-
-/* The machine's memory, or the cgroup's where that is less. */
-static uint64_t memory_total(void)
-{
-    struct sysinfo info;
-    uint64_t total = UINT64_MAX, limit;
-    FILE *file;
-
-    if (sysinfo(&info) == 0)
-        total = (uint64_t)info.totalram * info.mem_unit;
-    file = fopen("/sys/fs/cgroup/memory.max", "re");
-    if (file) {
-        char text[32];
-
-        if (fgets(text, sizeof text, file) && (limit = strtoull(text, NULL, 10)) != 0 && limit < total)
-            total = limit;
-        fclose(file);
-    }
-    return total;
 }
 
 static void set_watermark(struct server *server)
