@@ -12,7 +12,8 @@
 
 /* Make the default vhost unless definitions brought vhosts, and the default user with its permissions (and
  * then the vhost, in any case) unless they brought users. IMPORTED is what they brought; NULL: there were
- * none. An empty default_user is no user. False, with a reason in WHY, when something cannot be made. */
+ * none. An empty default_user is no user. What is made is kept too. False, with a reason in WHY, when
+ * something cannot be made. */
 bool defaults_make(const struct definitions_target *target, const struct config *config,
                    const struct definitions_result *imported, char why[DEFINITIONS_WHY_SIZE]);
 

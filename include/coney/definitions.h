@@ -33,6 +33,24 @@ struct definitions_target {
     struct vhost *(*make_vhost)(void *context, struct bytes name);
     /* Something was skipped: one line without a newline. */
     void (*warn)(void *context, const char *text);
+    /* NULL, or whoever makes it last. NAME in VHOST of SECTION is from now on what JSON says, to be given to
+     * definitions_import_entry() later: an entry of users, vhosts, permissions, topic_permissions,
+     * parameters, global_parameters or policies. One thing has one key, so the last JSON of a key is all that
+     * counts:
+     *
+     *     users               NAME is the user, VHOST empty; JSON has a hash, never a password
+     *     vhosts              NAME is the vhost, VHOST empty; its limits are not in here
+     *     permissions         NAME is the user
+     *     topic_permissions   NAME is the user, a newline, the exchange
+     *     parameters          NAME is the component, a newline, the name; a vhost's limits are
+     *                         "vhost-limits\nlimits" wherever they were set
+     *     global_parameters   VHOST empty
+     *     policies
+     *
+     * What was skipped, and a vhost that was there already and to which nothing is new, is not kept.
+     * Everything is borrowed during the call. */
+    void (*keep)(void *context, struct bytes section, struct bytes vhost, struct bytes name,
+                 struct bytes json);
     void *context;
 };
 
@@ -50,6 +68,13 @@ struct definitions_result {
  * came before it has been imported. */
 bool definitions_import(const struct definitions_target *target, const char *text, size_t size,
                         struct definitions_result *result, char why[DEFINITIONS_WHY_SIZE]);
+
+/* Import one entry of SECTION that was kept; keep is not called. Users and vhosts must come before what names
+ * them, otherwise any order does. RESULT is added to, not cleared; its cluster name is the caller's to free in
+ * any case. False, with a reason in WHY, when it is wrong or SECTION is none whose entries are kept. */
+bool definitions_import_entry(const struct definitions_target *target, struct bytes section,
+                              struct bytes json, struct definitions_result *result,
+                              char why[DEFINITIONS_WHY_SIZE]);
 
 /* Import the file PATH; a reason begins with PATH, and with line and column when it is no JSON. */
 bool definitions_load(const struct definitions_target *target, const char *path,

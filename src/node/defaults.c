@@ -11,15 +11,19 @@
 #include "coney/users.h"
 #include "coney/vhost.h"
 #include "coney/xalloc.h"
+#include "definitions_keep.h"
 
 static struct vhost *find_or_make(const struct definitions_target *target, const char *name,
                                   char why[DEFINITIONS_WHY_SIZE])
 {
     struct vhost *vhost = target->find_vhost(target->context, bytes_from_string(name));
 
-    if (vhost == NULL)
-        vhost = target->make_vhost(target->context, bytes_from_string(name));
-    if (vhost == NULL)
+    if (vhost != NULL)
+        return vhost;
+    vhost = target->make_vhost(target->context, bytes_from_string(name));
+    if (vhost != NULL)
+        keep_vhost(target, bytes_from_string(name), NULL);
+    else
         snprintf(why, DEFINITIONS_WHY_SIZE, "default_vhost '%s' cannot be made", name);
     return vhost;
 }
@@ -34,7 +38,8 @@ static bool check_pattern(const char *key, const char *pattern, char why[DEFINIT
     return false;
 }
 
-static bool make_user(struct users *users, const struct config *config, char why[DEFINITIONS_WHY_SIZE])
+static bool make_user(const struct definitions_target *target, const struct config *config,
+                      char why[DEFINITIONS_WHY_SIZE])
 {
     const struct config_words *words = &config->default_user_tags;
     struct bytes *tags = xcalloc(words->count, sizeof *tags);
@@ -51,11 +56,25 @@ static bool make_user(struct users *users, const struct config *config, char why
 
     for (size_t i = 0; i < words->count; i++)
         tags[i] = bytes_from_string(words->words[i]);
-    done = users_put(users, &spec, reason, sizeof reason);
-    if (!done)
+    done = users_put(target->users, &spec, reason, sizeof reason);
+    if (done)
+        keep_user(target, spec.name);
+    else
         snprintf(why, DEFINITIONS_WHY_SIZE, "default_user '%s': %s", config->default_user, reason);
     free(tags);
     return done;
+}
+
+static void permit_user(const struct definitions_target *target, struct vhost *vhost,
+                        const struct config *config)
+{
+    struct bytes user = bytes_from_string(config->default_user);
+    struct bytes configure = bytes_from_string(config->default_permissions_configure);
+    struct bytes write = bytes_from_string(config->default_permissions_write);
+    struct bytes read = bytes_from_string(config->default_permissions_read);
+
+    vhost_set_permission(vhost, user, configure, write, read);
+    keep_permission(target, vhost_name(vhost), user, configure, write, read);
 }
 
 bool defaults_make(const struct definitions_target *target, const struct config *config,
@@ -73,12 +92,8 @@ bool defaults_make(const struct definitions_target *target, const struct config 
         return true;
     if (!check_pattern("configure", config->default_permissions_configure, why) ||
         !check_pattern("write", config->default_permissions_write, why) ||
-        !check_pattern("read", config->default_permissions_read, why) ||
-        !make_user(target->users, config, why))
+        !check_pattern("read", config->default_permissions_read, why) || !make_user(target, config, why))
         return false;
-    vhost_set_permission(vhost, bytes_from_string(config->default_user),
-                         bytes_from_string(config->default_permissions_configure),
-                         bytes_from_string(config->default_permissions_write),
-                         bytes_from_string(config->default_permissions_read));
+    permit_user(target, vhost, config);
     return true;
 }

@@ -2,7 +2,8 @@
 /*
  * Import of definitions.json. One function for each section takes one entry of it; the sections' order is
  * that in which they need each other: users and vhosts first, bindings after what they bind. Parameters come
- * last, so that a vhost's limit does not keep out queues that were there before the limit.
+ * last, so that a vhost's limit does not keep out queues that were there before the limit. What lasts beside
+ * the topology is handed to the target's keep as soon as it was taken (definitions_keep.h).
  */
 #include "coney/definitions.h"
 
@@ -20,6 +21,7 @@
 #include "coney/users.h"
 #include "coney/vhost.h"
 #include "coney/xalloc.h"
+#include "definitions_keep.h"
 
 #define TAGS_MAX 64 /* of one user; more is no list that a person wrote */
 
@@ -29,22 +31,26 @@ struct import {
     struct buffer table; /* arguments or definition of the entry at hand */
     char *why;           /* what is wrong with it, DEFINITIONS_WHY_SIZE */
     const char *section;
-    size_t index;
+    size_t index; /* of the entry at hand; ENTRY_ALONE */
 };
+
+#define ENTRY_ALONE SIZE_MAX /* it is not one of a list */
 
 /* ---- errors and warnings ---- */
 
 static bool refuse(struct import *import, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void warn(struct import *import, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Write "SECTION[INDEX]: " and the text. */
+/* Write "SECTION[INDEX]: ", or "SECTION: ", and the text. */
 static void describe(char out[DEFINITIONS_WHY_SIZE], const struct import *import, const char *format,
                      va_list arguments) __attribute__((format(printf, 3, 0)));
 
 static void describe(char out[DEFINITIONS_WHY_SIZE], const struct import *import, const char *format,
                      va_list arguments)
 {
-    int used = snprintf(out, DEFINITIONS_WHY_SIZE, "%s[%zu]: ", import->section, import->index);
+    int used = import->index == ENTRY_ALONE
+                   ? snprintf(out, DEFINITIONS_WHY_SIZE, "%s: ", import->section)
+                   : snprintf(out, DEFINITIONS_WHY_SIZE, "%s[%zu]: ", import->section, import->index);
 
     vsnprintf(out + used, DEFINITIONS_WHY_SIZE - (size_t)used, format, arguments);
 }
@@ -247,6 +253,7 @@ static bool import_user(struct import *import, const json_t *entry)
     if (!users_put(import->target->users, &spec, why, sizeof why))
         return refuse(import, "user '%.*s': %s", BYTES_ARG(spec.name), why);
     import->result->users++;
+    keep_user(import->target, spec.name);
     return true;
 }
 
@@ -262,11 +269,14 @@ static bool set_vhost_limits(struct import *import, struct vhost *vhost, const j
         !get_integer(import, limits, "max-queues", -1, &queues))
         return false;
     vhost_set_limits(vhost, connections, queues);
+    keep_vhost_limits(import->target, vhost_name(vhost), limits);
     return true;
 }
 
-/* The default type stands in the metadata, and in newer exports also beside them; "undefined" is none. */
-static bool set_default_queue_type(struct import *import, struct vhost *vhost, const json_t *entry)
+/* The default type stands in the metadata, and in newer exports also beside them; "undefined" is none.
+ * *IS_NEW becomes true when there is one. */
+static bool set_default_queue_type(struct import *import, struct vhost *vhost, const json_t *entry,
+                                   bool *is_new)
 {
     struct bytes name;
     enum queue_type type;
@@ -278,6 +288,7 @@ static bool set_default_queue_type(struct import *import, struct vhost *vhost, c
     if (!queue_type_from_name(name, &type) || type == QUEUE_STREAM)
         return refuse(import, "'default_queue_type' '%.*s' is not supported", BYTES_ARG(name));
     vhost_set_default_queue_type(vhost, type);
+    *is_new = true;
     return true;
 }
 
@@ -287,20 +298,26 @@ static bool import_vhost(struct import *import, const json_t *entry)
     const json_t *limits = json_object_get(entry, "limits");
     struct vhost *vhost;
     struct bytes name;
+    bool is_new;
 
     if (!get_name(import, entry, "name", &name))
         return false;
     if (name.size == 0)
         return refuse(import, "'name' is empty");
     vhost = target->find_vhost(target->context, name);
-    if (vhost == NULL)
+    is_new = vhost == NULL;
+    if (is_new)
         vhost = target->make_vhost(target->context, name);
     if (vhost == NULL)
         return refuse(import, "vhost '%.*s' cannot be made", BYTES_ARG(name));
     import->result->vhosts++;
-    return set_default_queue_type(import, vhost, json_object_get(entry, "metadata")) &&
-           set_default_queue_type(import, vhost, entry) &&
-           (limits == NULL || set_vhost_limits(import, vhost, limits));
+    if (!set_default_queue_type(import, vhost, json_object_get(entry, "metadata"), &is_new) ||
+        !set_default_queue_type(import, vhost, entry, &is_new))
+        return false;
+    /* An entry that says nothing leaves the type as it was, so it must not replace the one that said it. */
+    if (is_new)
+        keep_vhost(target, name, entry);
+    return limits == NULL || set_vhost_limits(import, vhost, limits);
 }
 
 /* ---- permissions ---- */
@@ -315,6 +332,7 @@ static bool import_permission(struct import *import, const json_t *entry)
         !get_pattern(import, entry, "write", &write) || !get_pattern(import, entry, "read", &read))
         return false;
     vhost_set_permission(vhost, user, configure, write, read);
+    keep_entry(import->target, import->section, vhost_name(vhost), user, entry);
     return true;
 }
 
@@ -328,6 +346,7 @@ static bool import_topic_permission(struct import *import, const json_t *entry)
         !get_pattern(import, entry, "read", &read))
         return false;
     vhost_set_topic_permission(vhost, user, exchange, write, read);
+    keep_entry_of_two(import->target, import->section, vhost_name(vhost), user, exchange, entry);
     return true;
 }
 
@@ -364,8 +383,11 @@ static bool import_policy(struct import *import, const json_t *entry)
     struct vhost *vhost;
     struct bytes name;
 
-    return get_vhost(import, entry, &vhost) && get_name(import, entry, "name", &name) &&
-           put_policy(import, vhost, POLICY_USER, name, entry);
+    if (!get_vhost(import, entry, &vhost) || !get_name(import, entry, "name", &name) ||
+        !put_policy(import, vhost, POLICY_USER, name, entry))
+        return false;
+    keep_entry(import->target, import->section, vhost_name(vhost), name, entry);
+    return true;
 }
 
 static bool import_parameter(struct import *import, const json_t *entry)
@@ -377,11 +399,15 @@ static bool import_parameter(struct import *import, const json_t *entry)
     if (!get_vhost(import, entry, &vhost) || !get_name(import, entry, "component", &component) ||
         !get_name(import, entry, "name", &name))
         return false;
-    if (bytes_equal_string(component, "operator_policy"))
-        return put_policy(import, vhost, POLICY_OPERATOR, name, value);
     if (bytes_equal_string(component, "vhost-limits"))
         return set_vhost_limits(import, vhost, value);
-    warn(import, "skipped: there is no component '%.*s'", BYTES_ARG(component));
+    if (!bytes_equal_string(component, "operator_policy")) {
+        warn(import, "skipped: there is no component '%.*s'", BYTES_ARG(component));
+        return true;
+    }
+    if (!put_policy(import, vhost, POLICY_OPERATOR, name, value))
+        return false;
+    keep_entry_of_two(import->target, import->section, vhost_name(vhost), component, name, entry);
     return true;
 }
 
@@ -391,13 +417,14 @@ static bool import_global_parameter(struct import *import, const json_t *entry)
 
     if (!get_name(import, entry, "name", &name))
         return false;
-    if (!bytes_equal_string(name, "cluster_name"))
-        return true;
-    if (!get_name(import, entry, "value", &value))
-        return false;
-    free(import->result->cluster_name);
-    import->result->cluster_name = xmalloc(value.size + 1);
-    *put_bytes((uint8_t *)import->result->cluster_name, value) = '\0';
+    if (bytes_equal_string(name, "cluster_name")) {
+        if (!get_name(import, entry, "value", &value))
+            return false;
+        free(import->result->cluster_name);
+        import->result->cluster_name = xmalloc(value.size + 1);
+        *put_bytes((uint8_t *)import->result->cluster_name, value) = '\0';
+    }
+    keep_entry(import->target, import->section, (struct bytes){0}, name, entry);
     return true;
 }
 
@@ -496,35 +523,41 @@ static bool import_binding(struct import *import, const json_t *entry)
 
 /* ---- the whole ---- */
 
-static const struct {
+struct section {
     const char *name;
     bool (*take)(struct import *import, const json_t *entry);
-} sections[] = {
-    {"users", import_user},
-    {"vhosts", import_vhost},
-    {"permissions", import_permission},
-    {"exchanges", import_exchange},
-    {"topic_permissions", import_topic_permission},
-    {"global_parameters", import_global_parameter},
-    {"policies", import_policy},
-    {"queues", import_queue},
-    {"bindings", import_binding},
-    {"parameters", import_parameter},
+    bool is_topology; /* which the vhosts keep themselves */
 };
 
-static bool import_section(struct import *import, const json_t *entries,
-                           bool (*take)(struct import *import, const json_t *entry))
+static const struct section sections[] = {
+    {"users", import_user, false},
+    {"vhosts", import_vhost, false},
+    {"permissions", import_permission, false},
+    {"exchanges", import_exchange, true},
+    {"topic_permissions", import_topic_permission, false},
+    {"global_parameters", import_global_parameter, false},
+    {"policies", import_policy, false},
+    {"queues", import_queue, true},
+    {"bindings", import_binding, true},
+    {"parameters", import_parameter, false},
+};
+
+#define SECTIONS (sizeof sections / sizeof sections[0])
+
+static bool import_one(struct import *import, const struct section *section, const json_t *entry)
 {
+    return json_is_object(entry) ? section->take(import, entry) : refuse(import, "should be an object");
+}
+
+static bool import_section(struct import *import, const json_t *entries, const struct section *section)
+{
+    import->section = section->name;
     if (entries != NULL && !json_is_array(entries)) {
         snprintf(import->why, DEFINITIONS_WHY_SIZE, "%s: should be an array", import->section);
         return false;
     }
     for (import->index = 0; import->index < json_array_size(entries); import->index++) {
-        const json_t *entry = json_array_get(entries, import->index);
-
-        if (!json_is_object(entry))
-            return refuse(import, "should be an object");
-        if (!take(import, entry))
+        if (!import_one(import, section, json_array_get(entries, import->index)))
             return false;
     }
     return true;
@@ -538,10 +571,8 @@ static bool import_all(const struct definitions_target *target, const json_t *ro
 
     if (!done)
         snprintf(why, DEFINITIONS_WHY_SIZE, "should be a JSON object");
-    for (size_t i = 0; done && i < sizeof sections / sizeof sections[0]; i++) {
-        import.section = sections[i].name;
-        done = import_section(&import, json_object_get(root, import.section), sections[i].take);
-    }
+    for (size_t i = 0; done && i < SECTIONS; i++)
+        done = import_section(&import, json_object_get(root, sections[i].name), &sections[i]);
     buffer_free(&import.table);
     if (!done) {
         free(result->cluster_name);
@@ -550,20 +581,62 @@ static bool import_all(const struct definitions_target *target, const json_t *ro
     return done;
 }
 
-bool definitions_import(const struct definitions_target *target, const char *text, size_t size,
-                        struct definitions_result *result, char why[DEFINITIONS_WHY_SIZE])
+static json_t *parse(const char *text, size_t size, char why[DEFINITIONS_WHY_SIZE])
 {
     json_error_t error;
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+
+    if (root == NULL)
+        snprintf(why, DEFINITIONS_WHY_SIZE, "line %d, column %d: %s", error.line, error.column, error.text);
+    return root;
+}
+
+bool definitions_import(const struct definitions_target *target, const char *text, size_t size,
+                        struct definitions_result *result, char why[DEFINITIONS_WHY_SIZE])
+{
+    json_t *root = parse(text, size, why);
     bool done;
 
     *result = (struct definitions_result){0};
-    if (root == NULL) {
-        snprintf(why, DEFINITIONS_WHY_SIZE, "line %d, column %d: %s", error.line, error.column, error.text);
+    if (root == NULL)
         return false;
-    }
     done = import_all(target, root, result, why);
     json_decref(root);
+    return done;
+}
+
+static const struct section *kept_section(struct bytes name)
+{
+    for (size_t i = 0; i < SECTIONS; i++) {
+        if (!sections[i].is_topology && bytes_equal_string(name, sections[i].name))
+            return &sections[i];
+    }
+    return NULL;
+}
+
+bool definitions_import_entry(const struct definitions_target *target, struct bytes section,
+                              struct bytes json, struct definitions_result *result,
+                              char why[DEFINITIONS_WHY_SIZE])
+{
+    const struct section *known = kept_section(section);
+    struct definitions_target silent = *target;
+    struct import import = {.target = &silent, .result = result, .why = why, .index = ENTRY_ALONE};
+    json_t *entry;
+    bool done;
+
+    if (known == NULL) {
+        snprintf(why, DEFINITIONS_WHY_SIZE, "there is no section '%.*s' whose entries are kept",
+                 BYTES_ARG(section));
+        return false;
+    }
+    entry = parse((const char *)json.data, json.size, why);
+    if (entry == NULL)
+        return false;
+    silent.keep = NULL;
+    import.section = known->name;
+    done = import_one(&import, known, entry);
+    buffer_free(&import.table);
+    json_decref(entry);
     return done;
 }
 

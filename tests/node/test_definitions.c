@@ -30,6 +30,15 @@ static char why[DEFINITIONS_WHY_SIZE];
 static char told[8192];   /* what vhosts were told, a line each */
 static char warned[4096]; /* warnings, a line each */
 
+/* What was kept, as a catalog would have it. */
+struct kept {
+    char section[32], vhost[64], name[128];
+    char json[512];
+};
+
+static struct kept kept[32];
+static size_t kept_count;
+
 static void tell(const struct vhost *vhost, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static void tell(const struct vhost *vhost, const char *format, ...)
@@ -62,6 +71,11 @@ static const char *arguments_text(struct bytes table)
         used += (size_t)snprintf(text + used, sizeof text - used, " %.*s=%s", BYTES_ARG(name), value);
     }
     return text;
+}
+
+struct bytes vhost_name(const struct vhost *vhost)
+{
+    return bytes_from_string(vhost->name);
 }
 
 bool vhost_declare_exchange(struct vhost *vhost, const struct exchange_spec *spec, struct reply_error *error)
@@ -170,11 +184,30 @@ static void note_warning(void *context, const char *text)
     snprintf(warned + used, sizeof warned - used, "%s\n", text);
 }
 
+static void keep(void *context, struct bytes section, struct bytes vhost, struct bytes name,
+                 struct bytes json)
+{
+    struct kept entry, *same = kept;
+
+    (void)context;
+    cr_assert_lt(kept_count, sizeof kept / sizeof kept[0]);
+    snprintf(entry.section, sizeof entry.section, "%.*s", BYTES_ARG(section));
+    snprintf(entry.vhost, sizeof entry.vhost, "%.*s", BYTES_ARG(vhost));
+    snprintf(entry.name, sizeof entry.name, "%.*s", BYTES_ARG(name));
+    snprintf(entry.json, sizeof entry.json, "%.*s", BYTES_ARG(json));
+    while (same < kept + kept_count &&
+           (strcmp(same->section, entry.section) != 0 || strcmp(same->vhost, entry.vhost) != 0 ||
+            strcmp(same->name, entry.name) != 0))
+        same++;
+    kept_count += same == kept + kept_count;
+    *same = entry;
+}
+
 static const struct definitions_target *target(void)
 {
     static struct definitions_target target;
 
-    target = (struct definitions_target){users, find_vhost, make_vhost, note_warning, NULL};
+    target = (struct definitions_target){users, find_vhost, make_vhost, note_warning, keep, NULL};
     return &target;
 }
 
@@ -185,12 +218,20 @@ static void set_up(void)
     told[0] = '\0';
 }
 
-static void tear_down(void)
+static void forget_all(void)
 {
     for (size_t i = 0; i < vhost_count; i++)
         policy_set_free(vhosts[i].policies);
+    vhost_count = 0;
     free(result.cluster_name);
+    result = (struct definitions_result){0};
     users_free(users);
+    users = NULL;
+}
+
+static void tear_down(void)
+{
+    forget_all();
 }
 
 TestSuite(definitions, .init = set_up, .fini = tear_down);
@@ -465,6 +506,226 @@ Test(definitions, impossible_defaults_are_told)
         why, "default_permissions.write is no valid pattern: missing closing parenthesis at offset 1");
     cr_expect(make_defaults("default_user=", NULL), "no user is wanted then");
     cr_expect_eq(users_count(users), 0);
+}
+
+/* ---- what is kept ---- */
+
+static const struct kept *find_kept(const char *section, const char *vhost, const char *name)
+{
+    for (size_t i = 0; i < kept_count; i++) {
+        if (strcmp(kept[i].section, section) == 0 && strcmp(kept[i].vhost, vhost) == 0 &&
+            strcmp(kept[i].name, name) == 0)
+            return &kept[i];
+    }
+    return NULL;
+}
+
+static void expect_kept(const char *section, const char *vhost, const char *name, const char *json)
+{
+    const struct kept *entry = find_kept(section, vhost, name);
+
+    cr_assert(entry != NULL, "%s %s %s", section, vhost, name);
+    cr_expect_str_eq(entry->json, json);
+}
+
+static void put_back_one(const struct kept *entry)
+{
+    cr_expect(definitions_import_entry(target(), bytes_from_string(entry->section),
+                                       bytes_from_string(entry->json), &result, why),
+              "%s: %s", entry->json, why);
+}
+
+/* A fresh node of what was kept: users and vhosts first, all others from the last to the first. */
+static void put_back(void)
+{
+    size_t count = kept_count;
+
+    forget_all();
+    users = users_new(NULL, 0);
+    told[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(kept[i].section, "users") == 0 || strcmp(kept[i].section, "vhosts") == 0)
+            put_back_one(&kept[i]);
+    }
+    for (size_t i = count; i-- > 0;) {
+        if (strcmp(kept[i].section, "users") != 0 && strcmp(kept[i].section, "vhosts") != 0)
+            put_back_one(&kept[i]);
+    }
+    cr_expect_eq(kept_count, count, "what is put back is not kept again");
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The lines of TEXT in order: what two vhosts were told, whatever came first. */
+static char *sorted_lines(const char *text)
+{
+    char *copy = strdup(text), *rest = copy, *lines[128], *line, *out = calloc(1, strlen(text) + 2);
+    size_t count = 0;
+
+    while ((line = strsep(&rest, "\n")) != NULL && count < 128)
+        lines[count++] = line;
+    qsort(lines, count, sizeof lines[0], by_text);
+    for (size_t i = 0; i < count; i++)
+        strcat(strcat(out, lines[i]), "\n");
+    free(copy);
+    return out;
+}
+
+static void expect_same_users(const struct user_info *before, size_t before_count)
+{
+    size_t count;
+    struct user_info *after = users_list(users, &count);
+
+    cr_assert_eq(count, before_count);
+    for (size_t i = 0; i < count; i++) {
+        cr_expect(bytes_equal(after[i].name, before[i].name));
+        cr_expect_str_eq(after[i].password_hash, before[i].password_hash);
+        cr_expect_eq(after[i].hashing, before[i].hashing);
+        cr_expect_eq(after[i].max_connections, before[i].max_connections);
+        cr_expect_eq(after[i].max_channels, before[i].max_channels);
+        cr_assert_eq(after[i].tag_count, before[i].tag_count);
+        for (size_t j = 0; j < after[i].tag_count; j++)
+            cr_expect_str_eq(after[i].tags[j], before[i].tags[j]);
+        user_info_free(&after[i]);
+    }
+    free(after);
+}
+
+static const char everything[] =
+    "{\"users\":[{\"name\":\"a\",\"password_hash\":\"AQIDBAAAAAAAAAAAAAAAAAAAAAA=\",\"tags\":[\"x\",\"y\"],"
+    "\"limits\":{\"max-connections\":3}},"
+    "{\"name\":\"b\",\"password\":\"word\",\"tags\":\"monitoring, policymaker\"},"
+    "{\"name\":\"c\",\"password_hash\":\"\",\"limits\":{\"max-channels\":0}}],"
+    "\"vhosts\":[{\"name\":\"v\",\"metadata\":{\"default_queue_type\":\"quorum\"},\"limits\":{\"max-queues\":"
+    "5}},"
+    "{\"name\":\"w\",\"limits\":[]},{\"name\":\"\\u00e4\",\"default_queue_type\":\"classic\"}],"
+    "\"permissions\":[{\"user\":\"a\",\"vhost\":\"v\",\"configure\":\"^c\",\"write\":\"\",\"read\":\".*\"},"
+    "{\"user\":\"a\",\"vhost\":\"w\",\"configure\":\"\",\"write\":\"\",\"read\":\"\"},"
+    "{\"user\":\"b\",\"vhost\":\"v\",\"configure\":\"\",\"write\":\"^\\\\d\",\"read\":\"\"}],"
+    "\"topic_permissions\":[{\"user\":\"a\",\"vhost\":\"v\",\"exchange\":\"amq.topic\",\"write\":\"w\","
+    "\"read\":\"r\"},{\"user\":\"a\",\"vhost\":\"v\",\"exchange\":\"\",\"write\":\"1\",\"read\":\"2\"}],"
+    "\"global_parameters\":[{\"name\":\"cluster_name\",\"value\":\"rabbit@h\"}],"
+    "\"policies\":[{\"vhost\":\"v\",\"name\":\"p\",\"pattern\":\"^q\",\"apply-to\":\"queues\","
+    "\"definition\":{\"max-length\":5,\"overflow\":\"reject-publish\"},\"priority\":2},"
+    "{\"vhost\":\"w\",\"name\":\"p\",\"pattern\":\"\",\"definition\":{\"expires\":1}}],"
+    "\"parameters\":[{\"component\":\"operator_policy\",\"vhost\":\"v\",\"name\":\"p\",\"value\":"
+    "{\"pattern\":\".*\",\"definition\":{\"expires\":9},\"priority\":1.0}},"
+    "{\"component\":\"vhost-limits\",\"vhost\":\"\\u00e4\",\"name\":\"limits\",\"value\":{\"max-"
+    "connections\":7}}]}";
+
+Test(definitions, everything_kept_makes_the_same_node_again)
+{
+    size_t count;
+    struct user_info *before;
+    char *told_before, *told_after;
+
+    cr_assert(import(everything), "%s", why);
+    before = users_list(users, &count);
+    told_before = sorted_lines(told);
+    put_back();
+    told_after = sorted_lines(told);
+    cr_expect_str_eq(told_after, told_before);
+    expect_same_users(before, count);
+    cr_expect_str_eq(result.cluster_name, "rabbit@h");
+    cr_expect_eq(result.users, 3, "so that the default user is not made");
+    cr_expect_eq(result.vhosts, 3);
+    for (size_t i = 0; i < count; i++)
+        user_info_free(&before[i]);
+    free(before);
+    free(told_before);
+    free(told_after);
+}
+
+Test(definitions, each_thing_is_kept_under_its_own_key)
+{
+    static const char *const keys[][3] = {
+        {"users", "", "a"},
+        {"users", "", "b"},
+        {"users", "", "c"},
+        {"vhosts", "", "v"},
+        {"vhosts", "", "w"},
+        {"vhosts", "", "\u00e4"},
+        {"permissions", "v", "a"},
+        {"permissions", "w", "a"},
+        {"permissions", "v", "b"},
+        {"topic_permissions", "v", "a\namq.topic"},
+        {"topic_permissions", "v", "a\n"},
+        {"global_parameters", "", "cluster_name"},
+        {"policies", "v", "p"},
+        {"policies", "w", "p"},
+        {"parameters", "v", "operator_policy\np"},
+        {"parameters", "v", "vhost-limits\nlimits"},
+        {"parameters", "w", "vhost-limits\nlimits"},
+        {"parameters", "\u00e4", "vhost-limits\nlimits"},
+    };
+
+    cr_assert(import(everything), "%s", why);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        cr_expect_not_null(find_kept(keys[i][0], keys[i][1], keys[i][2]), "%s %s %s", keys[i][0], keys[i][1],
+                           keys[i][2]);
+    cr_expect_eq(kept_count, sizeof keys / sizeof keys[0]);
+    for (size_t i = 0; i < kept_count; i++)
+        cr_expect_null(strstr(kept[i].json, "\"word\""), "a password is never kept");
+}
+
+Test(definitions, last_word_is_kept)
+{
+    cr_assert(import("{\"vhosts\":[{\"name\":\"v\",\"default_queue_type\":\"quorum\",\"limits\":"
+                     "{\"max-queues\":5}}]}"));
+    cr_assert(import("{\"vhosts\":[{\"name\":\"v\"}],\"parameters\":[{\"component\":\"vhost-limits\","
+                     "\"vhost\":\"v\",\"name\":\"other\",\"value\":{\"max-queues\":6}}]}"));
+    expect_kept("vhosts", "", "v", "{\"name\":\"v\",\"default_queue_type\":\"quorum\"}");
+    expect_kept("parameters", "v", "vhost-limits\nlimits",
+                "{\"vhost\":\"v\",\"component\":\"vhost-limits\",\"name\":\"limits\","
+                "\"value\":{\"max-queues\":6}}");
+    cr_expect_eq(kept_count, 2);
+    cr_assert(import("{\"vhosts\":[{\"name\":\"v\",\"default_queue_type\":\"classic\"}]}"));
+    expect_kept("vhosts", "", "v", "{\"name\":\"v\",\"default_queue_type\":\"classic\"}");
+}
+
+Test(definitions, what_is_skipped_or_refused_is_not_kept)
+{
+    cr_assert(import("{\"parameters\":[{\"component\":\"shovel\",\"vhost\":\"/\",\"name\":\"s\","
+                     "\"value\":{}}]}"));
+    cr_assert_not(import("{\"policies\":[{\"vhost\":\"/\",\"name\":\"p\",\"pattern\":\"\","
+                         "\"definition\":{}}]}"));
+    cr_assert_not(import("{\"users\":[{\"name\":\"a\",\"password\":\"\"}]}"));
+    cr_expect_eq(kept_count, 0);
+}
+
+Test(definitions, defaults_are_kept)
+{
+    struct user_info info;
+
+    cr_expect(make_defaults("default_vhost=v", NULL), "%s", why);
+    cr_expect_eq(kept_count, 3);
+    expect_kept("vhosts", "", "v", "{\"name\":\"v\"}");
+    put_back();
+    cr_expect_str_eq(told, "v: made\nv: permission of guest: .* .* .*\n");
+    cr_assert_eq(users_authenticate(users, BYTES_LITERAL("guest"), BYTES_LITERAL("guest"), true, &info),
+                 LOGIN_OK);
+    cr_expect(user_info_has_tag(&info, "administrator"));
+    user_info_free(&info);
+}
+
+static void expect_entry_refused(const char *section, const char *json, const char *reason)
+{
+    cr_expect_not(definitions_import_entry(target(), bytes_from_string(section), bytes_from_string(json),
+                                           &result, why));
+    cr_expect_str_eq(why, reason);
+}
+
+Test(definitions, bad_entries)
+{
+    expect_entry_refused("queues", "{}", "there is no section 'queues' whose entries are kept");
+    expect_entry_refused("", "{}", "there is no section '' whose entries are kept");
+    expect_entry_refused("users", "{", "line 1, column 1: string or '}' expected near end of file");
+    expect_entry_refused("users", "[]", "users: should be an object");
+    expect_entry_refused("users", "{}", "users: 'name' is missing");
+    expect_entry_refused("permissions", "{\"user\":\"u\"}", "permissions: there is no user 'u'");
 }
 
 /* ---- files ---- */

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is handed to definitions_target.keep: each thing that was made, as the definitions entry that makes it
+ * again. Here is every key and the shape of what is not kept as it came. A target without keep is fine.
+ */
+#ifndef NODE_DEFINITIONS_KEEP_H
+#define NODE_DEFINITIONS_KEEP_H
+
+#include <jansson.h>
+
+#include "coney/definitions.h"
+
+/* ENTRY of SECTION, which is known as NAME. */
+void keep_entry(const struct definitions_target *target, const char *section, struct bytes vhost,
+                struct bytes name, const json_t *entry);
+
+/* The same for what is known by two names. */
+void keep_entry_of_two(const struct definitions_target *target, const char *section, struct bytes vhost,
+                       struct bytes first, struct bytes second, const json_t *entry);
+
+/* The user NAME as it is stored: with the hash. */
+void keep_user(const struct definitions_target *target, struct bytes name);
+
+/* The vhost NAME, without limits. ENTRY is what made it; NULL: nothing is known but the name. */
+void keep_vhost(const struct definitions_target *target, struct bytes name, const json_t *entry);
+
+/* VHOST's LIMITS. */
+void keep_vhost_limits(const struct definitions_target *target, struct bytes vhost, const json_t *limits);
+
+/* What USER may do in VHOST. */
+void keep_permission(const struct definitions_target *target, struct bytes vhost, struct bytes user,
+                     struct bytes configure, struct bytes write, struct bytes read);
+
+#endif
