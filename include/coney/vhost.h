@@ -40,7 +40,8 @@ struct vhost_settings {
     uint64_t message_size_max;   /* octets of body; 406 above */
     int64_t consumer_timeout_ms; /* 0: none */
     enum queue_type default_queue_type;
-    uint64_t unsent_max; /* octets of deliveries under way to one connection; 0: the default */
+    uint64_t unsent_max;  /* octets of deliveries under way to one connection; 0: the default */
+    uint32_t returns_max; /* deliveries of ended channels that go back in one batch; 0: the default */
 };
 
 /* A vhost called NAME with the predeclared exchanges (exchanges-queues-bindings.md 2). Takes over JOURNAL.

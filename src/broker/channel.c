@@ -345,25 +345,46 @@ static void drop_confirming(struct channel *channel)
     channel->confirms = NULL;
 }
 
+/* The LSN of a reply that is not known before the channel is back. */
+#define LSN_LATER UINT64_MAX
+
 /* A consumer gone takes nothing more, so what is requeued goes to others; but its auto-delete queue must not
  * go before its unacked messages are back: first requeue, then drop. */
 void channel_end(struct channel *channel, enum channel_state state)
 {
     if (channel->state == CHANNEL_OPEN || (channel->state == CHANNEL_CLOSING && state == CHANNEL_LEAVING))
         channel->state = (uint8_t)state;
+    if (channel->returning)
+        return;
     channel_reconsider_consumers(channel); /* none can take any more */
     give_up_bodies(channel, NULL);
     tx_free(channel);
-    channel_requeue_all(channel);
-    drop_consumers(channel);
     drop_confirming(channel);
     reply_to_channel_ends(channel);
+    channel_give_back(channel);
+    if (!channel->returning)
+        drop_consumers(channel);
 }
 
-void channel_free(struct channel *channel)
+/* The reply that was waiting, channel.close or close-ok, now waits like any other. */
+void channel_is_back(struct channel *channel)
 {
     struct connection *connection = channel->connection;
+    struct vhost *vhost = connection->vhost;
 
+    drop_consumers(channel);
+    vhost->durable = journal_durable(vhost->journal);
+    for (struct gated *gated = channel->gate; gated; gated = gated->next)
+        if (gated->lsn == LSN_LATER)
+            gated->lsn = channel->state == CHANNEL_CLOSING ? 0 : channel->settled_lsn;
+    if (channel->gate)
+        channel_release(channel);
+    if (connection->state != CONNECTION_RUNNING)
+        connection_go_on(connection);
+}
+
+void gate_clear(struct channel *channel)
+{
     gate_leave(channel);
     while (channel->gate) {
         struct gated *gated = channel->gate;
@@ -371,6 +392,15 @@ void channel_free(struct channel *channel)
         channel->gate = gated->next;
         gated_free(channel, gated);
     }
+}
+
+void channel_free(struct channel *channel)
+{
+    struct connection *connection = channel->connection;
+
+    gate_clear(channel);
+    if (channel->settled_lsn > connection->settled_lsn)
+        connection->settled_lsn = channel->settled_lsn;
     if (channel->state == CHANNEL_LEFT)
         LL_DELETE2(connection->left, channel, left_next);
     HASH_DEL(connection->channels, channel);
@@ -384,22 +414,36 @@ void channel_free(struct channel *channel)
     free(channel);
 }
 
-/* The client closed: close-ok comes when what it settled before is durable (6.5). */
+void channel_discard(struct channel *channel)
+{
+    channel_end(channel, CHANNEL_LEAVING);
+    if (channel->returning) {
+        channel_give_back_rest(channel);
+        drop_consumers(channel);
+    }
+    channel_free(channel);
+}
+
+/* The client closed: close-ok comes when what it had unacked is back and what it settled before is durable
+ * (6.5).
+ */
 static void channel_leave(struct channel *channel)
 {
     struct connection *connection = channel->connection;
     struct method close_ok = {.id = METHOD_CHANNEL_CLOSE_OK};
+    uint64_t lsn;
 
     channel_end(channel, CHANNEL_LEAVING);
     vhost_settle(connection->vhost);
-    if (!must_wait(channel, channel->settled_lsn)) {
+    lsn = channel->returning ? LSN_LATER : channel->settled_lsn;
+    if (!must_wait(channel, lsn)) {
         channel_reply(channel, &close_ok, 0);
         channel->state = CHANNEL_LEFT;
         channel->left_next = connection->left;
         connection->left = channel;
         return;
     }
-    channel_reply(channel, &close_ok, channel->settled_lsn);
+    channel_reply(channel, &close_ok, lsn);
     for (struct gated *gated = channel->gate; gated; gated = gated->next)
         gated->ends_channel = gated->next == NULL;
 }
@@ -423,7 +467,7 @@ static void fail_text(struct channel *channel, enum method_id method, enum reply
     if (channel->state != CHANNEL_OPEN)
         return;
     channel_end(channel, CHANNEL_CLOSING);
-    channel_reply(channel, &close, 0);
+    channel_reply(channel, &close, channel->returning ? LSN_LATER : 0);
 }
 
 void channel_fail(struct channel *channel, enum method_id method, enum reply_code code, const char *format,
@@ -480,7 +524,7 @@ static void run_closing(struct channel *channel, const struct command *command)
             channel_reply(channel, &(struct method){.id = METHOD_CHANNEL_CLOSE_OK}, 0);
         break;
     case METHOD_CHANNEL_CLOSE_OK:
-        if (channel->state == CHANNEL_CLOSING)
+        if (channel->state == CHANNEL_CLOSING && !channel->returning) /* else it answers what was not said */
             channel_free(channel);
         break;
     default:

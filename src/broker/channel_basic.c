@@ -260,6 +260,7 @@ static void run_get(struct channel *channel, const struct method_basic_get *get)
     if (!queue)
         return;
     queue_touch(queue);
+    returns_finish(queue);
     if (!live_head(queue, &place, &entry)) {
         channel_reply(channel, &(struct method){.id = METHOD_BASIC_GET_EMPTY}, 0);
         return;

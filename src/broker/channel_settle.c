@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Acks, nacks, rejects and recover: deliveries of a channel are settled (publish-consume-ack.md 6.4 to 6.8).
  */
+#include <stdlib.h>
+#include <utlist.h>
+
+#include "coney/xalloc.h"
 #include "vhost_fields.h"
 
 static enum method_id settle_method(unsigned flags)
@@ -101,6 +105,116 @@ void channel_requeue_all(struct channel *channel)
     for (; tag != SEQMAP_END; tag = seqmap_next_live(&channel->unacked, tag + 1))
         if (is_outstanding(channel, tag))
             channel_settle_tag(channel, tag, SETTLE_REQUEUE);
+}
+
+/* ---- what an ended channel had unacked goes back (6.6) ----
+ *
+ * A batch gives back vhost_settings.returns_max deliveries; a channel that has more is put on
+ * vhost->returning and goes on in later batches. To clients all of it goes back at once, as in RabbitMQ: a
+ * queue that something is still to come back to delivers nothing (queue->returning counts it, before the
+ * first delivery goes back), so none of its messages is taken before those that stand before it are there.
+ *
+ * Lowest delivery tag first, which as a rule is the oldest message. So what must leave meanwhile, at the head
+ * of a queue that is too long, or by its delivery limit or its deadline, leaves in the order, and is the
+ * same, as if all had been back: of what is there the oldest go first, and what is yet to come is younger.
+ * With the highest first, dead letters would be written youngest slice first.
+ */
+
+/* Give back what BUDGET allows. */
+static void give_back(struct channel *channel, uint64_t *budget)
+{
+    uint64_t tag = seqmap_next_live(&channel->unacked, 0);
+
+    for (; tag != SEQMAP_END && *budget; tag = seqmap_next_live(&channel->unacked, tag + 1), --*budget) {
+        struct queue *queue = ((struct unacked *)seqmap_get(&channel->unacked, tag))->queue;
+
+        if (channel->returning && --queue->returning == 0)
+            queue_wants_dispatch(queue);
+        channel_settle_tag(channel, tag, SETTLE_REQUEUE);
+    }
+}
+
+/* Count what is to come back to each queue. */
+static void count_returns(struct returning *returning, uint64_t *budget)
+{
+    const struct seqmap *unacked = &returning->channel->unacked;
+    uint64_t tag;
+
+    if (returning->counted == SEQMAP_END)
+        return;
+    tag = seqmap_next_live(unacked, returning->counted);
+    for (; tag != SEQMAP_END && *budget; tag = seqmap_next_live(unacked, tag + 1), --*budget)
+        ((struct unacked *)seqmap_get(unacked, tag))->queue->returning++;
+    returning->counted = tag;
+}
+
+static void count_all(struct vhost *vhost, uint64_t *budget)
+{
+    struct returning *returning;
+
+    DL_FOREACH (vhost->returning, returning)
+        count_returns(returning, budget);
+}
+
+void channel_give_back(struct channel *channel)
+{
+    struct vhost *vhost = channel->connection->vhost;
+    struct returning *returning;
+
+    if (channel->unacked_count <= vhost->returns_left) {
+        give_back(channel, &vhost->returns_left);
+        return;
+    }
+    returning = xcalloc(1, sizeof *returning);
+    returning->channel = channel;
+    channel->returning = returning;
+    channel->connection->returning_count++;
+    DL_APPEND(vhost->returning, returning);
+}
+
+static void returning_free(struct returning *returning)
+{
+    struct channel *channel = returning->channel;
+
+    DL_DELETE(channel->connection->vhost->returning, returning);
+    channel->connection->returning_count--;
+    channel->returning = NULL;
+    free(returning);
+}
+
+void returns_run(struct vhost *vhost)
+{
+    count_all(vhost, &vhost->returns_left);
+    while (vhost->returning && vhost->returns_left) {
+        struct channel *channel = vhost->returning->channel;
+
+        give_back(channel, &vhost->returns_left);
+        if (channel->unacked_count)
+            break;
+        returning_free(channel->returning);
+        channel_is_back(channel);
+    }
+}
+
+void channel_give_back_rest(struct channel *channel)
+{
+    uint64_t budget = UINT64_MAX;
+
+    count_returns(channel->returning, &budget);
+    give_back(channel, &budget);
+    returning_free(channel->returning);
+}
+
+void returns_finish(struct queue *queue)
+{
+    struct returning *returning;
+    uint64_t budget = UINT64_MAX;
+
+    if (!queue->returning)
+        return;
+    count_all(queue->vhost, &budget);
+    DL_FOREACH (queue->vhost->returning, returning)
+        give_back(returning->channel, &budget);
 }
 
 /* ---- what is not settled in time (6.8) ----

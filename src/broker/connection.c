@@ -52,54 +52,66 @@ struct connection *connection_find(const struct vhost *vhost, uint64_t id)
 
 /* ---- states ---- */
 
-/* End all channels and delete the exclusive queues: what leaving RUNNING means. Channels whose replies wait
- * for the journal stay until they are said when PATIENT. */
-static void end_everything(struct connection *connection, bool patient)
-{
-    struct channel *channel, *next;
-
-    HASH_ITER (hh, connection->channels, channel, next) {
-        channel_end(channel, CHANNEL_LEAVING);
-        if (channel->settled_lsn > connection->settled_lsn)
-            connection->settled_lsn = channel->settled_lsn;
-        if (!patient || !channel->gate)
-            channel_free(channel);
-    }
-    while (connection->queues)
-        queue_delete(connection->queues);
-    vhost_settle(connection->vhost);
-}
-
 static void connection_set_state(struct connection *connection, enum connection_state state)
 {
-    bool leaves = connection->state == CONNECTION_RUNNING ||
-                  (connection->state == CONNECTION_LEAVING && state == CONNECTION_ENDED);
-
     if (connection->state == CONNECTION_LEAVING)
         DL_DELETE2(connection->vhost->leaving, connection, leaving_prev, leaving_next);
     if (state == CONNECTION_LEAVING)
         DL_APPEND2(connection->vhost->leaving, connection, leaving_prev, leaving_next);
     connection->state = (uint8_t)state;
-    if (leaves)
-        end_everything(connection, state == CONNECTION_LEAVING);
+}
+
+/* All that the channels have unacked goes back now, or none of it does before all of it is counted. */
+static void share_returns(struct connection *connection)
+{
+    struct vhost *vhost = connection->vhost;
+    struct channel *channel, *next;
+    uint64_t count = 0;
+
+    HASH_ITER (hh, connection->channels, channel, next)
+        count += channel->unacked_count;
+    if (count > vhost->returns_left)
+        vhost->returns_left = 0;
+}
+
+/* Leave for STATE: all channels end. What waits in their gates is still said if the client closed. */
+static void leave(struct connection *connection, enum connection_state state)
+{
+    struct channel *channel, *next;
+
+    connection_set_state(connection, state);
+    share_returns(connection);
+    HASH_ITER (hh, connection->channels, channel, next) {
+        channel_end(channel, CHANNEL_LEAVING);
+        if (state != CONNECTION_LEAVING)
+            gate_clear(channel);
+    }
+    connection_go_on(connection);
+}
+
+/* Free the channels whose gates are empty; false while there are others. */
+static bool free_channels(struct connection *connection)
+{
+    struct channel *channel, *next;
+
+    HASH_ITER (hh, connection->channels, channel, next)
+        if (!channel->gate)
+            channel_free(channel);
+    return !connection->channels;
 }
 
 void connection_fail_text(struct connection *connection, enum method_id method, enum reply_code code,
                           const char *text)
 {
-    struct method close = {
-        .id = METHOD_CONNECTION_CLOSE,
-        .connection_close = {.reply_code = (uint16_t)code,
-                             .reply_text = bytes_from_string(text),
-                             .class_id = METHOD_CLASS(method),
-                             .method_id = METHOD_INDEX(method)},
-    };
+    struct failure *failure;
 
     if (connection->state != CONNECTION_RUNNING)
         return;
-    connection_set_state(connection, CONNECTION_CLOSING);
-    outbox_method(connection, 0, &close);
-    outbox_control(connection, OUTBOX_CLOSE_SENT);
+    failure = xmalloc(sizeof *failure);
+    *failure = (struct failure){.method = method, .code = code};
+    snprintf(failure->text, sizeof failure->text, "%s", text);
+    connection->failure = failure;
+    leave(connection, CONNECTION_FAILING);
 }
 
 void connection_fail(struct connection *connection, enum method_id method, enum reply_code code,
@@ -114,10 +126,69 @@ void connection_fail(struct connection *connection, enum method_id method, enum 
     connection_fail_text(connection, method, code, text);
 }
 
+static void say_close_ok(struct connection *connection)
+{
+    outbox_method(connection, 0, &(struct method){.id = METHOD_CONNECTION_CLOSE_OK});
+}
+
+/* All is back: tell the client why it must go. */
+static void say_failure(struct connection *connection)
+{
+    struct failure *failure = connection->failure;
+    struct method close = {
+        .id = METHOD_CONNECTION_CLOSE,
+        .connection_close = {.reply_code = (uint16_t)failure->code,
+                             .reply_text = bytes_from_string(failure->text),
+                             .class_id = METHOD_CLASS(failure->method),
+                             .method_id = METHOD_INDEX(failure->method)},
+    };
+
+    connection_set_state(connection, CONNECTION_CLOSING);
+    outbox_method(connection, 0, &close);
+    outbox_control(connection, OUTBOX_CLOSE_SENT);
+    if (failure->crossed)
+        say_close_ok(connection);
+    free(failure);
+    connection->failure = NULL;
+}
+
 static void connection_end(struct connection *connection)
 {
     connection_set_state(connection, CONNECTION_ENDED);
     outbox_control(connection, OUTBOX_END);
+}
+
+void connection_go_on(struct connection *connection)
+{
+    struct vhost *vhost = connection->vhost;
+
+    if (connection->returning_count)
+        return;
+    while (connection->queues)
+        queue_delete(connection->queues);
+    vhost_settle(vhost);
+    if (!free_channels(connection))
+        return;
+    vhost->durable = journal_durable(vhost->journal);
+    switch (connection->state) {
+    case CONNECTION_FAILING:
+        say_failure(connection);
+        break;
+    case CONNECTION_LEAVING:
+        if (connection->settled_lsn > vhost->durable)
+            break;
+        say_close_ok(connection);
+        connection_end(connection);
+        break;
+    case CONNECTION_GONE:
+        outbox_control(connection, OUTBOX_DETACHED);
+        /* Whatever was said before and not handed over goes with it: the owner gives the chunks back. */
+        outbox_hand_over(vhost);
+        connection_free(connection);
+        break;
+    default:
+        break;
+    }
 }
 
 /* ---- entering and leaving ---- */
@@ -168,8 +239,13 @@ void connection_open(struct vhost *vhost, const struct batch *batch)
 void connection_free(struct connection *connection)
 {
     struct vhost *vhost = connection->vhost;
+    struct channel *channel, *next;
 
-    connection_set_state(connection, CONNECTION_ENDED);
+    connection_set_state(connection, CONNECTION_GONE);
+    HASH_ITER (hh, connection->channels, channel, next)
+        channel_discard(channel);
+    while (connection->queues)
+        queue_delete(connection->queues);
     if (connection->is_dirty)
         DL_DELETE2(vhost->dirty, connection, dirty_prev, dirty_next);
     while (connection->out) {
@@ -182,16 +258,13 @@ void connection_free(struct connection *connection)
     permission_unref(connection->permission);
     bytes_free(connection->user);
     free(connection->numbers);
+    free(connection->failure);
     free(connection);
 }
 
 void connection_gone(struct connection *connection)
 {
-    connection_set_state(connection, CONNECTION_ENDED);
-    outbox_control(connection, OUTBOX_DETACHED);
-    /* Whatever was said before and not handed over goes with it: the owner gives the chunks back. */
-    outbox_hand_over(connection->vhost);
-    connection_free(connection);
+    leave(connection, CONNECTION_GONE);
 }
 
 /* ---- consumers' numbers: the lowest free one, by a rover that freeing moves back ---- */
@@ -222,31 +295,6 @@ void connection_number_release(struct connection *connection, uint32_t number)
 
 /* ---- channel 0 ---- */
 
-void connection_try_finish(struct connection *connection)
-{
-    struct channel *channel, *next;
-
-    HASH_ITER (hh, connection->channels, channel, next) {
-        if (channel->gate)
-            return;
-        channel_free(channel);
-    }
-    if (connection->settled_lsn > connection->vhost->durable)
-        return;
-    outbox_method(connection, 0, &(struct method){.id = METHOD_CONNECTION_CLOSE_OK});
-    connection_end(connection);
-}
-
-/* All replies of the methods before come first, and what they settled is durable (7.1). */
-static void run_close(struct connection *connection)
-{
-    struct vhost *vhost = connection->vhost;
-
-    connection_set_state(connection, CONNECTION_LEAVING);
-    vhost->durable = journal_durable(vhost->journal);
-    connection_try_finish(connection);
-}
-
 static void run_zero(struct connection *connection, const struct command *command)
 {
     const struct method *method = command->method;
@@ -263,7 +311,7 @@ static void run_zero(struct connection *connection, const struct command *comman
     }
     switch (method->id) {
     case METHOD_CONNECTION_CLOSE:
-        run_close(connection);
+        leave(connection, CONNECTION_LEAVING);
         break;
     case METHOD_CONNECTION_UPDATE_SECRET:
         outbox_method(connection, 0, &(struct method){.id = METHOD_CONNECTION_UPDATE_SECRET_OK});
@@ -280,7 +328,7 @@ static void run_closing(struct connection *connection, const struct command *com
     if (command->kind != COMMAND_METHOD || command->channel != 0)
         return;
     if (command->method->id == METHOD_CONNECTION_CLOSE)
-        outbox_method(connection, 0, &(struct method){.id = METHOD_CONNECTION_CLOSE_OK});
+        say_close_ok(connection);
     else if (command->method->id == METHOD_CONNECTION_CLOSE_OK)
         connection_end(connection);
 }
@@ -325,12 +373,19 @@ static void run_command(struct connection *connection, const struct command *com
         } else
             channel_command(connection, command);
         break;
+    case CONNECTION_FAILING:
+        if (command->kind == COMMAND_METHOD && command->channel == 0 &&
+            command->method->id == METHOD_CONNECTION_CLOSE)
+            connection->failure->crossed = true;
+        discard(command);
+        break;
     case CONNECTION_CLOSING:
         run_closing(connection, command);
         discard(command);
         break;
     case CONNECTION_LEAVING:
     case CONNECTION_ENDED:
+    case CONNECTION_GONE:
         discard(command);
         break;
     }

@@ -4,19 +4,27 @@
  *
  * Connection states, changed by connection_set_state() alone:
  *
- *     RUNNING -> CLOSING   we sent connection.close; only close and close-ok count now
- *     RUNNING -> LEAVING   the client closed; close-ok waits for what was answered and settled before
- *     RUNNING -> ENDED     the socket is gone
- *     LEAVING, CLOSING -> ENDED   close-ok was sent or came, or the socket is gone
+ *     RUNNING -> FAILING   we shall send connection.close once its channels are back
+ *     FAILING -> CLOSING   we sent it; only close and close-ok count now
+ *     RUNNING -> LEAVING   the client closed; close-ok waits until its channels are back, and for what was
+ *                          answered and settled before
+ *     LEAVING, CLOSING -> ENDED   close-ok was sent or came
+ *     any -> GONE          the socket is gone; freed, with OUTBOX_DETACHED, once its channels are back
  *
- * Channel states, changed by channel_end() alone; a channel that is not open has no struct:
+ * Leaving RUNNING ends all channels. A channel is back when all that it had unacked is in its queues again,
+ * which may take several batches (struct returning). When the last one is, the exclusive queues are deleted,
+ * and what the state waits for may happen: connection_go_on().
  *
- *     OPEN -> CLOSING      we sent channel.close; everything but its answers is swallowed
- *     OPEN -> LEAVING      the client closed; close-ok waits for the LSN of what was settled before
- *     LEAVING -> LEFT      close-ok is said; until the batch ends the client cannot have seen it
- *     (freed)              close-ok was received, or the batch has ended
+ * Channel states; a channel that is not open has no struct:
  *
- * Leaving RUNNING ends all channels and deletes the exclusive queues at once.
+ *     OPEN -> CLOSING      channel.close is sent once it is back; everything but its answers is swallowed
+ *     OPEN -> LEAVING      the client closed; close-ok is said once it is back, and what was settled before
+ * is durable CLOSING -> LEAVING   the connection has left RUNNING LEAVING -> LEFT      close-ok is said;
+ * until the batch ends the client cannot have seen it (freed)              close-ok was received, or the
+ * batch has ended, or close-ok was said in a later batch; with its connection
+ *
+ * A channel that is not open is given no message, and nothing that it is told is done. Its number is free
+ * when it is freed, which is never before it is back.
  */
 #ifndef BROKER_CONNECTION_H
 #define BROKER_CONNECTION_H
@@ -33,7 +41,14 @@
 #include "coney/seqmap.h"
 #include "queue.h"
 
-enum connection_state { CONNECTION_RUNNING, CONNECTION_CLOSING, CONNECTION_LEAVING, CONNECTION_ENDED };
+enum connection_state {
+    CONNECTION_RUNNING,
+    CONNECTION_FAILING,
+    CONNECTION_CLOSING,
+    CONNECTION_LEAVING,
+    CONNECTION_ENDED,
+    CONNECTION_GONE,
+};
 enum channel_state { CHANNEL_OPEN, CHANNEL_CLOSING, CHANNEL_LEAVING, CHANNEL_LEFT };
 enum channel_mode { CHANNEL_NORMAL, CHANNEL_CONFIRM, CHANNEL_TX };
 
@@ -99,6 +114,21 @@ struct tx {
     uint32_t settle_count, settle_capacity;
 };
 
+/* A channel has ended with so many deliveries unacked that they go back in slices. */
+struct returning {
+    struct returning *prev, *next; /* vhost->returning */
+    struct channel *channel;
+    uint64_t counted; /* delivery tags below this one are counted in queue->returning; SEQMAP_END: all are */
+};
+
+/* What a FAILING connection is going to say. */
+struct failure {
+    enum method_id method;
+    enum reply_code code;
+    bool crossed; /* the client has closed too: answer after it */
+    char text[REPLY_TEXT_SIZE];
+};
+
 struct route_cache; /* channel_publish.c */
 struct binding_spec;
 struct exchange;
@@ -129,7 +159,8 @@ struct channel {
     struct tx *tx;                                     /* in tx mode */
     struct route_cache *cache;
     struct reply_consumer *reply_consumer;
-    uint64_t settled_lsn; /* of the last settlement: close-ok waits for it */
+    struct returning *returning; /* it has ended, and is not back yet */
+    uint64_t settled_lsn;        /* of the last settlement: close-ok waits for it */
 };
 
 struct connection {
@@ -143,7 +174,8 @@ struct connection {
     uint16_t last_number; /* channels' last looked up: */
     struct channel *last_channel;
     struct channel *channels;
-    struct channel *left; /* those in state LEFT */
+    struct channel *left;     /* those in state LEFT */
+    uint32_t returning_count; /* channels that are not back yet */
     uint32_t channel_count, channel_max, user_channel_max;
     struct bytes user;             /* owned */
     struct permission *permission; /* a reference */
@@ -156,6 +188,7 @@ struct connection {
     uint64_t unsent_replies;             /* octets of the rest */
     unsigned hold, hold_told;            /* enum outbox_hold */
     uint32_t slowed_by;                  /* queues that hold it for credit */
+    struct failure *failure;             /* in state FAILING */
     struct connection *dirty_prev, *dirty_next;
     struct connection *leaving_prev, *leaving_next; /* vhost->leaving: those in state LEAVING */
     uint64_t settled_lsn;                           /* of settlements of channels already gone */
@@ -178,8 +211,9 @@ void connection_fail(struct connection *connection, enum method_id method, enum 
 /* The same with the whole text given. */
 void connection_fail_text(struct connection *connection, enum method_id method, enum reply_code code,
                           const char *text);
-/* The journal has moved: a LEAVING connection may be through. */
-void connection_try_finish(struct connection *connection);
+/* CONNECTION is not RUNNING, and its channels may be back, or the journal has moved: do what its state waits
+ * for. May free it. */
+void connection_go_on(struct connection *connection);
 /* Its chunk came back. */
 void connection_drained(struct connection *connection, const struct outbox_chunk *chunk);
 struct channel *connection_channel(struct connection *connection, uint16_t number);
@@ -228,10 +262,16 @@ void channel_fail(struct channel *channel, enum method_id method, enum reply_cod
                   ...) __attribute__((format(printf, 4, 5)));
 void channel_fail_error(struct channel *channel, enum method_id method, const struct reply_error *error);
 void channel_command(struct connection *connection, const struct command *command);
-/* End CHANNEL, which goes to STATE: consumers gone, unacked requeued, transaction dropped. Does not free it.
- */
+/* End CHANNEL, which goes to STATE: consumers gone, unacked requeued, transaction dropped; not all at once
+ * when that is much (channel->returning). Does not free it. */
 void channel_end(struct channel *channel, enum channel_state state);
+/* All that CHANNEL had unacked is back. May free it and its connection. */
+void channel_is_back(struct channel *channel);
+/* Forget what waits in CHANNEL's gate. */
+void gate_clear(struct channel *channel);
 void channel_free(struct channel *channel);
+/* End and free CHANNEL at once, however much goes back; nobody is told. */
+void channel_discard(struct channel *channel);
 /* Let go what waited for the journal: replies and confirms. May free CHANNEL. */
 void channel_release(struct channel *channel);
 /* Find out whether CHANNEL's consumers can take messages again. */
@@ -277,6 +317,15 @@ void channel_settle(struct channel *channel, uint64_t delivery_tag, unsigned fla
 void channel_settle_tag(struct channel *channel, uint64_t delivery_tag, enum settle how);
 /* Requeue all deliveries that are outstanding for the client. */
 void channel_requeue_all(struct channel *channel);
+/* CHANNEL has ended: give back what it had unacked. When that is more than may go back in this batch,
+ * channel->returning says that returns_run() goes on with it. */
+void channel_give_back(struct channel *channel);
+/* CHANNEL is returning: give back the rest at once; nobody is told. */
+void channel_give_back_rest(struct channel *channel);
+/* Go on with the ended channels, as far as this batch may. */
+void returns_run(struct vhost *vhost);
+/* Give back now whatever is still to come back to QUEUE: somebody wants its head. Frees nothing. */
+void returns_finish(struct queue *queue);
 /* UNACKED is new on CHANNEL, and not counted yet: see that it is noticed when it times out. */
 void channel_watch_unacked(struct channel *channel, const struct unacked *unacked);
 /* The same, where it is a matter of a glance that nothing is to be done. */

@@ -10,7 +10,8 @@
  * 1. ready + unacked = live entries, but for those departing (leaving by a dead letter whose body is away).
  * 2. A consumer is on `ready_consumers` exactly when it could take a message now (consumer_can_take) and may
  *    (is the active one, where only one is).
- * 3. A queue with ready messages whose bodies are here and a ready consumer is on the vhost's dispatch list.
+ * 3. A queue with ready messages whose bodies are here and a ready consumer is on the vhost's dispatch list,
+ *    but while deliveries of an ended channel are coming back.
  * 4. A deleted queue has no entries; it is freed when the last unacked delivery that names it is settled.
  */
 #ifndef BROKER_QUEUE_H
@@ -106,6 +107,7 @@ struct queue {
     uint64_t ready, ready_bytes;
     uint64_t unacked, unacked_bytes;
     uint64_t departing;
+    uint32_t returning; /* deliveries coming back from ended channels: it delivers nothing meanwhile */
     uint32_t consumer_count;
     uint32_t refs;        /* 1 while it exists, and one for each unacked delivery */
     int64_t deadline_max; /* latest deadline of an entry without a timer since the queue was empty */
@@ -267,7 +269,7 @@ void consumer_unref(struct consumer *consumer);
 /* The consumer that a published message can go to at once, or NULL. */
 static inline struct consumer *queue_waiting_consumer(const struct queue *queue)
 {
-    return queue->ready == 0 ? queue->ready_consumers : NULL;
+    return queue->ready == 0 && queue->returning == 0 ? queue->ready_consumers : NULL;
 }
 
 /* ---- credit: credit.c ---- */

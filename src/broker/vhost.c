@@ -15,9 +15,10 @@
 #include "coney/xalloc.h"
 #include "vhost_fields.h"
 
-#define UNSENT_MAX_DEFAULT (UINT64_C(1) << 20)
-#define CREDIT_CHECK_MS    10
-#define GARBAGE_SLICE      4096
+#define UNSENT_MAX_DEFAULT  (UINT64_C(1) << 20)
+#define CREDIT_CHECK_MS     10
+#define GARBAGE_SLICE       4096
+#define RETURNS_MAX_DEFAULT 4096
 
 static const struct {
     const char *name;
@@ -58,6 +59,9 @@ struct vhost *vhost_new(struct bytes name, const struct vhost_settings *settings
     vhost->settings = *settings;
     if (!vhost->settings.unsent_max)
         vhost->settings.unsent_max = UNSENT_MAX_DEFAULT;
+    if (!vhost->settings.returns_max)
+        vhost->settings.returns_max = RETURNS_MAX_DEFAULT;
+    vhost->returns_left = vhost->settings.returns_max;
     vhost->ops = *ops;
     vhost->journal = journal;
     vhost->policies = policy_set_new();
@@ -100,6 +104,7 @@ void vhost_free(struct vhost *vhost)
     /* What goes away from here on is only memory: nothing of it is written. */
     journal_free(vhost->journal);
     vhost->journal = journal_memory_new();
+    vhost->returns_left = UINT64_MAX;
     for (uint32_t i = 0; i < vhost->slot_count; i++)
         if (vhost->slots[i].connection)
             connection_free(vhost->slots[i].connection);
@@ -142,7 +147,7 @@ static void dispatch_all(struct vhost *vhost)
         if (!vhost->dispatch)
             vhost->dispatch_end = &vhost->dispatch;
         queue->to_dispatch = false;
-        if (!queue->is_deleted)
+        if (!queue->is_deleted && !queue->returning)
             queue_dispatch(queue);
         queue_unref(queue);
     }
@@ -214,6 +219,7 @@ void vhost_run(struct vhost *vhost, struct batch *batch, int64_t now)
     struct connection *connection;
 
     vhost->now = now;
+    vhost->returns_left = vhost->settings.returns_max;
     switch (batch->kind) {
     case BATCH_OPEN:
         connection_open(vhost, batch);
@@ -242,6 +248,10 @@ void vhost_run(struct vhost *vhost, struct batch *batch, int64_t now)
         break;
     }
     vhost_settle(vhost);
+    if (vhost->returning) {
+        returns_run(vhost);
+        vhost_settle(vhost);
+    }
     garbage_collect(vhost, GARBAGE_SLICE);
     confirm_all(vhost);
 }
@@ -264,7 +274,7 @@ int64_t vhost_next_deadline(const struct vhost *vhost)
 
 bool vhost_has_work(const struct vhost *vhost)
 {
-    return vhost->dead_letters || vhost->garbage || vhost->dispatch;
+    return vhost->dead_letters || vhost->garbage || vhost->dispatch || vhost->returning;
 }
 
 void vhost_journal_moved(struct vhost *vhost)
@@ -276,11 +286,16 @@ void vhost_journal_moved(struct vhost *vhost)
     DL_FOREACH_SAFE2(vhost->gated, channel, next_channel, gated_next)
     channel_release(channel);
     DL_FOREACH_SAFE2(vhost->leaving, connection, next_connection, leaving_next)
-    connection_try_finish(connection);
+    connection_go_on(connection);
 }
 
 void vhost_close_connections(struct vhost *vhost, struct bytes user, const char *text)
 {
+    /* With everybody gone there is nobody to be fair to, and who runs the timers may be going too. */
+    if (!user.size) {
+        vhost->settings.returns_max = UINT32_MAX;
+        vhost->returns_left = UINT64_MAX;
+    }
     for (uint32_t i = 0; i < vhost->slot_count; i++) {
         struct connection *connection = vhost->slots[i].connection;
 

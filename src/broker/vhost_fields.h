@@ -81,10 +81,12 @@ struct vhost {
     /* to be done at the end of the run */
     struct connection *dirty;
 
-    struct connection *leaving; /* DL list of connections in that state */
-    struct channel *gated;      /* channels with something that waits for the journal */
-    struct queue *slowing;      /* DL list of queues that hold publishers for credit */
-    struct queue **deadlines;   /* heap by deadline */
+    struct returning *returning; /* DL list of ended channels whose deliveries are going back */
+    uint64_t returns_left;       /* how many may, in this batch */
+    struct connection *leaving;  /* DL list of connections in that state */
+    struct channel *gated;       /* channels with something that waits for the journal */
+    struct queue *slowing;       /* DL list of queues that hold publishers for credit */
+    struct queue **deadlines;    /* heap by deadline */
     uint32_t deadline_count, deadline_capacity;
     int64_t ack_check;         /* no unacked delivery times out before */
     int64_t ack_timeout_least; /* of any queue, when policies changed since that was computed */

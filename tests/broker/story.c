@@ -285,6 +285,11 @@ static void run_timer(struct story *s)
     run(s, &(struct batch){.kind = BATCH_TIMER});
 }
 
+void turn(struct story *s)
+{
+    run_timer(s);
+}
+
 static bool give_back(struct story *s)
 {
     struct batch batch = {.kind = BATCH_RETURNS};
@@ -414,6 +419,8 @@ static void peer_free(struct peer *peer)
 {
     if (!peer->is_gone)
         vanish(peer->clients);
+    settle(peer->story);
+    cr_assert(peer->has_detached);
     while (peer->clients) {
         struct client *c = peer->clients;
 
@@ -595,7 +602,7 @@ void vanish(struct client *c)
     peer->is_gone = true;
     read_on(c);
     run(peer->story, &(struct batch){.kind = BATCH_CLOSE, .connection = peer->id});
-    cr_assert(peer->has_detached);
+    cr_assert(peer->has_detached || vhost_has_work(peer->story->vhost));
     drift(peer->story);
 }
 

@@ -87,6 +87,8 @@ int64_t story_now(const struct story *s);
 void advance(struct story *s, int64_t ms);
 /* Let everything happen that needs no time and no client. */
 void settle(struct story *s);
+/* One call of the timer: the core goes on with what was too much for one batch. */
+void turn(struct story *s);
 /* Late stories: what is written becomes durable. */
 void sync_journal(struct story *s);
 /* Seeded journals: all ready bodies leave memory; those asked for come back. Nothing without one. */
@@ -119,7 +121,7 @@ struct client *client_zero(struct client *c);
 /* The channel number again, after it was closed. */
 void reopen(struct client *c);
 
-/* The socket is gone. */
+/* The socket is gone; the core has forgotten the connection when it is settled. */
 void vanish(struct client *c);
 /* Octets for the connection stay unwritten from here on; are written. */
 void stop_reading(struct client *c);

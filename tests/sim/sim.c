@@ -19,7 +19,7 @@
 #include <utlist.h>
 
 #include "broker/arguments.h"
-#include "broker/queue.h"
+#include "broker/vhost_fields.h"
 #include "coney/pool.h"
 #include "coney/properties.h"
 #include "coney/vhost.h"
@@ -30,10 +30,11 @@
 
 enum { WORLDS = 3, NUMBERS = 64, BURST_MAX = 12, READY_MAX = 60, EXCHANGES = 3 };
 
-#define TICK       64
-#define BODY_MAX   600
-#define BODY_LARGE 14000
-#define UNSENT_MAX 3000
+#define TICK        64
+#define BODY_MAX    600
+#define BODY_LARGE  14000
+#define UNSENT_MAX  3000
+#define RETURNS_MAX 2
 
 /* Something said other than a delivery; looked at when the model knows what the run meant. */
 struct said {
@@ -424,7 +425,7 @@ static void pass_time(struct world *w, int64_t ms)
     w->model.now = end;
 }
 
-static void return_chunks(struct world *w, uint32_t count)
+static void run_chunks(struct world *w, uint32_t count)
 {
     struct batch batch = {.kind = BATCH_RETURNS};
 
@@ -437,6 +438,11 @@ static void return_chunks(struct world *w, uint32_t count)
         batch.returned = chunk;
     }
     run(w, &batch);
+}
+
+static void return_chunks(struct world *w, uint32_t count)
+{
+    run_chunks(w, count);
     finish(w);
 }
 
@@ -484,12 +490,53 @@ static void open_connection(struct world *w, struct peer *connection)
     finish(w);
 }
 
+/* Channels of CONNECTION may end. Where something leaves when it comes back, a little at a time is not the
+ * same: others come in between letters, and what has expired is gone before a queue is too long. */
+static void choose_pace(struct world *w, int connection)
+{
+    const struct model_delivery *delivery;
+    bool at_once = false;
+
+    for (int n = 0; n < CHANNELS; n++)
+        DL_FOREACH (w->model.channels[connection][n].deliveries, delivery) {
+            const struct model_queue *queue = &w->model.queues[delivery->queue];
+
+            at_once |= queue->has_dlx || queue->max_length >= 0;
+        }
+    w->vhost->settings.returns_max = at_once ? UINT32_MAX : RETURNS_MAX;
+}
+
+/* Tell whether what an ended channel had unacked is not kept from being overtaken yet: it might as well not
+ * have ended. */
+static bool is_counting(const struct vhost *vhost)
+{
+    const struct returning *returning;
+
+    DL_FOREACH (vhost->returning, returning)
+        if (returning->counted != SEQMAP_END)
+            return true;
+    return false;
+}
+
+/* What channels that have ended had unacked goes back, a little at a time; chunks come back meanwhile. To
+ * clients it is one run: what they hear of it is checked at its end. */
+static void finish_returns(struct world *w)
+{
+    while (vhost_has_work(w->vhost)) {
+        run(w, &(struct batch){.kind = BATCH_TIMER});
+        if (percent(30) && !is_counting(w->vhost))
+            run_chunks(w, 1 + below(4));
+    }
+}
+
 /* Its socket is gone, by its own doing or not. */
 static void kill_connection(struct world *w, struct peer *connection)
 {
     TRACE("c%d dies", connection->index);
+    choose_pace(w, connection->index);
     connection->alive = false;
     run(w, &(struct batch){.kind = BATCH_CLOSE, .connection = connection->id});
+    finish_returns(w);
     if (connection->id)
         fail("a connection was not forgotten");
     model_connection_end(&w->model, connection->index);
@@ -500,8 +547,14 @@ static void kill_connection(struct world *w, struct peer *connection)
 static void close_connection(struct world *w, struct peer *connection)
 {
     TRACE("c%d closes", connection->index);
+    choose_pace(w, connection->index);
     connection->alive = false;
     RUN(w, connection, 0, .id = METHOD_CONNECTION_CLOSE);
+    if (percent(20)) { /* and does not wait for it */
+        kill_connection(w, connection);
+        return;
+    }
+    finish_returns(w);
     model_connection_end(&w->model, connection->index);
     finish(w);
     while (!connection->ended) {
@@ -525,7 +578,13 @@ static void open_channel(struct world *w, struct peer *connection, struct model_
 static void close_channel(struct world *w, struct peer *connection, struct model_channel *channel)
 {
     TRACE("c%d.%u closes", connection->index, channel->number);
+    choose_pace(w, connection->index);
     RUN(w, connection, channel->number, .id = METHOD_CHANNEL_CLOSE);
+    if (vhost_has_work(w->vhost) && percent(20)) { /* before all is back */
+        kill_connection(w, connection);
+        return;
+    }
+    finish_returns(w);
     model_channel_end(channel);
     channel->state = CLOSING;
     model_expect(channel, METHOD_CHANNEL_CLOSE_OK);
@@ -533,8 +592,9 @@ static void close_channel(struct world *w, struct peer *connection, struct model
 }
 
 /* The run made CHANNEL fail. */
-static void channel_failed(struct model_channel *channel)
+static void channel_failed(struct world *w, struct model_channel *channel)
 {
+    finish_returns(w);
     model_channel_end(channel);
     channel->state = FAILED;
     model_expect(channel, METHOD_CHANNEL_CLOSE);
@@ -771,9 +831,10 @@ static void settle(const struct actor *a)
                                           .flags = (uint8_t)(flags[how] | (multiple ? COMMAND_MULTIPLE : 0)),
                                           .channel = a->channel->number,
                                           .delivery_tag = tag};
+    choose_pace(a->w, a->connection->index);
     run_commands(a->w, &batch);
     if (!model_settle(a->channel, tag, multiple, how))
-        channel_failed(a->channel);
+        channel_failed(a->w, a->channel);
     finish(a->w);
 }
 
@@ -819,11 +880,12 @@ static void end_transaction(const struct actor *a)
     if (a->channel->mode != TX)
         return;
     TRACE_ACTOR(a, "%s", commit ? "commits" : "rolls back");
+    a->w->vhost->settings.returns_max = UINT32_MAX; /* to the model a commit and its failure are one */
     act(a, &(struct method){.id = commit ? METHOD_TX_COMMIT : METHOD_TX_ROLLBACK});
     if (!commit)
         model_rollback(a->channel);
     else if (!model_commit(a->channel)) {
-        channel_failed(a->channel);
+        channel_failed(a->w, a->channel);
         finish(a->w);
         return;
     }
@@ -1109,7 +1171,8 @@ static void random_octets(void *context, void *out, size_t size)
 
 static void world_begin(struct world *w)
 {
-    const struct vhost_settings settings = {.message_size_max = 1 << 20, .unsent_max = UNSENT_MAX};
+    const struct vhost_settings settings = {
+        .message_size_max = 1 << 20, .unsent_max = UNSENT_MAX, .returns_max = RETURNS_MAX};
     const struct vhost_ops ops = {.output = output, .random = random_octets, .context = w};
     const struct journal_seeded_hooks hooks = {.enqueued = hook_enqueued,
                                                .may_evict = hook_may_evict,
@@ -1144,6 +1207,11 @@ static void world_end(struct world *w)
         if (w->connections[i].alive && percent(50))
             kill_connection(w, &w->connections[i]);
     quiet(w);
+    for (int i = 0; i < CONNECTIONS; i++) /* what they had may still be on its way back in the end */
+        if (w->connections[i].alive && percent(50)) {
+            w->connections[i].alive = false;
+            run(w, &(struct batch){.kind = BATCH_CLOSE, .connection = w->connections[i].id});
+        }
     journal_seeded_seal(w->journal);
     vhost_free(w->vhost);
     model_clear(&w->model);
