@@ -58,6 +58,12 @@ struct config {
     double memory_watermark_relative;   /* of the machine's or cgroup's memory, 0 to 1 */
     uint64_t memory_watermark_absolute; /* octets */
 
+    char *data_dir;           /* folder of what is durable; empty: nothing is kept */
+    uint64_t journal_window;  /* octets of journal that are not yet in segments or the catalog, at most */
+    uint64_t memory_window;   /* octets of messages in memory; 0: the server chooses */
+    bool durability_relaxed;  /* of queues and vhosts that nothing else is said about */
+    uint64_t disk_free_limit; /* octets of free disk space, below which publishers are blocked */
+
     char *default_user; /* made on a new node, unless definitions bring users */
     char *default_pass;
     char *default_vhost;

@@ -27,10 +27,13 @@
 #define STRING_MAX SHORTSTR_MAX
 #define PATH_MAX_  4096
 
+#define MIB (INT64_C(1) << 20)
+
 /* ---- the keys ---- */
 
 static const char *const level_names[] = {"debug", "info", "warning", "error", "critical", "none", NULL};
 static const char *const queue_type_names[] = {"classic", "quorum", NULL};
+static const char *const durability_names[] = {"strict", "relaxed", NULL};
 static const char *const mechanism_names[] = {"AMQPLAIN", "ANONYMOUS", "PLAIN", "RABBIT-CR-DEMO", NULL};
 
 #define AT(member) .offset = offsetof(struct config, member)
@@ -69,6 +72,17 @@ static const struct key keys[] = {
     {"vm_memory_high_watermark.absolute", "",
      "Memory above which publishers are blocked, instead of a share.", KEY_SIZE,
      AT(memory_watermark_absolute), .least = 1, .most = INT64_MAX},
+    {"data_dir", "", "Where to keep what is durable; none: everything lives in memory only.", KEY_STRING,
+     AT(data_dir), .most = PATH_MAX_},
+    {"journal_window", "256MiB", "Space for the journal, which bounds how long a start takes.", KEY_SIZE,
+     AT(journal_window), .least = 16 * MIB, .most = INT64_MAX},
+    {"memory_window", "", "Memory for messages, above which queues go to disk; 0: a share of the machine's.",
+     KEY_SIZE, AT(memory_window), .least = MIB, .most = INT64_MAX, .zero_too = true},
+    {"durability", "strict",
+     "strict confirms what is on stable storage; relaxed what is written, and syncs it soon after.",
+     KEY_EITHER, AT(durability_relaxed), .names = durability_names},
+    {"disk_free_limit.absolute", "50MB", "Free disk space below which publishers are blocked.", KEY_SIZE,
+     AT(disk_free_limit), .most = INT64_MAX},
     {"default_user", "guest", "User made on a new node.", KEY_STRING, AT(default_user), .most = STRING_MAX},
     {"default_pass", "guest", "The default user's password.", KEY_STRING, AT(default_pass),
      .most = STRING_MAX},

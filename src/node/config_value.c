@@ -293,6 +293,8 @@ static bool set_name(struct config *config, const struct key *key, const char *v
         return false;
     if (key->type == KEY_ENUM)
         memcpy(member(config, key), &index, sizeof index);
+    else if (key->type == KEY_EITHER)
+        *(bool *)member(config, key) = index == 1;
     else if (!superseded)
         words_add(member(config, key), value);
     return true;
@@ -331,6 +333,7 @@ bool config_value_set(struct config *config, const struct key *key, const char *
         done = set_text(config, key, value);
         break;
     case KEY_ENUM:
+    case KEY_EITHER:
     case KEY_WORD:
         done = set_name(config, key, value, superseded);
         break;
@@ -418,6 +421,7 @@ void config_value_expected(char *out, size_t size, const struct key *key)
         snprintf(out, size, "numbers with dots between, like 3.13.7");
         break;
     case KEY_ENUM:
+    case KEY_EITHER:
     case KEY_WORD:
         expected_names(out, size, key->names);
         break;

@@ -22,6 +22,7 @@ enum key_type {
     KEY_STRING,         /* char * */
     KEY_VERSION,        /* char *, dotted numbers */
     KEY_ENUM,           /* an enum whose values are the places in names */
+    KEY_EITHER,         /* bool: the first of two names is false, the second true */
     KEY_WORD,           /* struct config_words: one of names */
     KEY_MEMBER,         /* struct config_words: the key's last part is in it, or not */
     KEY_MEMBERS_NONE,   /* the same: "none" empties it */

@@ -79,6 +79,11 @@ Test(config, defaults_are_those_of_the_manual)
     cr_expect_eq(config.consumer_timeout_ms, 1800000);
     cr_expect_float_eq(config.memory_watermark_relative, 0.4, 1e-9);
     cr_expect_eq(config.memory_watermark_absolute, 0);
+    cr_expect_str_eq(config.data_dir, "");
+    cr_expect_eq(config.journal_window, 268435456);
+    cr_expect_eq(config.memory_window, 0);
+    cr_expect_not(config.durability_relaxed);
+    cr_expect_eq(config.disk_free_limit, 50000000);
     cr_expect_str_eq(config.default_user, "guest");
     cr_expect_str_eq(config.default_pass, "guest");
     cr_expect_str_eq(config.default_vhost, "/");
@@ -231,6 +236,26 @@ Test(config, enums)
     config_free(&config);
 }
 
+Test(config, storage)
+{
+    load("data_dir = /var/lib/coney\njournal_window = 16MiB\nmemory_window = 32MiB\ndurability = relaxed\n"
+         "disk_free_limit.absolute = 2GB\n");
+    cr_expect_str_eq(config.data_dir, "/var/lib/coney");
+    cr_expect_eq(config.journal_window, 16777216);
+    cr_expect_eq(config.memory_window, 33554432);
+    cr_expect(config.durability_relaxed);
+    cr_expect_eq(config.disk_free_limit, 2000000000);
+    config_free(&config);
+
+    load("durability = relaxed\ndurability = strict\nmemory_window = 0\n");
+    cr_expect_not(config.durability_relaxed);
+    cr_expect_eq(config.memory_window, 0);
+    config_free(&config);
+    cr_assert(override("data_dir="), "so that a folder of the file can be unset");
+    cr_expect_str_eq(config.data_dir, "");
+    config_free(&config);
+}
+
 /* ---- what is wrong ---- */
 
 Test(config, unknown_keys_are_named_with_their_line)
@@ -278,6 +303,11 @@ Test(config, bad_values_say_what_would_be_right)
     expect_complaint(
         "log.level = loud\n",
         "FILE:1: log.level: 'loud' should be one of debug, info, warning, error, critical, none\n");
+    expect_complaint("journal_window = 16777215\n",
+                     "FILE:1: journal_window: '16777215' should be a number of bytes from 16777216 to "
+                     "9223372036854775807, or with a unit (kB, MB, GB or KiB, MiB, GiB), like 64MiB\n");
+    cr_expect_not(override("memory_window=1048575"));
+    expect_complaint("durability = lax\n", "FILE:1: durability: 'lax' should be one of strict, relaxed\n");
     expect_complaint("default_queue_type = stream\n",
                      "FILE:1: default_queue_type: 'stream' should be one of classic, quorum\n");
     expect_complaint("product.version = 3.x\n",
