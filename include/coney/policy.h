@@ -49,6 +49,13 @@ enum policy_key {
     POLICY_DEAD_LETTER_EXCHANGE = 1 << 7,
     POLICY_DEAD_LETTER_ROUTING_KEY = 1 << 8,
     POLICY_ALTERNATE_EXCHANGE = 1 << 9,
+    POLICY_DURABILITY = 1 << 10,
+};
+
+/* When what lasts is confirmed: coney's own key, RabbitMQ has none like it. */
+enum policy_durability {
+    POLICY_DURABILITY_STRICT,  /* once it is on stable storage */
+    POLICY_DURABILITY_RELAXED, /* once it is written; see queue_options.relaxed */
 };
 
 struct policy_definition {
@@ -60,6 +67,7 @@ struct policy_definition {
     int64_t consumer_timeout; /* ms */
     int64_t delivery_limit;   /* negative: unlimited */
     enum queue_overflow overflow;
+    enum policy_durability durability;
     struct bytes dead_letter_exchange;
     struct bytes dead_letter_routing_key;
     struct bytes alternate_exchange;

@@ -76,6 +76,7 @@ struct queue_options {
 
     uint8_t max_priority; /* 0: no priorities */
     bool single_active;
+    bool relaxed; /* what lasts is confirmed when it is written, and synced a little later */
 
     bool has_dead_letter_exchange;
     bool has_dead_letter_routing_key;
@@ -138,8 +139,9 @@ bool exchange_options_alternate(struct bytes arguments, struct bytes name, struc
 
 /* What is in force: the arguments combined with the merged policy (9.4; NULL or an empty one: none). Overflow
  * reject-publish-dlx on a quorum queue becomes drop-head (2.9), and a routing key without a dead-letter
- * exchange is gone (9.7). has_overflow and has_delivery_limit then say whether either side gave one. Strings
- * are borrowed from ARGUMENTS' and POLICY's owners. OUT may be ARGUMENTS itself. */
+ * exchange is gone (9.7). Durability is the policy's, else what ARGUMENTS have (the vhost's). has_overflow
+ * and has_delivery_limit then say whether either side gave one. Strings are borrowed from ARGUMENTS' and
+ * POLICY's owners. OUT may be ARGUMENTS itself. */
 void queue_options_effective(struct queue_options *out, const struct queue_options *arguments,
                              const struct policy_definition *policy);
 

@@ -59,9 +59,14 @@ struct key {
 #define MEMBER(m)  offsetof(struct policy_definition, m)
 
 static const char *const overflow_words[] = {"drop-head", "reject-publish", "reject-publish-dlx", NULL};
+static const char *const durability_words[] = {"strict", "relaxed", NULL};
 static const char *const mode_words[] = {"default", "lazy", NULL};
 static const char *const strategy_words[] = {"at-most-once", "at-least-once", NULL};
 static const char *const locator_words[] = {"client-local", "balanced", "random", "least-leaders", NULL};
+
+/* Words are stored as their places in the list. */
+_Static_assert(sizeof(enum queue_overflow) == sizeof(int) && sizeof(enum policy_durability) == sizeof(int),
+               "a VALUE_WORD writes an int");
 
 /* queue-features.md 9.3 and 9.5. */
 static const struct key keys[] = {
@@ -87,6 +92,8 @@ static const struct key keys[] = {
      .unsupported = NO_CLASSIC},
     {"overflow", "overflow value", VALUE_WORD, .operator_too = true, .words = overflow_words,
      .present = POLICY_OVERFLOW, .offset = MEMBER(overflow)},
+    {"durability", "durability value", VALUE_WORD, .operator_too = true, .words = durability_words,
+     .present = POLICY_DURABILITY, .offset = MEMBER(durability)},
     {"queue-mode", "queue-mode value", VALUE_WORD, .words = mode_words, .unsupported = NO_QUORUM},
     {"queue-version", "queue-version value", VALUE_INTEGER, .operator_too = true, .least = 1, .most = 2},
     {"delivery-limit", "delivery limit", VALUE_INTEGER, .operator_too = true, .least = INT64_MIN,
@@ -176,15 +183,17 @@ static void definition_take(struct policy_definition *out, const struct key *key
 {
     void *member = (char *)out + key->offset;
     int64_t number = 0;
+    int index;
 
     if (key->present == 0)
         return;
     out->present |= key->present;
     if (key->kind == VALUE_STRING)
         *(struct bytes *)member = field->bytes;
-    else if (key->kind == VALUE_WORD)
-        *(enum queue_overflow *)member = (enum queue_overflow)word_index(field->bytes, key->words);
-    else if (field_is_integer(field, &number))
+    else if (key->kind == VALUE_WORD) {
+        index = word_index(field->bytes, key->words);
+        memcpy(member, &index, sizeof index);
+    } else if (field_is_integer(field, &number))
         *(int64_t *)member = number;
 }
 
@@ -487,18 +496,20 @@ static int64_t merge_integer(enum policy_key key, int64_t user, int64_t op)
     return user_is_larger == take_larger ? user : op;
 }
 
-/* Merge the operator's definition into OUT, which is the user's. Only numbers and overflow can be in both. */
+/* Merge the operator's definition into OUT, which is the user's. Only numbers and words can be in both. */
 static void definition_merge(struct policy_definition *out, const struct policy_definition *op)
 {
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         const struct key *key = &keys[i];
-        int64_t *number = (int64_t *)(void *)((char *)out + key->offset);
-        const int64_t *theirs = (const int64_t *)(const void *)((const char *)op + key->offset);
+        void *member = (char *)out + key->offset;
+        const void *their_member = (const char *)op + key->offset;
+        int64_t *number = member;
+        const int64_t *theirs = their_member;
 
         if ((op->present & key->present) == 0)
             continue;
-        if (key->present == POLICY_OVERFLOW)
-            out->overflow = op->overflow;
+        if (key->kind == VALUE_WORD)
+            memcpy(member, their_member, sizeof(int));
         else if ((out->present & key->present) == 0)
             *number = *theirs;
         else

@@ -689,6 +689,8 @@ void queue_options_effective(struct queue_options *out, const struct queue_optio
         smaller(out->consumer_timeout, policy->present & POLICY_CONSUMER_TIMEOUT, policy->consumer_timeout);
     if ((policy->present & POLICY_DELIVERY_LIMIT) != 0)
         merge_delivery_limit(out, policy->delivery_limit);
+    if ((policy->present & POLICY_DURABILITY) != 0)
+        out->relaxed = policy->durability == POLICY_DURABILITY_RELAXED;
     merge_overflow(out, policy);
     merge_dead_letter(out, policy);
 

@@ -166,13 +166,13 @@ Test(policy, definition_is_typed)
 
     PUT("p", HOW("q"), INT64("message-ttl", 1), INT64("expires", 2), INT64("max-length", 3),
         INT64("max-length-bytes", 4), INT64("consumer-timeout", 5), STR("overflow", "reject-publish"),
-        STR("dead-letter-exchange", ""), STR("dead-letter-routing-key", "k"),
-        STR("alternate-exchange", "ae"));
+        STR("dead-letter-exchange", ""), STR("dead-letter-routing-key", "k"), STR("alternate-exchange", "ae"),
+        STR("durability", "relaxed"));
     d = merged(POLICY_TARGET_CLASSIC_QUEUE, "q");
     cr_expect_eq(d.present, POLICY_MESSAGE_TTL | POLICY_EXPIRES | POLICY_MAX_LENGTH |
                                 POLICY_MAX_LENGTH_BYTES | POLICY_CONSUMER_TIMEOUT | POLICY_OVERFLOW |
                                 POLICY_DEAD_LETTER_EXCHANGE | POLICY_DEAD_LETTER_ROUTING_KEY |
-                                POLICY_ALTERNATE_EXCHANGE);
+                                POLICY_ALTERNATE_EXCHANGE | POLICY_DURABILITY);
     cr_expect_eq(d.message_ttl, 1);
     cr_expect_eq(d.expires, 2);
     cr_expect_eq(d.max_length, 3);
@@ -182,6 +182,7 @@ Test(policy, definition_is_typed)
     cr_expect_eq(d.dead_letter_exchange.size, 0);
     cr_expect(bytes_equal_string(d.dead_letter_routing_key, "k"));
     cr_expect(bytes_equal_string(d.alternate_exchange, "ae"));
+    cr_expect_eq(d.durability, POLICY_DURABILITY_RELAXED);
 }
 
 Test(policy, definition_outlives_what_it_was_made_from)
@@ -208,6 +209,8 @@ Test(policy, bad_definitions_are_refused_with_rabbitmqs_texts)
     REFUSED("5 is not a valid dead letter exchange name", HOW("q"), INT64("dead-letter-exchange", 5));
     REFUSED("5 is not a valid dead letter routing key", HOW("q"), INT64("dead-letter-routing-key", 5));
     REFUSED("<<\"x\">> is not a valid overflow value", HOW("q"), STR("overflow", "x"));
+    REFUSED("<<\"lax\">> is not a valid durability value", HOW("q"), STR("durability", "lax"));
+    REFUSED("true is not a valid durability value", HOW("q"), BOOL("durability", true));
     REFUSED("<<\"eager\">> is not a valid queue-mode value", HOW("q"), STR("queue-mode", "eager"));
     REFUSED("3 is not a valid queue-version value", HOW("q"), INT64("queue-version", 3));
     REFUSED("<<\"0h\">> is not a valid max age", HOW("q"), STR("max-age", "0h"));
@@ -243,7 +246,8 @@ Test(policy, operators_may_set_only_some_keys)
         put_as(POLICY_OPERATOR, "p", (struct how){0}, ARGUMENTS(STR("dead-letter-exchange", "x"))),
         "[{<<\"dead-letter-exchange\">>,<<\"x\">>}] are not recognised policy settings");
     PUT_OPERATOR("p", HOW("q"), INT64("expires", 1), INT64("message-ttl", 1), INT64("max-length", 1),
-                 INT64("max-length-bytes", 1), STR("overflow", "reject-publish"));
+                 INT64("max-length-bytes", 1), STR("overflow", "reject-publish"),
+                 STR("durability", "strict"));
 }
 
 Test(policy, huge_definition_texts_are_cut)
@@ -264,9 +268,9 @@ Test(policy, operator_and_user_policy_are_merged)
     const char *user, *op;
 
     PUT("u", HOW("q"), INT64("max-length", 500), STR("dead-letter-exchange", "dlx"), INT64("message-ttl", 10),
-        STR("overflow", "drop-head"));
+        STR("overflow", "drop-head"), STR("durability", "relaxed"));
     PUT_OPERATOR("o", HOW("q"), INT64("max-length", 300), INT64("message-ttl", 20), INT64("expires", 30),
-                 STR("overflow", "reject-publish"));
+                 STR("overflow", "reject-publish"), STR("durability", "strict"));
     cr_expect(policy_effective(set, POLICY_TARGET_CLASSIC_QUEUE, B("q"), &d, &user, &op));
     cr_expect_str_eq(user, "u");
     cr_expect_str_eq(op, "o");
@@ -275,6 +279,7 @@ Test(policy, operator_and_user_policy_are_merged)
     cr_expect_eq(d.expires, 30);
     cr_expect(bytes_equal_string(d.dead_letter_exchange, "dlx"));
     cr_expect_eq(d.overflow, QUEUE_OVERFLOW_REJECT_PUBLISH, "the operator's overflow wins");
+    cr_expect_eq(d.durability, POLICY_DURABILITY_STRICT, "and so does the operator's durability");
 }
 
 Test(policy, operator_policy_alone_is_enough)
@@ -282,11 +287,12 @@ Test(policy, operator_policy_alone_is_enough)
     struct policy_definition d;
     const char *user, *op;
 
-    PUT_OPERATOR("o", HOW("q"), INT64("max-length", 3));
+    PUT_OPERATOR("o", HOW("q"), INT64("max-length", 3), STR("durability", "relaxed"));
     cr_expect(policy_effective(set, POLICY_TARGET_QUORUM_QUEUE, B("q"), &d, &user, &op));
     cr_expect_null(user);
     cr_expect_str_eq(op, "o");
-    cr_expect_eq(d.present, POLICY_MAX_LENGTH);
+    cr_expect_eq(d.present, POLICY_MAX_LENGTH | POLICY_DURABILITY);
+    cr_expect_eq(d.durability, POLICY_DURABILITY_RELAXED);
 }
 
 Test(policy, unlimited_delivery_limit_yields_to_a_limit)

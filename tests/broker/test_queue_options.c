@@ -438,6 +438,24 @@ Test(queue_options, delivery_limit_of_argument_and_policy)
     }
 }
 
+Test(queue_options, durability_of_policy_else_of_vhost)
+{
+    struct queue_options strict = parsed(NO_ARGUMENTS), relaxed = strict, o;
+    struct policy_definition policy = {.present = POLICY_MAX_LENGTH};
+
+    cr_expect_not(strict.relaxed);
+    relaxed.relaxed = true;
+    queue_options_effective(&o, &relaxed, &policy);
+    cr_expect(o.relaxed, "a policy that does not say it changes nothing");
+    policy.present = POLICY_DURABILITY;
+    policy.durability = POLICY_DURABILITY_STRICT;
+    queue_options_effective(&o, &relaxed, &policy);
+    cr_expect_not(o.relaxed);
+    policy.durability = POLICY_DURABILITY_RELAXED;
+    queue_options_effective(&o, &strict, &policy);
+    cr_expect(o.relaxed);
+}
+
 Test(queue_options, no_policy_leaves_the_arguments)
 {
     struct queue_options arguments =
