@@ -16,7 +16,7 @@ static const char usage[] =
     "  --config FILE     read FILE: RabbitMQ's `key = value` format\n"
     "  --set KEY=VALUE   override one key; may be given many times\n"
     "  --check-config    check the configuration and end\n"
-    "  --data DIR        keep what is durable in DIR: not in this version\n"
+    "  --data DIR        keep what is durable in DIR, like --set data_dir=DIR\n"
     "  --ephemeral       keep nothing: exchanges, queues and messages live in memory\n"
     "  --version         print the version and end\n"
     "  --help            print this and end\n";
@@ -25,6 +25,9 @@ struct command_line {
     const char *config_path;
     const char **overrides;
     size_t override_count;
+    const char *data_dir; /* of --data */
+    char *data_override;  /* what --data or --ephemeral make of it, the last override */
+    bool is_ephemeral;
     bool check_only;
 };
 
@@ -32,6 +35,38 @@ static void report(void *context, const char *text)
 {
     (void)context;
     fprintf(stderr, "coneyd: %s\n", text);
+}
+
+/* Say where to keep things: DIR, or nowhere when it is empty. */
+static void override_data_dir(struct command_line *line, const char *dir)
+{
+    static const char format[] = "data_dir=%s";
+    size_t size = sizeof format + strlen(dir);
+
+    line->data_override = xmalloc(size);
+    snprintf(line->data_override, size, format, dir);
+    line->overrides[line->override_count++] = line->data_override;
+}
+
+/* What is left on the command line, and what does not go together. Returns -1 to go on, else the exit code.
+ */
+static int finish(int argc, char **argv, struct command_line *line)
+{
+    if (optind < argc) {
+        fprintf(stderr, "coneyd: what is '%s'?\n%s", argv[optind], usage);
+        return EX_USAGE;
+    }
+    if (line->data_dir && line->is_ephemeral) {
+        fprintf(stderr, "coneyd: --data and --ephemeral exclude each other\n%s", usage);
+        return EX_USAGE;
+    }
+    if (line->data_dir && !*line->data_dir) {
+        fprintf(stderr, "coneyd: --data wants a folder\n%s", usage);
+        return EX_USAGE;
+    }
+    if (line->data_dir || line->is_ephemeral)
+        override_data_dir(line, line->data_dir ? line->data_dir : "");
+    return -1;
 }
 
 /* Returns -1 to go on, else the exit code. */
@@ -56,10 +91,11 @@ static int parse(int argc, char **argv, struct command_line *line)
         case 'k':
             line->check_only = true;
             break;
-        case 'd': /* better no start than a promise that is not kept */
-            fprintf(stderr, "coneyd: this version keeps nothing on disk; start it with --ephemeral\n");
-            return EX_UNAVAILABLE;
-        case 'e': /* the only kind of node there is so far */
+        case 'd':
+            line->data_dir = optarg;
+            break;
+        case 'e':
+            line->is_ephemeral = true;
             break;
         case 'v':
             puts("coneyd " PACKAGE_VERSION);
@@ -72,17 +108,14 @@ static int parse(int argc, char **argv, struct command_line *line)
             return EX_USAGE;
         }
     }
-    if (optind == argc)
-        return -1;
-    fprintf(stderr, "coneyd: what is '%s'?\n%s", argv[optind], usage);
-    return EX_USAGE;
+    return finish(argc, argv, line);
 }
 
 static int serve(const struct config *config)
 {
-    static const int codes[] = {[SERVER_BAD_DEFINITIONS] = EX_DATAERR,
-                                [SERVER_CANNOT_LISTEN] = EX_OSERR,
-                                [SERVER_NO_RESOURCES] = EX_OSERR};
+    static const int codes[] = {[SERVER_BAD_DEFINITIONS] = EX_DATAERR, [SERVER_CANNOT_LISTEN] = EX_OSERR,
+                                [SERVER_NO_RESOURCES] = EX_OSERR,      [SERVER_DATA_IN_USE] = EX_TEMPFAIL,
+                                [SERVER_DATA_DAMAGED] = EX_DATAERR,    [SERVER_DATA_UNREADABLE] = EX_IOERR};
     char why[SERVER_WHY_SIZE];
     enum server_failure failure;
     struct server *server = server_new(config, &failure, why);
@@ -127,5 +160,6 @@ int main(int argc, char **argv)
         config_free(&config);
     }
     free(line.overrides);
+    free(line.data_override);
     return code;
 }
