@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* listener.h: bind, accept, and prepare each socket: no delay, no blocking. */
+/*
+ * listener.h: bind, accept, and prepare each socket: no delay, no blocking. A listener that cannot accept,
+ * mostly for want of descriptors, stays readable; it pauses, or it would fail again and again and take a
+ * processor.
+ */
 #include "listener.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <event2/event.h>
 #include <event2/listener.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -11,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <utlist.h>
@@ -19,11 +25,15 @@
 #include "coney/xalloc.h"
 #include "server.h"
 
+static const struct timeval pause_after_error = {0, 100000};
+
 struct listener {
     struct listener *next;
     struct server *server;
     int fd;
     struct evconnlistener *accepting;
+    struct event *pause;
+    int last_error; /* of accepting; 0 when the last one succeeded. What lasts is logged once. */
 };
 
 static bool is_loopback(const struct sockaddr *address)
@@ -49,17 +59,32 @@ static void on_accept(struct evconnlistener *accepting, evutil_socket_t fd, stru
 
     (void)accepting;
     (void)size;
+    listener->last_error = 0;
     if (listener->server->config->tcp_nodelay)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     server_accepted(listener->server, fd, is_loopback(address));
 }
 
+/* Who is connected is served, others wait in the backlog. */
 static void on_accept_error(struct evconnlistener *accepting, void *arg)
 {
-    (void)accepting;
-    (void)arg;
-    /* Mostly out of descriptors: who is connected is served, others wait in the backlog. */
-    log_error("cannot accept: %s", strerror(errno));
+    struct listener *listener = arg;
+    int error = errno;
+
+    if (error != listener->last_error)
+        log_error("cannot accept: %s", strerror(error));
+    listener->last_error = error;
+    evconnlistener_disable(accepting);
+    evtimer_add(listener->pause, &pause_after_error);
+}
+
+static void on_pause_over(evutil_socket_t fd, short what, void *arg)
+{
+    struct listener *listener = arg;
+
+    (void)fd;
+    (void)what;
+    evconnlistener_enable(listener->accepting);
 }
 
 static bool to_address(const struct config_listener *from, struct sockaddr_storage *out, socklen_t *size)
@@ -122,8 +147,20 @@ static bool may_be_missing(const struct config_listener *from, int error)
     return (error == EADDRNOTAVAIL || error == EAFNOSUPPORT) && strcmp(from->host, "::1") == 0;
 }
 
+/* A connection is a descriptor, and the 1,024 of a login shell are few: take what may be had. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 bool listeners_open(struct server *server, char *why, size_t why_size)
 {
+    raise_descriptor_limit();
     for (size_t i = 0; i < server->config->listener_count; i++) {
         const struct config_listener *from = &server->config->listeners[i];
         int fd = bind_socket(from, server);
@@ -166,6 +203,7 @@ void listeners_start(struct server *server)
     struct listener *listener;
 
     LL_FOREACH (server->listeners, listener) {
+        listener->pause = evtimer_new(server->loops[0].base, on_pause_over, listener);
         listener->accepting = evconnlistener_new(server->loops[0].base, on_accept, listener,
                                                  LEV_OPT_CLOSE_ON_EXEC, 0, listener->fd);
         evconnlistener_set_error_cb(listener->accepting, on_accept_error);
@@ -181,6 +219,8 @@ void listeners_close(struct server *server)
         server->listeners = listener->next;
         if (listener->accepting)
             evconnlistener_free(listener->accepting);
+        if (listener->pause)
+            event_free(listener->pause);
         close(listener->fd);
         free(listener);
     }

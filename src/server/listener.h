@@ -9,7 +9,7 @@
 struct server;
 
 /* Bind and listen to what the configuration says; nothing is accepted before listeners_start(). False with a
- * reason. */
+ * reason. The process's limit of descriptors is raised as far as it may. */
 bool listeners_open(struct server *server, char *why, size_t why_size);
 
 /* Print "listening amqp ADDRESS" for each and begin to accept. */

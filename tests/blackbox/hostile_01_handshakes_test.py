@@ -189,6 +189,40 @@ def test_ten_thousand_connections_that_never_log_in(broker):
             peer.close()
 
 
+def processor_seconds(pid):
+    with open("/proc/%d/stat" % pid, encoding="ascii") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def log_of(broker):
+    with open(os.path.join(broker.server.folder.name, "log"), encoding="utf-8") as log:
+        return log.read()
+
+
+@settings(handshake_timeout=60000)
+def test_more_connections_than_descriptors(broker):
+    """Those that find no descriptor wait; meanwhile the broker neither spins nor fills its log, and who is connected
+    is served."""
+    ch = broker.channel()
+    ch.declare("q", exclusive=True)
+    pid = broker.server.process.pid
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (open_files(pid) + 20,) * 2)
+    peers = [socket.create_connection((broker.host, broker.port)) for _ in range(60)]
+    try:
+        wait_until(lambda: "cannot accept" in log_of(broker), what="out of descriptors")
+        before, began = processor_seconds(pid), time.monotonic()
+        wait_until(lambda: time.monotonic() - began > 1, what="a second")
+        between(processor_seconds(pid) - before, 0, 0.3, "processor seconds in a second")
+        between(log_of(broker).count("cannot accept"), 1, 5, "complaints")
+        ch.publish("", "q", b"served")
+        eq(ch.get("q").body, b"served")
+    finally:
+        for peer in peers:
+            peer.close()
+    broker.is_up()
+
+
 def test_connections_opened_and_left_in_a_hurry(broker):
     for n in range(1500):
         peer = socket.create_connection((broker.host, broker.port))
