@@ -12,8 +12,12 @@
  * dead-letter move is such a group (the settlement in the source and the enqueue in each target), a
  * transaction's commit another.
  *
- * Bodies may be away: the implementation may take a ready message out of memory with queue_evict(), and
- * brings it back when load() asks, by calling queue_loaded() inside the vhost, at a time and in an order of
+ * Queues are named by the LSN of their creation, messages by queue, level and number; none of these is ever
+ * used twice, so a record may be applied again to a state that has it already.
+ *
+ * Messages may be away: the core has the journal write some of a queue's as a run (save()), lets them leave
+ * memory when memory is short, and asks for them again (fetch(), look()). The implementation answers by
+ * calling queue_saved(), queue_fetched() and queue_looked() inside the vhost, at a time and in an order of
  * its own.
  *
  * No function here may block. All are called inside the vhost that the journal was given to.
@@ -25,24 +29,26 @@
 #include <stdint.h>
 
 #include "coney/bytes.h"
+#include "coney/run.h"
 
-struct message;
-struct queue;
-struct exchange;
-struct binding;
+struct binding_spec;
+struct exchange_spec;
 struct journal;
+struct message;
+struct queue_spec;
 
 enum journal_kind {
-    JOURNAL_ENQUEUE,          /* message at position in queue */
+    JOURNAL_ENQUEUE = 1,      /* message, with deadline, at position in queue */
     JOURNAL_SETTLE,           /* the message at position has left queue: acked, dropped, expired, moved */
     JOURNAL_REDELIVERY,       /* the message at position came back: delivery_count */
-    JOURNAL_PURGE,            /* all that was ready in queue is gone */
+    JOURNAL_PURGE,            /* all of a level from position up to below `below` have left queue */
+    JOURNAL_DELIVERED,        /* messages of a level below position may have been delivered */
     JOURNAL_DECLARE_EXCHANGE, /* exchange */
-    JOURNAL_DELETE_EXCHANGE,
-    JOURNAL_DECLARE_QUEUE, /* queue */
-    JOURNAL_DELETE_QUEUE,
-    JOURNAL_BIND, /* binding */
-    JOURNAL_UNBIND,
+    JOURNAL_DELETE_EXCHANGE,  /* exchange: its name */
+    JOURNAL_DECLARE_QUEUE,    /* made: the record's LSN names it from now on */
+    JOURNAL_DELETE_QUEUE,     /* queue */
+    JOURNAL_BIND,             /* binding */
+    JOURNAL_UNBIND,           /* binding */
 };
 
 /* Where a message stands in a queue: the level of its priority and its number there. */
@@ -55,12 +61,16 @@ struct journal_position {
  * reference. */
 struct journal_record {
     enum journal_kind kind;
-    struct queue *queue;
+    bool relaxed; /* who waits for it is content when it is written, synced or not */
+    uint64_t queue;
     struct journal_position position;
+    uint64_t below;
     uint32_t delivery_count;
+    int64_t deadline; /* INT64_MAX: none */
     struct message *message;
-    const struct exchange *exchange;
-    const struct binding *binding;
+    const struct queue_spec *made;
+    const struct exchange_spec *exchange;
+    const struct binding_spec *binding;
 };
 
 struct journal_ops {
@@ -68,15 +78,31 @@ struct journal_ops {
     uint64_t (*append)(struct journal *journal, const struct journal_record *record);
     void (*begin)(struct journal *journal);
     void (*commit)(struct journal *journal);
+    /* The end of a run of the vhost: what was appended may go on its way. USED: octets that messages waiting
+     * in queues hold in memory. */
+    void (*flush)(struct journal *journal, uint64_t used);
     /* Highest LSN that is on stable storage. */
     uint64_t (*durable)(const struct journal *journal);
-    /* Bring back the body of an evicted message, and as many behind it as seems wise. */
-    void (*load)(struct journal *journal, struct queue *queue, struct journal_position position);
+    /* Take over SAVE, FETCH or LOOK and answer. */
+    void (*save)(struct journal *journal, struct journal_save *save);
+    void (*fetch)(struct journal *journal, struct journal_fetch *fetch);
+    void (*look)(struct journal *journal, struct journal_look *look);
+    /* Nothing in RUN is live any more, and nothing of it is under way; the core frees it after this. */
+    void (*drop)(struct journal *journal, struct run *run);
     void (*free)(struct journal *journal);
 };
 
 struct journal {
     const struct journal_ops *ops;
+    /* What follows is changed by the implementation, inside: at a flush or with an answer. */
+    /* Octets that messages waiting in queues may hold in memory before some are written out; UINT64_MAX: any
+     * number. */
+    uint64_t memory_limit;
+    /* A number that rises as the journal's files fill up: what was appended under an old era is written out
+     * when its file is wanted again. */
+    uint32_t era;
+    /* The journal can't keep up: those who publish what must last are held. */
+    bool is_behind;
 };
 
 static inline uint64_t journal_append(struct journal *journal, const struct journal_record *record)
@@ -99,19 +125,13 @@ static inline uint64_t journal_durable(const struct journal *journal)
     return journal->ops->durable(journal);
 }
 
-static inline void journal_load(struct journal *journal, struct queue *queue,
-                                struct journal_position position)
-{
-    journal->ops->load(journal, queue, position);
-}
-
 static inline void journal_free(struct journal *journal)
 {
     if (journal)
         journal->ops->free(journal);
 }
 
-/* A journal that keeps nothing: every record is durable at once, no body ever leaves memory. */
+/* A journal that keeps nothing: every record is durable at once, no message ever leaves memory. */
 struct journal *journal_memory_new(void);
 
 #endif

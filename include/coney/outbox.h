@@ -93,6 +93,7 @@ struct outbox_attached {
 enum outbox_hold {
     OUTBOX_HOLD_CREDIT = 1,  /* a queue that it publishes to has a consumer that can't keep up */
     OUTBOX_HOLD_REPLIES = 2, /* it does not read its replies */
+    OUTBOX_HOLD_STORE = 16,  /* it publishes more than the store can take (4 and 8 are the session's own) */
 };
 
 struct outbox_chunk {

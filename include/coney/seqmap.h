@@ -3,10 +3,10 @@
  * Entries of one fixed size under ascending 64-bit numbers: the messages of a queue, the unacked deliveries
  * of a channel.
  *
- * Numbers are given out by the user, ascending, gaps allowed; entries leave in any order. 64 numbers make a
- * segment with two bitmaps: `live` says which entries exist, `ready` (used by queues alone) which of them
- * wait to be delivered. A segment without a live entry is freed, so memory follows what is live, to
- * within 64.
+ * Numbers are given out by the user, ascending as a rule, gaps allowed; entries leave in any order. 64
+ * numbers make a segment with two bitmaps: `live` says which entries exist, `ready` (used by queues alone)
+ * which of them wait to be delivered. A segment without a live entry is freed, so memory follows what is
+ * live, to within 64.
  *
  *     directory:  | segment | NULL | segment | ...     index = number / 64 - first
  *
@@ -51,8 +51,8 @@ static inline struct seqmap_segment *seqmap_segment(const struct seqmap *map, ui
     return map->directory[(map->head + place) & (map->capacity - 1)];
 }
 
-/* Make the entry NUMBER live and return it, uninitialised. NUMBER must be above all earlier ones' segment
- * start, and not live. */
+/* Make the entry NUMBER, which must not be live, live and return it, uninitialised. A number far from all
+ * others costs a place in the directory for each segment between. */
 static inline void *seqmap_add(struct seqmap *map, uint64_t number)
 {
     struct seqmap_segment *segment = seqmap_segment(map, number / SEQMAP_SEGMENT);

@@ -40,7 +40,9 @@ struct vhost_settings {
     uint64_t message_size_max;   /* octets of body; 406 above */
     int64_t consumer_timeout_ms; /* 0: none */
     enum queue_type default_queue_type;
+    bool relaxed;         /* durability of queues without a policy for it */
     uint64_t unsent_max;  /* octets of deliveries under way to one connection; 0: the default */
+    uint64_t spill_min;   /* octets of a queue worth writing out to make room; 0: the default */
     uint32_t returns_max; /* deliveries of ended channels that go back in one batch; 0: the default */
 };
 
@@ -130,6 +132,7 @@ bool vhost_queue_info(const struct vhost *vhost, struct bytes name, struct queue
 
 struct vhost_info {
     uint64_t connections, channels, queues, exchanges, bindings;
+    uint64_t ready; /* messages, away or not */
 };
 
 void vhost_info(const struct vhost *vhost, struct vhost_info *out);

@@ -15,16 +15,16 @@
 
 /* ---- the gate ---- */
 
+bool vhost_is_durable(struct vhost *vhost, uint64_t lsn)
+{
+    if (lsn > vhost->durable)
+        vhost->durable = journal_durable(vhost->journal);
+    return lsn <= vhost->durable;
+}
+
 static bool must_wait(struct channel *channel, uint64_t lsn)
 {
-    struct vhost *vhost = channel->connection->vhost;
-
-    if (channel->gate)
-        return true;
-    if (lsn <= vhost->durable)
-        return false;
-    vhost->durable = journal_durable(vhost->journal);
-    return lsn > vhost->durable;
+    return channel->gate || !vhost_is_durable(channel->connection->vhost, lsn);
 }
 
 void channel_waits(struct channel *channel)
@@ -121,30 +121,24 @@ void channel_reply(struct channel *channel, const struct method *method, uint64_
     channel_reply_for(channel, method, lsn, NULL);
 }
 
-void channel_reply_when_loaded(struct channel *channel, const struct outbox_delivery *record,
-                               struct queue *queue, struct place place, bool no_ack)
+void channel_wait_to_get(struct channel *channel, struct queue *queue, bool no_ack)
 {
-    struct gated *gated = gate_add(channel, &record->record, 0);
+    struct outbox_delivery record = {
+        .record = {.kind = OUTBOX_GET_OK, .channel = channel->number, .size = sizeof record}};
+    struct gated *gated = gate_add(channel, &record.record, 0);
 
     gated->queue = queue;
-    gated->place = place;
     gated->no_ack = no_ack;
     queue->refs++;
-    queue_request_body(queue, place, queue_entry(queue, place));
 }
 
-void gate_loaded(struct vhost *vhost, const struct queue *queue, struct place place, struct message *message)
+void gate_called_back(struct queue *queue)
 {
     struct channel *channel, *next;
 
-    DL_FOREACH_SAFE2(vhost->gated, channel, next, gated_next)
-    {
-        for (struct gated *gated = channel->gate; gated; gated = gated->next)
-            if (gated->queue == queue && gated->place.level == place.level &&
-                gated->place.number == place.number)
-                ((struct outbox_delivery *)gated->record)->message = message_ref(message);
+    DL_FOREACH_SAFE2(queue->vhost->gated, channel, next, gated_next)
+    if (channel->gate && channel->gate->queue == queue)
         channel_release(channel);
-    }
 }
 
 static void gated_free(struct channel *channel, struct gated *gated)
@@ -169,41 +163,48 @@ static void gate_leave(struct channel *channel)
     DL_DELETE2(channel->connection->vhost->gated, channel, gated_prev, gated_next);
 }
 
-/* Tell whether the gate's first may go. */
-static bool is_released(const struct channel *channel)
+/* Nothing that GATED waited for matters any more: it answers with what it has. */
+static void stop_waiting(struct gated *gated)
 {
-    const struct gated *gated = channel->gate;
-
-    if (gated->lsn > channel->connection->vhost->durable)
-        return false;
-    return !gated->queue || ((const struct outbox_delivery *)gated->record)->message;
-}
-
-/* A get that waits for a body will not have it: the message goes back, and the answer is as if the queue were
- * empty. */
-static void give_up_body(struct channel *channel, struct gated *gated)
-{
-    struct outbox_delivery *delivery = (struct outbox_delivery *)gated->record;
-
-    if (gated->no_ack)
-        queue_settle(gated->queue, gated->place, SETTLE_REQUEUE);
-    else
-        channel_settle_tag(channel, delivery->delivery_tag, SETTLE_REQUEUE);
-    if (delivery->message)
-        message_unref(delivery->message);
-    delivery->message = NULL;
     queue_unref(gated->queue);
     gated->queue = NULL;
 }
 
-/* Give up what waits for bodies in QUEUE, NULL: in any. */
-static void give_up_bodies(struct channel *channel, const struct queue *queue)
+/* The gate's first is a get: try it now. */
+static void get_again(struct channel *channel, struct gated *gated)
+{
+    struct outbox_delivery record = *(struct outbox_delivery *)gated->record;
+
+    switch (channel_get(channel, gated->queue, gated->no_ack, &record)) {
+    case GET_WAITS:
+        return;
+    case GET_TAKEN:
+        memcpy(gated->record, &record, sizeof record);
+        break;
+    case GET_EMPTY:
+        break;
+    }
+    stop_waiting(gated);
+}
+
+/* Tell whether the gate's first may go. */
+static bool is_released(struct channel *channel)
+{
+    struct gated *gated = channel->gate;
+
+    if (gated->queue)
+        get_again(channel, gated);
+    return !gated->queue && gated->lsn <= channel->connection->vhost->durable;
+}
+
+/* Gets that wait for a message to come back find nothing. */
+static void give_up_gets(struct channel *channel)
 {
     bool any = false;
 
     for (struct gated *gated = channel->gate; gated; gated = gated->next)
-        if (gated->queue && (!queue || gated->queue == queue)) {
-            give_up_body(channel, gated);
+        if (gated->queue) {
+            stop_waiting(gated);
             any = true;
         }
     if (any)
@@ -222,25 +223,6 @@ void gate_drop_replies(struct channel *channel)
     }
 }
 
-void gate_queue_deleted(struct queue *queue)
-{
-    struct channel *channel, *next;
-
-    DL_FOREACH_SAFE2(queue->vhost->gated, channel, next, gated_next)
-    give_up_bodies(channel, queue);
-}
-
-/* The get-ok that waited for a body is out. */
-static void body_said(struct channel *channel, const struct gated *gated)
-{
-    uint64_t tag = ((const struct outbox_delivery *)gated->record)->delivery_tag;
-
-    if (gated->no_ack)
-        queue_settle(gated->queue, gated->place, SETTLE_ACK);
-    else
-        ((struct unacked *)seqmap_get(&channel->unacked, tag))->unsaid = false;
-}
-
 static void release_first(struct channel *channel)
 {
     struct gated *gated = channel->gate;
@@ -250,12 +232,10 @@ static void release_first(struct channel *channel)
     if (!channel->gate)
         channel->gate_end = &channel->gate;
     if (record->kind == OUTBOX_GET_OK && !((struct outbox_delivery *)record)->message) {
-        /* The body was waited for in vain. */
+        /* A head that was away was waited for in vain. */
         outbox_method(channel->connection, channel->number, &(struct method){.id = METHOD_BASIC_GET_EMPTY});
     } else if (record->kind != OUTBOX_DELIVER || ((struct outbox_delivery *)record)->message) {
         say(channel, record);
-        if (gated->queue)
-            body_said(channel, gated);
         if (has_message(record))
             ((struct outbox_delivery *)record)->message = NULL; /* the outbox has the reference now */
     }
@@ -357,7 +337,7 @@ void channel_end(struct channel *channel, enum channel_state state)
     if (channel->returning)
         return;
     channel_reconsider_consumers(channel); /* none can take any more */
-    give_up_bodies(channel, NULL);
+    give_up_gets(channel);
     tx_free(channel);
     drop_confirming(channel);
     reply_to_channel_ends(channel);
@@ -710,6 +690,12 @@ struct queue *channel_find_queue(struct channel *channel, enum method_id method,
     if (!queue) {
         channel_fail(channel, method, REPLY_NOT_FOUND, "no queue '%.*s' in vhost '%.*s'", BYTES_ARG(name),
                      BYTES_ARG(vhost->name));
+        return NULL;
+    }
+    if (queue->is_broken && method != METHOD_QUEUE_DELETE) {
+        channel_fail(channel, method, REPLY_NOT_FOUND,
+                     "queue '%.*s' in vhost '%.*s' is out of service: some of its messages cannot be read",
+                     BYTES_ARG(name), BYTES_ARG(vhost->name));
         return NULL;
     }
     return channel_check_owner(channel, method, queue) ? queue : NULL;

@@ -122,13 +122,15 @@ static struct consumer *consumer_new(struct channel *channel, struct bytes tag,
     return consumer;
 }
 
-/* Reply to consume; deliveries begin when the reply is out, which may be at once. */
+/* Reply to consume; deliveries begin when the reply is out, which may be at once. What is delivered and not
+ * acked must be found redelivered after a crash, so the journal is to know where deliveries begin. */
 static void consume_ok(struct channel *channel, struct consumer *consumer, bool nowait)
 {
     struct method ok = {.id = METHOD_BASIC_CONSUME_OK, .basic_consume_ok = {.consumer_tag = consumer->tag}};
+    uint64_t lsn = consumer->no_ack ? 0 : queue_promise_marks(consumer->queue);
 
     if (!nowait)
-        channel_reply_for(channel, &ok, 0, consumer);
+        channel_reply_for(channel, &ok, lsn, consumer);
     else
         consumer_resume(consumer);
 }
@@ -223,30 +225,67 @@ static struct queue *check_get(struct channel *channel, const struct method_basi
     return queue;
 }
 
-static void remember_get(struct channel *channel, struct queue *queue, struct place place, uint64_t tag,
-                         bool unsaid)
+static void remember_get(struct channel *channel, struct queue *queue, struct place place, uint64_t tag)
 {
     struct unacked *unacked = seqmap_add(&channel->unacked, tag);
 
     *unacked = (struct unacked){.queue = queue,
                                 .number = place.number,
                                 .delivered_at = (uint32_t)(queue->vhost->now / 1000),
-                                .level = place.level,
-                                .unsaid = unsaid};
+                                .level = place.level};
     channel_watch(channel, unacked);
     queue->refs++;
     channel->unacked_count++;
 }
 
 /* The head that may still be delivered; overdue ones leave on the way. */
-static bool live_head(struct queue *queue, struct place *place, struct entry **entry)
+static enum queue_head live_head(struct queue *queue, struct place *place, struct entry **entry)
 {
-    while (queue_head(queue, place, entry)) {
-        if ((*entry)->deadline > queue->vhost->now)
-            return true;
-        queue_expire_entry(queue, *place, *entry);
-    }
-    return false;
+    enum queue_head head;
+
+    do
+        head = queue_head(queue, place, entry);
+    while (head == HEAD_HERE && queue_head_leaves(queue, *place, *entry));
+    return head;
+}
+
+/* Tell whether the journal knows for good that the message at PLACE may be delivered; else it is told. */
+static bool may_be_delivered(struct queue *queue, struct place place, const struct entry *entry)
+{
+    struct level *level = queue_level(queue, place.level);
+
+    queue_note_delivered(queue, level, place, entry);
+    return !(entry->flags & ENTRY_JOURNALLED) || vhost_is_durable(queue->vhost, level->mark_lsn);
+}
+
+enum get_result channel_get(struct channel *channel, struct queue *queue, bool no_ack,
+                            struct outbox_delivery *record)
+{
+    enum queue_head head;
+    struct entry *entry;
+    struct place place;
+
+    if (queue->is_deleted || queue->is_broken)
+        return GET_EMPTY;
+    returns_finish(queue);
+    head = live_head(queue, &place, &entry);
+    if (head == HEAD_AWAY)
+        queue_call_back(queue);
+    if (head == HEAD_AWAY || (head == HEAD_HERE && !no_ack && !may_be_delivered(queue, place, entry)))
+        return GET_WAITS;
+    if (head == HEAD_NONE)
+        return GET_EMPTY;
+    record->record.flags = entry->flags & ENTRY_REDELIVERED ? OUTBOX_REDELIVERED : 0;
+    record->delivery_count = queue->options.type == QUEUE_QUORUM ? entry->delivery_count : 0;
+    record->delivery_tag = ++channel->delivery_tag;
+    record->message = queue_take(queue, place, entry, no_ack);
+    record->consumer = queue->ready > UINT32_MAX ? UINT32_MAX : (uint32_t)queue->ready;
+    if (!no_ack)
+        remember_get(channel, queue, place, record->delivery_tag);
+    if (queue->away)
+        queue_read_ahead(queue);
+    queue_relieve(queue);
+    return GET_TAKEN;
 }
 
 static void run_get(struct channel *channel, const struct method_basic_get *get)
@@ -254,35 +293,22 @@ static void run_get(struct channel *channel, const struct method_basic_get *get)
     struct queue *queue = check_get(channel, get);
     struct outbox_delivery record = {
         .record = {.kind = OUTBOX_GET_OK, .channel = channel->number, .size = sizeof record}};
-    struct entry *entry;
-    struct place place;
 
     if (!queue)
         return;
     queue_touch(queue);
-    returns_finish(queue);
-    if (!live_head(queue, &place, &entry)) {
+    /* Behind other replies it is not tried before its turn, so that delivery tags are told in their order. */
+    switch (channel->gate ? GET_WAITS : channel_get(channel, queue, get->no_ack, &record)) {
+    case GET_EMPTY:
         channel_reply(channel, &(struct method){.id = METHOD_BASIC_GET_EMPTY}, 0);
-        return;
-    }
-    record.record.flags = entry->flags & ENTRY_REDELIVERED ? OUTBOX_REDELIVERED : 0;
-    record.delivery_count = queue->options.type == QUEUE_QUORUM ? entry->delivery_count : 0;
-    record.delivery_tag = ++channel->delivery_tag;
-    if (entry->message) {
-        record.message = queue_take(queue, place, entry, get->no_ack);
-        record.consumer = queue->ready > UINT32_MAX ? UINT32_MAX : (uint32_t)queue->ready;
-        if (!get->no_ack)
-            remember_get(channel, queue, place, record.delivery_tag, false);
+        break;
+    case GET_TAKEN:
         channel_reply_record(channel, &record.record, 0);
-    } else {
-        /* Its body is away: it is taken as unacked, and waits in the gate until the body is here. */
-        queue_take(queue, place, entry, false);
-        record.consumer = queue->ready > UINT32_MAX ? UINT32_MAX : (uint32_t)queue->ready;
-        if (!get->no_ack)
-            remember_get(channel, queue, place, record.delivery_tag, true);
-        channel_reply_when_loaded(channel, &record, queue, place, get->no_ack);
+        break;
+    case GET_WAITS:
+        channel_wait_to_get(channel, queue, get->no_ack);
+        break;
     }
-    queue_relieve(queue);
 }
 
 /* ---- recover ---- */

@@ -282,6 +282,8 @@ static void store(struct channel *channel, struct message *message, struct queue
         if (queue_is_long(queue))
             queue_charge(queue, channel->connection);
     }
+    if (lsn || channel->connection->vhost->saves)
+        store_charge(channel->connection->vhost, channel->connection);
     if (!count && mandatory)
         channel_return(channel, message);
     else if (!count)

@@ -66,7 +66,7 @@ static bool is_outstanding(const struct channel *channel, uint64_t delivery_tag)
 {
     const struct unacked *unacked = seqmap_get(&channel->unacked, delivery_tag);
 
-    return unacked && !unacked->held && !unacked->unsaid;
+    return unacked && !unacked->held;
 }
 
 static void settle_up_to(struct channel *channel, uint64_t last, enum settle how)

@@ -61,17 +61,15 @@ struct unacked {
     uint8_t level;
     bool counts_globally; /* takes room of the channel's global prefetch */
     bool held;            /* settled in the open transaction: no longer outstanding for the client */
-    bool unsaid;          /* its get-ok waits in the gate: not outstanding yet */
 };
 
-/* A record that waits for the journal; or for a body. */
+/* A record that waits for the journal; or a get that waits for that, or for a message that is away. */
 struct gated {
     struct gated *next;
     uint64_t lsn;
     struct consumer *consumer; /* may take messages once this is out; a reference */
-    struct queue *queue;       /* get-ok whose body is away: a reference, */
-    struct place place;        /* where it is, */
-    bool no_ack;               /* and whether it is settled when it is here */
+    struct queue *queue;       /* a get that waits: a reference, */
+    bool no_ack;               /* and how it asked */
     bool ends_channel;         /* close-ok: the channel is forgotten with it */
     uint64_t unsent;           /* a delivery: counts as unsent while it is here */
     uint32_t size;
@@ -246,15 +244,13 @@ void channel_reply_for(struct channel *channel, const struct method *method, uin
                        struct consumer *consumer);
 /* The same for a record made already (copied). */
 void channel_reply_record(struct channel *channel, const struct outbox_record *record, uint64_t lsn);
-/* Answer a get once the body at PLACE in QUEUE, unacked there, is in memory; settle it then if NO_ACK. */
-void channel_reply_when_loaded(struct channel *channel, const struct outbox_delivery *record,
-                               struct queue *queue, struct place place, bool no_ack);
-/* MESSAGE, at PLACE in QUEUE, is in memory: gets that wait for it may go. */
-void gate_loaded(struct vhost *vhost, const struct queue *queue, struct place place, struct message *message);
+/* A get from QUEUE that cannot be answered now: it is tried again when it is its turn and something has
+ * happened. */
+void channel_wait_to_get(struct channel *channel, struct queue *queue, bool no_ack);
+/* Messages of QUEUE have come back, or never will: gets that wait for them may go. */
+void gate_called_back(struct queue *queue);
 /* CHANNEL's reply consumer goes: direct replies that wait in the gate are lost. */
 void gate_drop_replies(struct channel *channel);
-/* QUEUE is being deleted: gets that wait for a body in it need not wait any more. */
-void gate_queue_deleted(struct queue *queue);
 /* CONSUMER may take messages from now on. */
 void consumer_resume(struct consumer *consumer);
 /* Close CHANNEL, or its connection, with an error raised by METHOD, as the code says. */
@@ -339,6 +335,15 @@ static inline void channel_watch(struct channel *channel, const struct unacked *
 int64_t channel_check_timeout(struct channel *channel, int64_t least);
 /* How long a delivery from QUEUE may be unacked, in ms; VHOST_NEVER: any time. */
 int64_t queue_ack_timeout(const struct queue *queue);
+
+/* channel_basic.c */
+enum get_result {
+    GET_EMPTY, /* nothing is there; or the queue is gone */
+    GET_TAKEN, /* RECORD is the answer, to be said at once */
+    GET_WAITS, /* for the head to come back, or for the journal */
+};
+enum get_result channel_get(struct channel *channel, struct queue *queue, bool no_ack,
+                            struct outbox_delivery *record);
 
 /* confirms.c */
 void confirms_publish(struct channel *channel, uint64_t lsn, bool refused);

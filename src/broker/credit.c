@@ -71,6 +71,62 @@ void queue_relieve(struct queue *queue)
     DL_DELETE2(queue->vhost->slowing, queue, slowing_prev, slowing_next);
 }
 
+/* Octets in queues at which publishers are held while some of it is being written out, and at which they go
+ * on: parts of the limit. */
+static uint64_t used_high(uint64_t limit)
+{
+    return limit + limit / 2;
+}
+
+static uint64_t used_low(uint64_t limit)
+{
+    return limit + limit / 4;
+}
+
+/* Where nothing is being written out, waiting would not help: what is left is unacked, or the disk is full.
+ */
+static bool is_pressed(const struct vhost *vhost, uint64_t (*bound)(uint64_t limit))
+{
+    uint64_t limit = vhost->journal->memory_limit;
+
+    if (vhost->journal->is_behind)
+        return true;
+    return vhost->saves && limit < UINT64_MAX / 2 && vhost->used > bound(limit);
+}
+
+static void hold(struct vhost *vhost, struct connection *connection)
+{
+    for (uint32_t i = 0; i < vhost->held_count; i++)
+        if (vhost->held[i] == connection->id)
+            return;
+    if (vhost->held_count == vhost->held_capacity) {
+        vhost->held_capacity = vhost->held_capacity ? vhost->held_capacity * 2 : 16;
+        vhost->held = xrealloc(vhost->held, vhost->held_capacity * sizeof *vhost->held);
+    }
+    vhost->held[vhost->held_count++] = connection->id;
+    connection_hold(connection, OUTBOX_HOLD_STORE, true);
+}
+
+void store_charge(struct vhost *vhost, struct connection *connection)
+{
+    if (is_pressed(vhost, used_high))
+        hold(vhost, connection);
+}
+
+void store_relieve(struct vhost *vhost)
+{
+    if (vhost->large && vhost->used > vhost->journal->memory_limit)
+        vhost_spill(vhost);
+    if (!vhost->held_count || is_pressed(vhost, used_low))
+        return;
+    while (vhost->held_count) {
+        struct connection *connection = connection_find(vhost, vhost->held[--vhost->held_count]);
+
+        if (connection)
+            connection_hold(connection, OUTBOX_HOLD_STORE, false);
+    }
+}
+
 void credit_check(struct vhost *vhost)
 {
     struct queue *queue, *next;

@@ -90,10 +90,8 @@ static void letter_run(struct vhost *vhost, struct dead_letter *letter)
 
     if (settles) {
         journal_begin(vhost->journal);
-        journal_append(vhost->journal,
-                       &(struct journal_record){.kind = JOURNAL_SETTLE,
-                                                .queue = letter->source,
-                                                .position = {letter->place.level, letter->place.number}});
+        queue_settle_saved(letter->source, letter->place);
+        journal_settlement(letter->source, letter->place);
     }
     route_letter(vhost, letter);
     if (settles)

@@ -172,23 +172,27 @@ void queue_dispatch(struct queue *queue)
     struct place place;
     struct entry *entry;
 
-    queue_trim(queue);
-    while (queue->ready_consumers && queue_head(queue, &place, &entry)) {
-        struct consumer *consumer = queue->ready_consumers;
-        bool redelivered = entry->flags & ENTRY_REDELIVERED;
-        uint32_t count = entry->delivery_count;
+    enum queue_head head = HEAD_NONE;
 
-        if (entry->deadline <= queue->vhost->now) {
-            queue_expire_entry(queue, place, entry);
+    if (queue->is_broken)
+        return;
+    queue_trim(queue);
+    while (queue->ready_consumers && (head = queue_head(queue, &place, &entry)) == HEAD_HERE) {
+        struct consumer *consumer = queue->ready_consumers;
+        bool redelivered;
+        uint32_t count;
+
+        if (queue_head_leaves(queue, place, entry))
             continue;
-        }
-        if (!entry->message) {
-            queue_request_body(queue, place, entry);
-            break;
-        }
+        redelivered = entry->flags & ENTRY_REDELIVERED;
+        count = entry->delivery_count;
         consumer_deliver(consumer, queue_take(queue, place, entry, consumer->no_ack), place, redelivered,
                          count);
     }
+    if (head == HEAD_AWAY)
+        queue_call_back(queue);
+    if (queue->away && queue->consumer_count)
+        queue_read_ahead(queue);
     queue_relieve(queue);
 }
 

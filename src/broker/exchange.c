@@ -38,7 +38,14 @@ static uint64_t journal_exchange(struct exchange *exchange, enum journal_kind ki
     if (!exchange->durable)
         return 0;
     return journal_append(exchange->vhost->journal,
-                          &(struct journal_record){.kind = kind, .exchange = exchange});
+                          &(struct journal_record){.kind = kind,
+                                                   .exchange = &(struct exchange_spec){
+                                                       .name = exchange->name,
+                                                       .type = bytes_from_string(exchange->type->name),
+                                                       .durable = true,
+                                                       .auto_delete = exchange->auto_delete,
+                                                       .internal = exchange->internal,
+                                                       .arguments = exchange->arguments}});
 }
 
 struct exchange *exchange_create(struct vhost *vhost, struct bytes name, const struct exchange_type *type,
@@ -122,8 +129,16 @@ static uint64_t journal_binding(struct binding *binding, enum journal_kind kind)
 {
     if (!binding_lasts(binding))
         return 0;
-    return journal_append(binding->source->vhost->journal,
-                          &(struct journal_record){.kind = kind, .binding = binding});
+    return journal_append(
+        binding->source->vhost->journal,
+        &(struct journal_record){
+            .kind = kind,
+            .binding = &(struct binding_spec){.source = binding->source->name,
+                                              .destination = binding->to_queue ? binding->to_queue->name
+                                                                               : binding->to_exchange->name,
+                                              .to_exchange = !binding->to_queue,
+                                              .routing_key = binding->routing_key,
+                                              .arguments = binding->arguments}});
 }
 
 static struct binding *binding_new(const struct binding_key *key)

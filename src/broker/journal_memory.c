@@ -28,12 +28,16 @@ static void memory_nothing(struct journal *journal)
     (void)journal;
 }
 
-static void memory_load(struct journal *journal, struct queue *queue, struct journal_position position)
+static void memory_flush(struct journal *journal, uint64_t used)
 {
-    /* Nothing was ever evicted. */
     (void)journal;
-    (void)queue;
-    (void)position;
+    (void)used;
+}
+
+static void memory_drop(struct journal *journal, struct run *run)
+{
+    (void)journal;
+    (void)run;
 }
 
 static void memory_free(struct journal *journal)
@@ -47,12 +51,15 @@ struct journal *journal_memory_new(void)
         .append = memory_append,
         .begin = memory_nothing,
         .commit = memory_nothing,
+        .flush = memory_flush,
         .durable = memory_durable,
-        .load = memory_load,
+        .drop = memory_drop,
         .free = memory_free,
     };
     struct journal_memory *memory = xcalloc(1, sizeof *memory);
 
     memory->journal.ops = &ops;
+    /* Nothing is ever written out, so save(), fetch() and look() are not called. */
+    memory->journal.memory_limit = UINT64_MAX;
     return &memory->journal;
 }

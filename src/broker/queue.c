@@ -20,7 +20,14 @@ static uint64_t journal_queue(struct queue *queue, enum journal_kind kind)
 {
     if (!queue->durable)
         return 0;
-    return journal_append(queue->vhost->journal, &(struct journal_record){.kind = kind, .queue = queue});
+    return journal_append(
+        queue->vhost->journal,
+        &(struct journal_record){.kind = kind,
+                                 .queue = queue->lsn,
+                                 .made = &(struct queue_spec){.name = queue->name,
+                                                              .durable = true,
+                                                              .auto_delete = queue->auto_delete,
+                                                              .arguments = queue->arguments}});
 }
 
 static struct levels *levels_new(struct queue *queue)
@@ -54,6 +61,7 @@ static void options_combine(struct queue *queue)
         policy_effective(queue->vhost->policies, target, queue->name, &policy, &name, &operator_name);
 
     options_declared(queue, &declared);
+    declared.relaxed = queue->vhost->settings.relaxed;
     queue_options_effective(&queue->options, &declared, applies ? &policy : NULL);
 }
 
@@ -123,12 +131,22 @@ uint64_t queue_delete(struct queue *queue)
     cancel_consumers(queue);
     bindings_remove_incoming(queue);
     queue_drop_entries(queue);
-    gate_queue_deleted(queue);
+    queue_leave_lists(queue);
+    gate_called_back(queue);
     vhost_schedule(vhost, queue, VHOST_NEVER);
     queue_relieve(queue);
     vhost->topology++;
     queue_unref(queue);
     return lsn;
+}
+
+void queue_break(struct queue *queue)
+{
+    if (queue->is_broken || queue->is_deleted)
+        return;
+    queue->is_broken = true;
+    cancel_consumers(queue);
+    gate_called_back(queue);
 }
 
 void queue_unref(struct queue *queue)

@@ -6,12 +6,15 @@
  * An entry is live from enqueue to settlement; it is ready while it waits to be delivered. Delivery clears
  * ready, requeue sets it again, so a message returns to its original place whatever happened meanwhile.
  *
+ * A message has an entry only while it is in memory. Those that are away stand in runs (run.h), and count as
+ * ready like the others.
+ *
  * Invariants:
- * 1. ready + unacked = live entries, but for those departing (leaving by a dead letter whose body is away).
+ * 1. ready + unacked = entries + away.
  * 2. A consumer is on `ready_consumers` exactly when it could take a message now (consumer_can_take) and may
  *    (is the active one, where only one is).
- * 3. A queue with ready messages whose bodies are here and a ready consumer is on the vhost's dispatch list,
- *    but while deliveries of an ended channel are coming back.
+ * 3. A queue whose head is here and that has a ready consumer is on the vhost's dispatch list, but while
+ *    deliveries of an ended channel are coming back.
  * 4. A deleted queue has no entries; it is freed when the last unacked delivery that names it is settled.
  */
 #ifndef BROKER_QUEUE_H
@@ -22,9 +25,11 @@
 #include "coney/bytes.h"
 #include "coney/message.h"
 #include "coney/queue_options.h"
+#include "coney/run.h"
 #include "coney/seqmap.h"
 
 struct binding;
+struct restored_run;
 struct channel;
 struct connection;
 struct vhost;
@@ -32,24 +37,35 @@ struct vhost;
 enum entry_flag {
     ENTRY_REDELIVERED = 1, /* was handed to a client before */
     ENTRY_JOURNALLED = 2,  /* the journal has it */
-    ENTRY_DEPARTING = 4,   /* leaves by a dead letter once its body is here */
-    ENTRY_LOADING = 8,     /* its body has been asked for */
 };
 
 struct entry {
-    struct message *message; /* a reference; NULL: the body is away */
+    struct message *message; /* a reference */
     int64_t deadline;        /* VHOST_NEVER: none */
     uint32_t body_size;
-    uint32_t delivery_count;  /* times that it came back */
-    uint32_t timer;           /* place in queue->timers + 1; 0: the head's timer will do */
-    uint8_t flags;            /* enum entry_flag */
-    uint8_t departing_reason; /* enum death_reason */
+    uint32_t delivery_count; /* times that it came back */
+    uint32_t timer;          /* place in queue->timers + 1; 0: the head's timer will do */
+    uint8_t flags;           /* enum entry_flag */
+    uint16_t era;            /* the journal's, when it was enqueued */
 };
+
+#define ENTRY_OVERHEAD 224 /* octets that an entry and its message hold beside the body, about */
 
 struct level {
     struct seqmap entries;
-    uint64_t next;  /* number of the next message */
-    uint64_t ready; /* ready entries */
+    uint64_t next;              /* number of the next message */
+    uint64_t ready;             /* ready messages */
+    uint64_t away;              /* of them, not in memory */
+    uint64_t saved;             /* every live message below is in a run */
+    uint64_t saving;            /* the same when what is under way is done */
+    uint64_t mark;              /* the journal knows that those below may have been delivered, */
+    uint64_t mark_lsn;          /* by this record */
+    uint64_t redelivered_below; /* may have been delivered before the node was started */
+    struct run **runs;          /* by number */
+    uint32_t run_count, run_capacity;
+    uint32_t first_away; /* no run before this place has anything away */
+    uint8_t saves;       /* under way */
+    bool save_failed;    /* one of them: those that follow count as failed too */
 };
 
 /* Where a message is: level of its priority, and number there. */
@@ -61,6 +77,7 @@ struct place {
 struct timer {
     int64_t deadline;
     struct place place;
+    struct run *run; /* NULL: of the entry at place */
 };
 
 /* Priority levels of a queue with x-max-priority. */
@@ -106,7 +123,9 @@ struct queue {
     struct levels *levels; /* NULL without priorities */
     uint64_t ready, ready_bytes;
     uint64_t unacked, unacked_bytes;
-    uint64_t departing;
+    uint64_t away;      /* ready messages that are not in memory */
+    uint64_t departing; /* live in runs, but leaving: waited for by a dead letter */
+    uint64_t used;      /* octets that entries and their messages hold, about */
     uint32_t returning; /* deliveries coming back from ended channels: it delivers nothing meanwhile */
     uint32_t consumer_count;
     uint32_t refs;        /* 1 while it exists, and one for each unacked delivery */
@@ -123,10 +142,16 @@ struct queue {
     int64_t room_seen;                         /* when a settlement last made room at a consumer */
     struct queue *slowing_prev, *slowing_next; /* vhost->slowing: those that hold publishers */
     uint64_t *slowed;                          /* ids of publishers held for credit */
+    struct queue *touched_prev, *touched_next; /* vhost->touched */
+    struct queue *unsaved_prev, *unsaved_next; /* vhost->unsaved */
+    struct queue *large_prev, *large_next;     /* vhost->large */
+    uint16_t oldest_era;                       /* no unsaved entry is of an older one */
     bool durable, auto_delete, exclusive;
     bool had_consumer;
     bool is_deleted;
-    bool to_dispatch; /* on vhost->dispatch */
+    bool is_broken;                        /* some of its messages cannot be read: out of service */
+    bool to_dispatch;                      /* on vhost->dispatch */
+    bool is_touched, is_unsaved, is_large; /* on these lists */
 };
 
 /* ---- lifetime: queue.c ---- */
@@ -152,6 +177,9 @@ uint64_t queue_delete(struct queue *queue);
 
 void queue_unref(struct queue *queue);
 
+/* Messages of QUEUE cannot be read: take it out of service. */
+void queue_break(struct queue *queue);
+
 /* Remove all ready entries; their number in *COUNT. Returns the LSN to wait for. */
 uint64_t queue_purge(struct queue *queue, uint64_t *count);
 
@@ -171,6 +199,9 @@ static inline bool queue_keeps(const struct queue *queue, const struct message *
 
 struct level *queue_level(struct queue *queue, uint8_t level);
 
+/* The same, made if it is not in use yet. */
+struct level *queue_level_made(struct queue *queue, uint8_t number);
+
 static inline struct entry *queue_entry(struct queue *queue, struct place place)
 {
     struct level *level = place.level == 0 ? &queue->base : queue_level(queue, place.level);
@@ -187,8 +218,14 @@ enum enqueue_result {
  * reference of the caller's, also when it refuses. *LSN is raised to what a confirm must wait for. */
 enum enqueue_result queue_publish(struct queue *queue, struct message *message, uint64_t *lsn);
 
-/* Find the next message to deliver: highest level, lowest number. False when none is ready. */
-bool queue_head(struct queue *queue, struct place *place, struct entry **entry);
+enum queue_head {
+    HEAD_NONE, /* nothing is ready */
+    HEAD_HERE,
+    HEAD_AWAY, /* the next message is not in memory: queue_call_back() */
+};
+
+/* Find the next message to deliver: highest level, lowest number. */
+enum queue_head queue_head(struct queue *queue, struct place *place, struct entry **entry);
 
 /* The entry at PLACE, ready, is being delivered: it becomes unacked, or leaves when NO_ACK. Returns the
  * message with a reference for the caller. */
@@ -210,15 +247,32 @@ void queue_discard(struct queue *queue, struct place place, struct entry *entry,
 /* Drop from the head until within the limits, where the overflow in force says so. */
 void queue_trim(struct queue *queue);
 
+/* Before the head, ENTRY at PLACE, is delivered: true when it has left instead, overdue or, after a crash
+ * that it was out in, over the delivery limit. */
+bool queue_head_leaves(struct queue *queue, struct place place, struct entry *entry);
+
 /* The ready entry at PLACE is overdue: it leaves. */
 void queue_expire_entry(struct queue *queue, struct place place, struct entry *entry);
 
-/* Ask the journal for the body of ENTRY at PLACE, once. */
-void queue_request_body(struct queue *queue, struct place place, struct entry *entry);
+/* The parts of an entry's coming and going that runs share: a message comes into memory as ready or leaves
+ * it; counted as ready before and after. */
+struct entry *entry_bring(struct queue *queue, struct level *level, struct place place,
+                          const struct run_message *message);
+void entry_send_away(struct queue *queue, struct level *level, struct place place);
 
-/* For the store: let a ready entry's body go; have it back. */
-bool queue_evict(struct queue *queue, uint8_t level, uint64_t number);
-void queue_loaded(struct queue *queue, uint8_t level, uint64_t number, struct message *message);
+/* All that is away of RUN, which is new here, is ready. */
+void count_away_ready(struct queue *queue, struct level *level, const struct run *run);
+
+/* Before the start: a message is put at PLACE, which is free; what is at PLACE, ready, is taken away again.
+ */
+void entry_restore(struct queue *queue, struct place place, struct message *message, int64_t deadline);
+void entry_forget(struct queue *queue, struct place place);
+
+/* What is ready but away at PLACE, with a body of BODY_SIZE, is ready no more. */
+void count_away_unready(struct queue *queue, struct place place, uint64_t body_size);
+
+/* Append that the message at PLACE has left. */
+uint64_t journal_settlement(struct queue *queue, struct place place);
 
 /* Forget all entries of QUEUE; their messages are freed a slice at a time by garbage_collect(). */
 void queue_drop_entries(struct queue *queue);
@@ -226,14 +280,103 @@ void queue_drop_entries(struct queue *queue);
 /* Free up to LIMIT messages of forgotten entries. */
 void garbage_collect(struct vhost *vhost, uint64_t limit);
 
+/* ---- runs: queue_runs.c ---- */
+
+/* The live message at PLACE, which is below its level's `saved`, is live no more. */
+void run_settle(struct queue *queue, struct place place);
+
+/* The same for what may be above it. */
+static inline void queue_settle_saved(struct queue *queue, struct place place)
+{
+    if (place.number < queue_level(queue, place.level)->saved)
+        run_settle(queue, place);
+}
+
+/* The message at PLACE, below `saved`, has come back DELIVERY_COUNT times: its run remembers. */
+void run_returned(struct queue *queue, struct place place, uint32_t delivery_count);
+
+/* The head is away: ask for it. */
+void queue_call_back(struct queue *queue);
+
+/* Ask for what will soon be the head. */
+void queue_read_ahead(struct queue *queue);
+
+/* The lowest number of LEVEL that is away, or SEQMAP_END. */
+uint64_t level_first_away(struct level *level);
+
+/* The deadline of RUN, in the heap of timers, has come. */
+void run_due(struct queue *queue, struct run *run);
+
+/* All that is away in LEVEL is purged; all of it is forgotten. */
+void runs_purge(struct queue *queue, struct level *level);
+void runs_forget(struct queue *queue, struct level *level);
+
+/* Before the start: a run as SPEC says; false when it does not fit. */
+bool run_restore(struct queue *queue, struct level *level, const struct restored_run *spec);
+
+/* Before the start: messages of LEVEL from FROM up to below BELOW that are away have left. */
+void runs_forget_range(struct queue *queue, struct level *level, uint64_t from, uint64_t below);
+
+/* ENTRY was appended to QUEUE: it may have to be written out one day. */
+void queue_note_unsaved(struct queue *queue, const struct entry *entry);
+
+/* What the catalog has of QUEUE's state is out of date. */
+void queue_touched(struct queue *queue);
+
+/* QUEUE is large enough to be worth writing out. */
+void queue_note_large(struct queue *queue);
+
+/* The queue is going. */
+void queue_leave_lists(struct queue *queue);
+
+/* The journal is behind: what waits in queues leaves memory where it can. */
+void vhost_spill(struct vhost *vhost);
+
+/* Messages below PLACE's number, itself included, are being delivered: see that the journal knows in time. */
+#define DELIVERED_STEP 4096
+
+/* A quorum queue tells clients how often a message came back, and one that was out when the node stopped has
+ * come back (queue-features.md 7.3): so it is written when it goes out. */
+static inline bool queue_counts_deliveries(const struct queue *queue)
+{
+    return queue->options.type == QUEUE_QUORUM;
+}
+
+/* ENTRY at PLACE, of such a queue, is being delivered. */
+void queue_count_delivery(struct queue *queue, struct place place, const struct entry *entry);
+
+void queue_extend_mark(struct queue *queue, struct level *level, struct place place);
+
+/* The mark of LEVEL, NUMBER, has changed: tell the journal. */
+void queue_write_mark(struct queue *queue, struct level *level, uint8_t number);
+
+static inline void queue_note_delivered(struct queue *queue, struct level *level, struct place place,
+                                        const struct entry *entry)
+{
+    if (!(entry->flags & ENTRY_JOURNALLED))
+        return;
+    if (place.number + DELIVERED_STEP / 2 >= level->mark)
+        queue_extend_mark(queue, level, place);
+    if (queue_counts_deliveries(queue))
+        queue_count_delivery(queue, place, entry);
+}
+
+/* Somebody is about to consume from QUEUE: returns the LSN that the answer must wait for. */
+uint64_t queue_promise_marks(struct queue *queue);
+
 /* ---- time: queue_timers.c ---- */
 
 /* Deadline of MESSAGE if it entered QUEUE now; VHOST_NEVER without a TTL. */
 int64_t queue_message_deadline(const struct queue *queue, const struct message *message);
 
-/* ENTRY at PLACE with a deadline was enqueued: see that it leaves on time. */
+/* ENTRY at PLACE was enqueued: see that it leaves on time. TIMER of an entry or run is its place in the heap
+ * + 1.
+ */
 void queue_timer_add(struct queue *queue, struct place place, struct entry *entry);
-void queue_timer_remove(struct queue *queue, struct entry *entry);
+void queue_timer_remove(struct queue *queue, uint32_t timer);
+
+/* Have RUN looked at when its next deadline has come; not at all while that is INT64_MAX. */
+void queue_timer_add_run(struct queue *queue, struct run *run);
 
 /* Compute again when the queue needs looking at and tell the vhost. */
 void queue_reschedule(struct queue *queue);
@@ -288,6 +431,12 @@ void queue_charge(struct queue *queue, struct connection *connection);
 
 /* Let publishers go on when the reason is gone. */
 void queue_relieve(struct queue *queue);
+
+/* CONNECTION has published while the store can't keep up: hold it back until it can. */
+void store_charge(struct vhost *vhost, struct connection *connection);
+
+/* At the end of a batch: write out what is too much, let publishers go on when the reason is gone. */
+void store_relieve(struct vhost *vhost);
 
 /* The same for all queues whose consumers have made no room for a while. */
 void credit_check(struct vhost *vhost);

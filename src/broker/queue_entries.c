@@ -17,21 +17,32 @@ struct level *queue_level(struct queue *queue, uint8_t level)
     return queue->levels ? queue->levels->at[level] : &queue->base;
 }
 
-static struct level *level_for(struct queue *queue, uint8_t priority, uint8_t *number)
+struct level *queue_level_made(struct queue *queue, uint8_t number)
 {
-    struct level *level;
+    struct level *level = queue_level(queue, number);
 
+    if (!level) {
+        level = xcalloc(1, sizeof *level);
+        level->entries.entry_size = sizeof(struct entry);
+        queue->levels->at[number] = level;
+    }
+    return level;
+}
+
+static inline struct level *level_for(struct queue *queue, uint8_t priority, uint8_t *number)
+{
     *number = 0;
     if (!queue->levels)
         return &queue->base;
     *number = priority < queue->options.max_priority ? priority : queue->options.max_priority;
-    level = queue->levels->at[*number];
-    if (!level) {
-        level = xcalloc(1, sizeof *level);
-        level->entries.entry_size = sizeof(struct entry);
-        queue->levels->at[*number] = level;
-    }
-    return level;
+    return queue_level_made(queue, *number);
+}
+
+static inline void count_level_ready(struct queue *queue, struct level *level, uint8_t number, uint64_t count)
+{
+    if (level->ready == 0 && queue->levels)
+        queue->levels->ready[number / 64] |= (uint64_t)1 << number % 64;
+    level->ready += count;
 }
 
 static void count_ready(struct queue *queue, struct level *level, struct place place,
@@ -40,8 +51,22 @@ static void count_ready(struct queue *queue, struct level *level, struct place p
     seqmap_set_ready(&level->entries, place.number);
     queue->ready++;
     queue->ready_bytes += entry->body_size;
-    if (level->ready++ == 0 && queue->levels)
-        queue->levels->ready[place.level / 64] |= (uint64_t)1 << place.level % 64;
+    count_level_ready(queue, level, place.level, 1);
+}
+
+void count_away_ready(struct queue *queue, struct level *level, const struct run *run)
+{
+    queue->ready += run->away_count;
+    queue->ready_bytes += run->away_bytes;
+    queue->away += run->away_count;
+    level->away += run->away_count;
+    count_level_ready(queue, level, run->level, run->away_count);
+}
+
+static void count_level_unready(struct queue *queue, struct level *level, uint8_t number)
+{
+    if (--level->ready == 0 && queue->levels)
+        queue->levels->ready[number / 64] &= ~((uint64_t)1 << number % 64);
 }
 
 static void count_unready(struct queue *queue, struct level *level, struct place place,
@@ -50,11 +75,18 @@ static void count_unready(struct queue *queue, struct level *level, struct place
     seqmap_clear_ready(&level->entries, place.number);
     queue->ready--;
     queue->ready_bytes -= entry->body_size;
-    if (--level->ready == 0 && queue->levels)
-        queue->levels->ready[place.level / 64] &= ~((uint64_t)1 << place.level % 64);
-    /* Consumers may have been waiting for this body; now for the next one's. */
-    if (entry->flags & ENTRY_LOADING)
-        queue_wants_dispatch(queue);
+    count_level_unready(queue, level, place.level);
+}
+
+void count_away_unready(struct queue *queue, struct place place, uint64_t body_size)
+{
+    struct level *level = queue_level(queue, place.level);
+
+    queue->ready--;
+    queue->ready_bytes -= body_size;
+    queue->away--;
+    level->away--;
+    count_level_unready(queue, level, place.level);
 }
 
 static void count_unacked(struct queue *queue, const struct entry *entry)
@@ -69,43 +101,80 @@ static void uncount_unacked(struct queue *queue, const struct entry *entry)
     queue->unacked_bytes -= entry->body_size;
 }
 
-/* Forget the entry at PLACE, counted nowhere any more; its message is the caller's. */
-static void entry_remove(struct queue *queue, struct place place)
+/* What an entry and its message hold is constant over the entry's life. */
+static inline void count_used(struct queue *queue, const struct entry *entry)
 {
+    uint64_t octets = entry->body_size + ENTRY_OVERHEAD;
+
+    queue->used += octets;
+    queue->vhost->used += octets;
+    if (queue->used > queue->vhost->settings.spill_min && !queue->is_large)
+        queue_note_large(queue);
+}
+
+static inline void uncount_used(struct queue *queue, const struct entry *entry)
+{
+    uint64_t octets = entry->body_size + ENTRY_OVERHEAD;
+
+    queue->used -= octets;
+    queue->vhost->used -= octets;
+}
+
+/* Forget the entry at PLACE, counted nowhere any more; its message is the caller's. */
+static void entry_remove(struct queue *queue, struct place place, const struct entry *entry)
+{
+    uncount_used(queue, entry);
     seqmap_remove(&queue_level(queue, place.level)->entries, place.number);
     if (queue->ready == 0 && queue->unacked == 0)
         queue->deadline_max = 0;
 }
 
-static uint64_t journal_settle(struct queue *queue, struct place place, const struct entry *entry)
+uint64_t journal_settlement(struct queue *queue, struct place place)
 {
-    if (!(entry->flags & ENTRY_JOURNALLED))
-        return 0;
     return journal_append(queue->vhost->journal,
                           &(struct journal_record){.kind = JOURNAL_SETTLE,
-                                                   .queue = queue,
+                                                   .relaxed = queue->options.relaxed,
+                                                   .queue = queue->lsn,
                                                    .position = {place.level, place.number}});
+}
+
+/* ENTRY at PLACE leaves for good, now. */
+static uint64_t settle_entry(struct queue *queue, struct place place, const struct entry *entry)
+{
+    queue_settle_saved(queue, place);
+    return entry->flags & ENTRY_JOURNALLED ? journal_settlement(queue, place) : 0;
+}
+
+static uint64_t journal_enqueue(struct queue *queue, struct place place, const struct entry *entry)
+{
+    return journal_append(queue->vhost->journal,
+                          &(struct journal_record){.kind = JOURNAL_ENQUEUE,
+                                                   .relaxed = queue->options.relaxed,
+                                                   .queue = queue->lsn,
+                                                   .position = {place.level, place.number},
+                                                   .deadline = entry->deadline,
+                                                   .message = entry->message});
 }
 
 static struct entry *entry_append(struct queue *queue, struct message *message, struct place *place,
                                   uint64_t *lsn)
 {
     struct level *level = level_for(queue, message->priority, &place->level);
+    struct journal *journal = queue->vhost->journal;
     struct entry *entry;
 
     place->number = level->next++;
     entry = seqmap_add(&level->entries, place->number);
     *entry = (struct entry){.message = message,
                             .deadline = queue_message_deadline(queue, message),
-                            .body_size = (uint32_t)message->body_size};
+                            .body_size = (uint32_t)message->body_size,
+                            .era = (uint16_t)journal->era};
+    count_used(queue, entry);
     if (queue_keeps(queue, message)) {
-        uint64_t written = journal_append(queue->vhost->journal,
-                                          &(struct journal_record){.kind = JOURNAL_ENQUEUE,
-                                                                   .queue = queue,
-                                                                   .position = {place->level, place->number},
-                                                                   .message = message});
+        uint64_t written = journal_enqueue(queue, *place, entry);
 
         entry->flags |= ENTRY_JOURNALLED;
+        queue_note_unsaved(queue, entry);
         if (written > *lsn)
             *lsn = written;
     }
@@ -117,6 +186,8 @@ static bool is_refused(const struct queue *queue, const struct message *message)
 {
     const struct queue_options *options = &queue->options;
 
+    if (queue->is_broken)
+        return true;
     if (options->overflow == QUEUE_OVERFLOW_DROP_HEAD)
         return false;
     if (options->max_length != QUEUE_OPTION_NONE && queue->ready >= (uint64_t)options->max_length)
@@ -147,12 +218,13 @@ enum enqueue_result queue_publish(struct queue *queue, struct message *message, 
         count_unacked(queue, entry);
         if (entry->deadline > queue->deadline_max)
             queue->deadline_max = entry->deadline;
+        queue_note_delivered(queue, queue_level(queue, place.level), place, entry);
         consumer_deliver(consumer, message_ref(message), place, false, 0);
         return ENQUEUE_DONE;
     }
     count_ready(queue, queue_level(queue, place.level), place, entry);
     queue_timer_add(queue, place, entry);
-    /* Consumers are waiting for the body of a message, which may be of a lower priority. */
+    /* Consumers are waiting for a message that is away, which may be of a lower priority. */
     if (queue->levels && queue->ready_consumers)
         queue_wants_dispatch(queue);
     if (queue->options.max_length != QUEUE_OPTION_NONE ||
@@ -161,12 +233,12 @@ enum enqueue_result queue_publish(struct queue *queue, struct message *message, 
     return ENQUEUE_DONE;
 }
 
-bool queue_head(struct queue *queue, struct place *place, struct entry **entry)
+enum queue_head queue_head(struct queue *queue, struct place *place, struct entry **entry)
 {
     struct level *level = &queue->base;
 
     if (!queue->ready)
-        return false;
+        return HEAD_NONE;
     place->level = 0;
     if (queue->levels) {
         int word = 3;
@@ -177,51 +249,40 @@ bool queue_head(struct queue *queue, struct place *place, struct entry **entry)
         level = queue->levels->at[place->level];
     }
     place->number = seqmap_first_ready(&level->entries);
+    if (level->away && level_first_away(level) < place->number)
+        return HEAD_AWAY;
     *entry = seqmap_get(&level->entries, place->number);
-    return true;
+    return HEAD_HERE;
 }
 
 struct message *queue_take(struct queue *queue, struct place place, struct entry *entry, bool no_ack)
 {
+    struct level *level = queue_level(queue, place.level);
     struct message *message = entry->message;
 
-    count_unready(queue, queue_level(queue, place.level), place, entry);
+    count_unready(queue, level, place, entry);
     if (entry->timer)
-        queue_timer_remove(queue, entry);
+        queue_timer_remove(queue, entry->timer);
     if (!no_ack) {
         count_unacked(queue, entry);
-        return message ? message_ref(message) : NULL;
+        queue_note_delivered(queue, level, place, entry);
+        return message_ref(message);
     }
-    journal_settle(queue, place, entry);
-    entry_remove(queue, place);
+    settle_entry(queue, place, entry);
+    entry_remove(queue, place, entry);
     return message;
-}
-
-void queue_request_body(struct queue *queue, struct place place, struct entry *entry)
-{
-    if (entry->flags & ENTRY_LOADING)
-        return;
-    entry->flags |= ENTRY_LOADING;
-    journal_load(queue->vhost->journal, queue, (struct journal_position){place.level, place.number});
 }
 
 void queue_discard(struct queue *queue, struct place place, struct entry *entry, int reason)
 {
     struct message *message = entry->message;
-    bool journalled = entry->flags & ENTRY_JOURNALLED;
 
-    if (!message && queue->options.has_dead_letter_exchange) {
-        entry->flags |= ENTRY_DEPARTING;
-        queue->departing++;
-        entry->departing_reason = (uint8_t)reason;
-        queue_request_body(queue, place, entry);
-        return;
-    }
-    if (!message || !deadletter_send(queue, message, place, journalled, reason))
-        journal_settle(queue, place, entry);
-    entry_remove(queue, place);
-    if (message)
-        message_unref(message);
+    /* A dead letter settles its original together with its own arrival, and only then. */
+    if (!deadletter_send(queue, message, place, entry->flags & ENTRY_JOURNALLED, reason) ||
+        !(entry->flags & ENTRY_JOURNALLED))
+        settle_entry(queue, place, entry);
+    entry_remove(queue, place, entry);
+    message_unref(message);
 }
 
 /* Tell whether an entry that has come back COUNT times may be delivered once more (7.3). */
@@ -241,10 +302,13 @@ static uint64_t requeue(struct queue *queue, struct place place, struct entry *e
         queue_discard(queue, place, entry, DEATH_DELIVERY_LIMIT);
         return 0;
     }
-    if (entry->flags & ENTRY_JOURNALLED)
+    if (place.number < queue_level(queue, place.level)->saved)
+        run_returned(queue, place, entry->delivery_count);
+    if (entry->flags & ENTRY_JOURNALLED && !queue_counts_deliveries(queue))
         lsn = journal_append(queue->vhost->journal,
                              &(struct journal_record){.kind = JOURNAL_REDELIVERY,
-                                                      .queue = queue,
+                                                      .relaxed = queue->options.relaxed,
+                                                      .queue = queue->lsn,
                                                       .position = {place.level, place.number},
                                                       .delivery_count = entry->delivery_count});
     count_ready(queue, queue_level(queue, place.level), place, entry);
@@ -264,10 +328,9 @@ uint64_t queue_settle(struct queue *queue, struct place place, enum settle how)
     case SETTLE_ACK: {
         struct message *message = entry->message;
 
-        lsn = journal_settle(queue, place, entry);
-        entry_remove(queue, place);
-        if (message)
-            message_unref(message);
+        lsn = settle_entry(queue, place, entry);
+        entry_remove(queue, place, entry);
+        message_unref(message);
         break;
     }
     case SETTLE_REJECT:
@@ -292,53 +355,106 @@ void queue_trim(struct queue *queue)
     while (queue->ready &&
            ((options->max_length != QUEUE_OPTION_NONE && queue->ready > (uint64_t)options->max_length) ||
             (options->max_length_bytes != QUEUE_OPTION_NONE &&
-             queue->ready_bytes > (uint64_t)options->max_length_bytes)) &&
-           queue_head(queue, &place, &entry)) {
+             queue->ready_bytes > (uint64_t)options->max_length_bytes))) {
+        if (queue_head(queue, &place, &entry) == HEAD_AWAY) {
+            queue_call_back(queue); /* and is trimmed when it is here */
+            return;
+        }
         count_unready(queue, queue_level(queue, place.level), place, entry);
         if (entry->timer)
-            queue_timer_remove(queue, entry);
+            queue_timer_remove(queue, entry->timer);
         queue_discard(queue, place, entry, DEATH_MAXLEN);
     }
 }
 
-void queue_expire_entry(struct queue *queue, struct place place, struct entry *entry)
+/* The ready entry at PLACE leaves with REASON. */
+static void leave(struct queue *queue, struct place place, struct entry *entry, int reason)
 {
     count_unready(queue, queue_level(queue, place.level), place, entry);
     if (entry->timer)
-        queue_timer_remove(queue, entry);
-    queue_discard(queue, place, entry, DEATH_EXPIRED);
+        queue_timer_remove(queue, entry->timer);
+    queue_discard(queue, place, entry, reason);
 }
 
-/* ---- bodies that are away ---- */
-
-bool queue_evict(struct queue *queue, uint8_t level, uint64_t number)
+void queue_expire_entry(struct queue *queue, struct place place, struct entry *entry)
 {
-    struct place place = {level, number};
-    struct entry *entry = queue_entry(queue, place);
+    leave(queue, place, entry, DEATH_EXPIRED);
+}
 
-    if (!entry || !entry->message || !seqmap_is_ready(&queue_level(queue, level)->entries, number))
+bool queue_head_leaves(struct queue *queue, struct place place, struct entry *entry)
+{
+    if (entry->deadline <= queue->vhost->now)
+        leave(queue, place, entry, DEATH_EXPIRED);
+    else if (entry->delivery_count && !is_within_delivery_limit(queue, entry->delivery_count))
+        leave(queue, place, entry, DEATH_DELIVERY_LIMIT);
+    else
         return false;
-    message_unref(entry->message);
-    entry->message = NULL;
     return true;
 }
 
-void queue_loaded(struct queue *queue, uint8_t level, uint64_t number, struct message *message)
-{
-    struct place place = {level, number};
-    struct entry *entry = queue_entry(queue, place);
+/* ---- leaving memory and coming back: the rest of it is in queue_runs.c ---- */
 
-    if (!entry || entry->message) /* purged, expired or loaded meanwhile */
-        return;
-    entry->message = message_ref(message);
-    entry->flags &= (uint8_t)~ENTRY_LOADING;
-    if (entry->flags & ENTRY_DEPARTING) {
-        queue->departing--;
-        queue_discard(queue, place, entry, entry->departing_reason);
-        return;
-    }
-    gate_loaded(queue->vhost, queue, place, message);
-    queue_wants_dispatch(queue);
+struct entry *entry_bring(struct queue *queue, struct level *level, struct place place,
+                          const struct run_message *message)
+{
+    struct entry *entry = seqmap_add(&level->entries, place.number);
+
+    *entry = (struct entry){.message = message->message,
+                            .deadline = message->deadline,
+                            .body_size = (uint32_t)message->message->body_size,
+                            .delivery_count = message->delivery_count,
+                            .flags = message->redelivered ? ENTRY_REDELIVERED : 0};
+    if (queue->durable && !message->is_transient)
+        entry->flags |= ENTRY_JOURNALLED;
+    seqmap_set_ready(&level->entries, place.number);
+    level->away--;
+    queue->away--;
+    count_used(queue, entry);
+    queue_timer_add(queue, place, entry);
+    return entry;
+}
+
+void entry_send_away(struct queue *queue, struct level *level, struct place place)
+{
+    struct entry *entry = seqmap_get(&level->entries, place.number);
+
+    if (entry->timer)
+        queue_timer_remove(queue, entry->timer);
+    level->away++;
+    queue->away++;
+    uncount_used(queue, entry);
+    message_unref(entry->message);
+    seqmap_remove(&level->entries, place.number);
+}
+
+/* ---- before the start: restore.c ---- */
+
+void entry_restore(struct queue *queue, struct place place, struct message *message, int64_t deadline)
+{
+    struct level *level = queue_level(queue, place.level);
+    struct entry *entry = seqmap_add(&level->entries, place.number);
+
+    *entry = (struct entry){.message = message,
+                            .deadline = deadline,
+                            .body_size = (uint32_t)message->body_size,
+                            .flags = ENTRY_JOURNALLED,
+                            .era = (uint16_t)queue->vhost->journal->era};
+    count_used(queue, entry);
+    count_ready(queue, level, place, entry);
+    queue_timer_add(queue, place, entry);
+    queue_note_unsaved(queue, entry);
+}
+
+void entry_forget(struct queue *queue, struct place place)
+{
+    struct entry *entry = queue_entry(queue, place);
+    struct message *message = entry->message;
+
+    count_unready(queue, queue_level(queue, place.level), place, entry);
+    if (entry->timer)
+        queue_timer_remove(queue, entry->timer);
+    entry_remove(queue, place, entry);
+    message_unref(message);
 }
 
 /* ---- all at once ---- */
@@ -355,7 +471,7 @@ static void garbage_add(struct vhost *vhost, struct level *level)
         seqmap_clear(&level->entries);
     }
     level->entries = (struct seqmap){.entry_size = sizeof(struct entry)};
-    level->ready = 0;
+    level->ready = level->away = 0;
 }
 
 void garbage_collect(struct vhost *vhost, uint64_t limit)
@@ -371,10 +487,7 @@ void garbage_collect(struct vhost *vhost, uint64_t limit)
             continue;
         }
         for (; number != SEQMAP_END && limit; limit--) {
-            struct message *message = ((struct entry *)seqmap_get(&garbage->entries, number))->message;
-
-            if (message)
-                message_unref(message);
+            message_unref(((struct entry *)seqmap_get(&garbage->entries, number))->message);
             seqmap_remove(&garbage->entries, number);
             garbage->at = number + 1;
             number = seqmap_next_live(&garbage->entries, garbage->at);
@@ -382,75 +495,111 @@ void garbage_collect(struct vhost *vhost, uint64_t limit)
     }
 }
 
+static void forget_used(struct queue *queue)
+{
+    queue->vhost->used -= queue->used;
+    queue->used = 0;
+}
+
 void queue_drop_entries(struct queue *queue)
 {
+    runs_forget(queue, &queue->base);
     garbage_add(queue->vhost, &queue->base);
     for (unsigned i = 1; queue->levels && i <= queue->options.max_priority; i++) {
         struct level *level = queue->levels->at[i];
 
         if (!level)
             continue;
+        runs_forget(queue, level);
         garbage_add(queue->vhost, level);
         free(level);
     }
     free(queue->levels);
     queue->levels = NULL;
     queue->ready = queue->ready_bytes = 0;
-    queue->unacked = queue->unacked_bytes = queue->departing = 0;
+    queue->unacked = queue->unacked_bytes = 0;
+    queue->away = queue->departing = 0;
     queue->timer_count = 0;
     queue->deadline_max = 0;
+    forget_used(queue);
 }
 
-/* Purge a level that has unacked or departing entries among the ready ones, which stay. */
-static void purge_level(struct queue *queue, struct level *level, uint8_t number)
+static uint64_t journal_purge(struct queue *queue, uint8_t level, uint64_t from, uint64_t below)
 {
-    for (uint64_t at = seqmap_first_ready(&level->entries); at != SEQMAP_END;
-         at = seqmap_next_ready(&level->entries, at)) {
+    if (!queue->durable || from == below)
+        return 0;
+    return journal_append(queue->vhost->journal, &(struct journal_record){.kind = JOURNAL_PURGE,
+                                                                          .relaxed = queue->options.relaxed,
+                                                                          .queue = queue->lsn,
+                                                                          .position = {level, from},
+                                                                          .below = below});
+}
+
+/* Purge a level that has unacked entries among the ready ones: they stay. */
+static uint64_t purge_level(struct queue *queue, struct level *level, uint8_t number)
+{
+    uint64_t from = 0, lsn;
+
+    for (uint64_t at = seqmap_next_live(&level->entries, 0); at != SEQMAP_END;
+         at = seqmap_next_live(&level->entries, at + 1)) {
         struct place place = {number, at};
         struct entry *entry = seqmap_get(&level->entries, at);
         struct message *message = entry->message;
 
+        if (!seqmap_is_ready(&level->entries, at)) {
+            journal_purge(queue, number, from, at);
+            from = at + 1;
+            continue;
+        }
         count_unready(queue, level, place, entry);
         if (entry->timer)
-            queue_timer_remove(queue, entry);
-        entry_remove(queue, place);
-        if (message)
-            message_unref(message);
+            queue_timer_remove(queue, entry->timer);
+        queue_settle_saved(queue, place);
+        entry_remove(queue, place, entry);
+        message_unref(message);
     }
+    lsn = journal_purge(queue, number, from, level->next);
+    runs_purge(queue, level);
+    return lsn;
 }
 
 /* Purge a level all of whose entries are ready: as a whole. */
-static void purge_whole_level(struct queue *queue, struct level *level, unsigned number)
+static uint64_t purge_whole_level(struct queue *queue, struct level *level, uint8_t number)
 {
+    uint64_t lsn = journal_purge(queue, number, 0, level->next);
+
+    runs_forget(queue, level);
     garbage_add(queue->vhost, level);
     if (queue->levels)
         queue->levels->ready[number / 64] &= ~((uint64_t)1 << number % 64);
+    return lsn;
 }
 
 uint64_t queue_purge(struct queue *queue, uint64_t *count)
 {
-    uint64_t lsn = 0;
+    uint64_t lsn = 0, written;
     bool whole = queue->unacked == 0 && queue->departing == 0;
 
     *count = queue->ready;
     if (!queue->ready)
         return 0;
-    if (queue->durable)
-        lsn = journal_append(queue->vhost->journal,
-                             &(struct journal_record){.kind = JOURNAL_PURGE, .queue = queue});
     for (unsigned i = 0; i <= (queue->levels ? queue->options.max_priority : 0U); i++) {
         struct level *level = queue_level(queue, (uint8_t)i);
 
-        if (level && whole)
-            purge_whole_level(queue, level, i);
-        else if (level)
-            purge_level(queue, level, (uint8_t)i);
+        if (!level || !level->ready)
+            continue;
+        written = whole ? purge_whole_level(queue, level, (uint8_t)i) : purge_level(queue, level, (uint8_t)i);
+        if (written > lsn)
+            lsn = written;
     }
     if (whole) {
         queue->ready = queue->ready_bytes = 0;
+        queue->away = 0;
         queue->timer_count = 0;
         queue->deadline_max = 0;
+        forget_used(queue);
     }
     queue_relieve(queue);
+    gate_called_back(queue);
     return lsn;
 }

@@ -32,7 +32,10 @@ int64_t queue_message_deadline(const struct queue *queue, const struct message *
 static void timer_put(struct queue *queue, uint32_t at, struct timer timer)
 {
     queue->timers[at] = timer;
-    queue_entry(queue, timer.place)->timer = at + 1;
+    if (timer.run)
+        timer.run->timer = at + 1;
+    else
+        queue_entry(queue, timer.place)->timer = at + 1;
 }
 
 static void timer_up(struct queue *queue, uint32_t at, struct timer timer)
@@ -72,12 +75,16 @@ static void timer_push(struct queue *queue, struct timer timer)
     timer_up(queue, queue->timer_count - 1, timer);
 }
 
-void queue_timer_remove(struct queue *queue, struct entry *entry)
+void queue_timer_remove(struct queue *queue, uint32_t timer)
 {
-    uint32_t at = entry->timer - 1;
-    struct timer last = queue->timers[--queue->timer_count];
+    uint32_t at = timer - 1;
+    struct timer last;
 
-    entry->timer = 0;
+    if (queue->timers[at].run)
+        queue->timers[at].run->timer = 0;
+    else
+        queue_entry(queue, queue->timers[at].place)->timer = 0;
+    last = queue->timers[--queue->timer_count];
     if (at == queue->timer_count)
         return;
     if (at && last.deadline < queue->timers[(at - 1) / 2].deadline)
@@ -88,17 +95,28 @@ void queue_timer_remove(struct queue *queue, struct entry *entry)
 
 void queue_timer_add(struct queue *queue, struct place place, struct entry *entry)
 {
-    bool returned = entry->flags & ENTRY_REDELIVERED;
+    bool returned = entry->flags & ENTRY_REDELIVERED || place.number < queue_level(queue, place.level)->saved;
 
     if (entry->deadline == VHOST_NEVER) {
         queue->deadline_max = VHOST_NEVER;
         return;
     }
-    /* An entry that came back stands before others that were measured against it when they came. */
+    /* An entry that came back, or back into memory, stands before others that were measured against it when
+     * they came. */
     if (queue->levels || returned || entry->deadline < queue->deadline_max)
-        timer_push(queue, (struct timer){entry->deadline, place});
+        timer_push(queue, (struct timer){.deadline = entry->deadline, .place = place});
     else
         queue->deadline_max = entry->deadline;
+    queue_reschedule(queue);
+}
+
+void queue_timer_add_run(struct queue *queue, struct run *run)
+{
+    if (run->timer)
+        queue_timer_remove(queue, run->timer);
+    if (run->next_deadline == VHOST_NEVER || !run->away_count)
+        return;
+    timer_push(queue, (struct timer){.deadline = run->next_deadline, .run = run});
     queue_reschedule(queue);
 }
 
@@ -108,7 +126,7 @@ static int64_t head_deadline(struct queue *queue)
     struct place place;
     struct entry *entry;
 
-    if (queue->levels || !queue_head(queue, &place, &entry))
+    if (queue->levels || queue_head(queue, &place, &entry) != HEAD_HERE)
         return VHOST_NEVER;
     return entry->deadline;
 }
@@ -151,11 +169,18 @@ static void expire_messages(struct queue *queue)
     struct entry *entry;
 
     while (budget && queue->timer_count && queue->timers[0].deadline <= now) {
+        struct run *run = queue->timers[0].run;
+
         place = queue->timers[0].place;
-        queue_expire_entry(queue, place, queue_entry(queue, place));
+        if (run) {
+            queue_timer_remove(queue, run->timer);
+            run_due(queue, run);
+        } else {
+            queue_expire_entry(queue, place, queue_entry(queue, place));
+        }
         budget--;
     }
-    while (budget && queue_head(queue, &place, &entry) && entry->deadline <= now) {
+    while (budget && queue_head(queue, &place, &entry) == HEAD_HERE && entry->deadline <= now) {
         queue_expire_entry(queue, place, entry);
         budget--;
     }

@@ -16,6 +16,7 @@
 #include "vhost_fields.h"
 
 #define UNSENT_MAX_DEFAULT  (UINT64_C(1) << 20)
+#define SPILL_MIN_DEFAULT   (UINT64_C(64) << 10)
 #define CREDIT_CHECK_MS     10
 #define GARBAGE_SLICE       4096
 #define RETURNS_MAX_DEFAULT 4096
@@ -59,6 +60,8 @@ struct vhost *vhost_new(struct bytes name, const struct vhost_settings *settings
     vhost->settings = *settings;
     if (!vhost->settings.unsent_max)
         vhost->settings.unsent_max = UNSENT_MAX_DEFAULT;
+    if (!vhost->settings.spill_min)
+        vhost->settings.spill_min = SPILL_MIN_DEFAULT;
     if (!vhost->settings.returns_max)
         vhost->settings.returns_max = RETURNS_MAX_DEFAULT;
     vhost->returns_left = vhost->settings.returns_max;
@@ -72,9 +75,10 @@ struct vhost *vhost_new(struct bytes name, const struct vhost_settings *settings
     vhost->ops.random(vhost->ops.context, &vhost->random_state, sizeof vhost->random_state);
     for (size_t i = 0; i < sizeof predeclared / sizeof *predeclared; i++) {
         struct exchange *exchange =
-            exchange_create(vhost, bytes_from_string(predeclared[i].name), predeclared[i].type, true, false,
+            exchange_create(vhost, bytes_from_string(predeclared[i].name), predeclared[i].type, false, false,
                             predeclared[i].internal, (struct bytes){NULL, 0}, &error);
 
+        exchange->durable = true; /* but not the journal's: every vhost has it */
         if (i == 0)
             vhost->default_exchange = exchange;
     }
@@ -125,6 +129,7 @@ void vhost_free(struct vhost *vhost)
     journal_free(vhost->journal);
     free(vhost->slots);
     free(vhost->deadlines);
+    free(vhost->held);
     free(vhost->routed);
     free(vhost->to_visit);
     bytes_free(vhost->name);
@@ -214,10 +219,22 @@ static void check_timeouts(struct vhost *vhost)
     }
 }
 
+/* Time begins: so do the leases of queues that were there before. */
+static void begin_time(struct vhost *vhost, int64_t now)
+{
+    struct queue *queue, *next;
+
+    vhost->now = now;
+    HASH_ITER (hh, vhost->queues, queue, next)
+        queue_touch(queue);
+}
+
 void vhost_run(struct vhost *vhost, struct batch *batch, int64_t now)
 {
     struct connection *connection;
 
+    if (!vhost->now)
+        begin_time(vhost, now);
     vhost->now = now;
     vhost->returns_left = vhost->settings.returns_max;
     switch (batch->kind) {
@@ -253,12 +270,14 @@ void vhost_run(struct vhost *vhost, struct batch *batch, int64_t now)
         vhost_settle(vhost);
     }
     garbage_collect(vhost, GARBAGE_SLICE);
+    store_relieve(vhost);
     confirm_all(vhost);
 }
 
 void vhost_flush(struct vhost *vhost)
 {
     outbox_hand_over(vhost);
+    vhost->journal->ops->flush(vhost->journal, vhost->used);
 }
 
 int64_t vhost_next_deadline(const struct vhost *vhost)
@@ -546,4 +565,6 @@ void vhost_info(const struct vhost *vhost, struct vhost_info *out)
                                .queues = HASH_COUNT(vhost->queues),
                                .exchanges = HASH_COUNT(vhost->exchanges),
                                .bindings = HASH_COUNT(vhost->bindings)};
+    for (const struct queue *queue = vhost->queues; queue; queue = queue->hh.next)
+        out->ready += queue->ready;
 }

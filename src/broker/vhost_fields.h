@@ -86,7 +86,16 @@ struct vhost {
     struct connection *leaving;  /* DL list of connections in that state */
     struct channel *gated;       /* channels with something that waits for the journal */
     struct queue *slowing;       /* DL list of queues that hold publishers for credit */
-    struct queue **deadlines;    /* heap by deadline */
+    struct queue *touched;       /* DL list of queues whose state the catalog has not, */
+    struct queue
+        *unsaved;        /* of those with entries that are in no run, the journal's oldest first as a rule, */
+    struct queue *large; /* and of those worth writing out */
+    struct run *changed_runs; /* DL list: not as the catalog has them */
+    uint64_t used;            /* octets that queues' entries and their messages hold, about */
+    uint32_t saves;           /* under way */
+    uint64_t *held;           /* ids of publishers held since the store can't keep up */
+    uint32_t held_count, held_capacity;
+    struct queue **deadlines; /* heap by deadline */
     uint32_t deadline_count, deadline_capacity;
     int64_t ack_check;         /* no unacked delivery times out before */
     int64_t ack_timeout_least; /* of any queue, when policies changed since that was computed */
@@ -101,6 +110,9 @@ struct vhost {
 
 /* Do what commands left to do: deliveries, dead letters; until nothing is left. */
 void vhost_settle(struct vhost *vhost);
+
+/* Tell whether what was written as LSN is durable. */
+bool vhost_is_durable(struct vhost *vhost, uint64_t lsn);
 
 /* Compute when QUEUE is in the heap of deadlines; DEADLINE VHOST_NEVER takes it out. */
 void vhost_schedule(struct vhost *vhost, struct queue *queue, int64_t deadline);

@@ -13,6 +13,7 @@
 #include "coney/xalloc.h"
 #include "server.h"
 #include "session.h"
+#include "storage.h"
 
 #define BUSY_WINDOW_NS UINT64_C(100000000)
 
@@ -210,6 +211,9 @@ static void open_letter(struct loop *loop, struct mail *mail)
     case MAIL_SESSION:
         session_start(MAIL_OWNER(mail, struct session, mail), loop);
         break;
+    case MAIL_ANSWER:
+        storage_answer(MAIL_OWNER(mail, struct runner, answer), loop);
+        break;
     case MAIL_STOP:
         loop_stop(loop);
         break;
@@ -319,7 +323,7 @@ static void wait_for_events(struct loop *loop, bool may_sleep)
 {
     pool_flush();
     atomic_store(&loop->sleeping, 1);
-    if (!may_sleep || has_mail(loop) || server_memory_has_news(loop)) {
+    if (!may_sleep || has_mail(loop) || server_has_news(loop)) {
         atomic_store(&loop->sleeping, 0);
         event_base_loop(loop->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
         return;

@@ -8,6 +8,7 @@ enum mail_kind {
     MAIL_ROLE,     /* struct runner: the receiver runs the vhost now */
     MAIL_ALARM,    /* struct runner: its deadline is nearer than was known */
     MAIL_SESSION,  /* struct session: new, to be started by the receiver */
+    MAIL_ANSWER,   /* struct runner: the store has answers for its vhost */
     MAIL_STOP,     /* struct loop: close all sessions, then end */
 };
 

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "coney/store.h"
 #include "coney/xalloc.h"
 #include "loop.h"
 #include "server.h"
@@ -22,6 +23,7 @@ struct runner *runner_new(struct server *server)
     runner->mail = xcalloc(server->loop_count, sizeof *runner->mail);
     runner->role.kind = MAIL_ROLE;
     runner->alarm.kind = MAIL_ALARM;
+    runner->answer.kind = MAIL_ANSWER;
     atomic_store(&runner->deadline, VHOST_NEVER);
     return runner;
 }
@@ -158,6 +160,7 @@ void runner_continue(struct runner *runner, struct loop *here)
     unsigned batches = 0;
     bool over = false;
 
+    atomic_store_explicit(&runner->last_loop, here->index, memory_order_relaxed);
     for (;;) {
         long pending = atomic_load_explicit(&runner->pending, memory_order_acquire);
         long done = run_some(runner, pending, started, &batches, &over);
@@ -173,6 +176,8 @@ void runner_continue(struct runner *runner, struct loop *here)
         }
     }
     wake_all(server, wake, here);
+    if (server->store)
+        store_wake(server->store);
 }
 
 void runner_submit(struct runner *runner, struct job *job, struct loop *here)

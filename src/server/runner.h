@@ -48,6 +48,9 @@ struct runner {
     struct mail role;         /* carries the role to another loop */
     struct mail alarm;        /* asks the first loop to look at deadline again */
     atomic_bool alarm_mailed;
+    struct mail answer;         /* asks a loop to bring the store's answers into the vhost */
+    struct journal *journal;    /* the vhost's */
+    _Atomic unsigned last_loop; /* that ran the vhost */
     struct outbox_chunk **mail; /* the runner's: what is for each loop, newest first */
     struct runner *next;        /* server->runners */
 };

@@ -18,11 +18,13 @@
 #include "coney/journal.h"
 #include "coney/log.h"
 #include "coney/pool.h"
+#include "coney/store.h"
 #include "coney/table.h"
 #include "coney/xalloc.h"
 #include "listener.h"
 #include "memory_limit.h"
 #include "session.h"
+#include "storage.h"
 
 #define FIRST_FRAME_MAX  65536 /* before tune-ok: room for a token in start-ok (limits.tsv, FOLLOW) */
 #define THREADS_MAX_AUTO 4
@@ -149,20 +151,37 @@ static struct vhost *find_vhost(void *context, struct bytes name)
     return runner ? runner->vhost : NULL;
 }
 
-static struct vhost *make_vhost(void *context, struct bytes name)
+struct runner *server_make_vhost(struct server *server, struct bytes name, struct journal *journal)
 {
-    struct server *server = context;
     struct runner *runner = runner_new(server);
     struct vhost_settings settings = {.message_size_max = server->config->max_message_size,
                                       .consumer_timeout_ms = (int64_t)server->config->consumer_timeout_ms,
-                                      .default_queue_type = server->config->default_queue_type};
+                                      .default_queue_type = server->config->default_queue_type,
+                                      .relaxed = server->config->durability_relaxed};
     struct vhost_ops ops = {.output = runner_output, .random = random_octets, .context = runner};
 
-    runner->vhost = vhost_new(name, &settings, &ops, journal_memory_new());
+    runner->journal = journal;
+    runner->vhost = vhost_new(name, &settings, &ops, journal);
     pthread_mutex_lock(&server->lock);
     LL_APPEND(server->runners, runner);
     pthread_mutex_unlock(&server->lock);
+    return runner;
+}
+
+static struct vhost *make_vhost(void *context, struct bytes name)
+{
+    struct server *server = context;
+    struct journal *journal = storage_journal(server, name);
+    struct runner *runner = server_make_vhost(server, name, journal);
+
+    storage_share(runner, journal);
     return runner->vhost;
+}
+
+static void keep(void *context, struct bytes section, struct bytes vhost, struct bytes name,
+                 struct bytes json)
+{
+    storage_keep(context, section, vhost, name, json);
 }
 
 static void warn(void *context, const char *text)
@@ -171,30 +190,37 @@ static void warn(void *context, const char *text)
     log_warning("%s", text);
 }
 
-/* Definitions first, then what a new node has when they brought none. */
-static bool fill(struct server *server, char why[SERVER_WHY_SIZE])
+/* What the data directory has, then definitions, then what a new node has when they brought none. */
+static enum server_failure fill(struct server *server, char why[SERVER_WHY_SIZE])
 {
     struct definitions_target target = {.users = server->users,
                                         .find_vhost = find_vhost,
                                         .make_vhost = make_vhost,
                                         .warn = warn,
+                                        .keep = keep,
                                         .context = server};
     struct definitions_result result = {0};
     char reason[DEFINITIONS_WHY_SIZE];
+    const char *cluster_name = server->config->cluster_name;
+    bool is_new;
+    enum server_failure failure = storage_open(server, &target, &is_new, why);
 
+    if (failure != SERVER_STARTED)
+        return failure;
     if (*server->config->load_definitions &&
         !definitions_load(&target, server->config->load_definitions, &result, reason)) {
         snprintf(why, SERVER_WHY_SIZE, "%s", reason);
-        return false;
+        return SERVER_BAD_DEFINITIONS;
     }
-    if (!defaults_make(&target, server->config, &result, reason)) {
+    if (is_new && !defaults_make(&target, server->config, &result, reason)) {
         snprintf(why, SERVER_WHY_SIZE, "%s", reason);
-        return false;
+        return SERVER_BAD_DEFINITIONS;
     }
-    make_properties(server,
-                    *server->config->cluster_name ? server->config->cluster_name : result.cluster_name);
+    if (!*cluster_name)
+        cluster_name = result.cluster_name ? result.cluster_name : server->cluster_name;
+    make_properties(server, cluster_name);
     free(result.cluster_name);
-    return true;
+    return SERVER_STARTED;
 }
 
 /* ---- connections ---- */
@@ -377,21 +403,44 @@ static void sample_other_memory(struct server *server, uint64_t every_ns)
 
 void server_release_blocked(struct loop *loop)
 {
-    while (loop->blocked && !server_memory_is_low(loop->server))
+    while (loop->blocked && !server_alarms(loop->server))
         session_unblock(loop->blocked);
 }
 
-bool server_memory_has_news(const struct loop *loop)
+static bool memory_is_low(const struct server *server)
 {
-    if (!atomic_load(&loop->server->memory_low_alarm)) /* in order with loop->sleeping */
+    return server_alarms(server) & SERVER_ALARM_MEMORY;
+}
+
+bool server_has_news(const struct loop *loop)
+{
+    unsigned alarms = atomic_load(&loop->server->alarms); /* in order with loop->sleeping */
+
+    if (!alarms)
         return loop->blocked;
-    return loop->index == 0 && !evtimer_pending(loop->server->memory_timer, NULL);
+    return alarms & SERVER_ALARM_MEMORY && loop->index == 0 &&
+           !evtimer_pending(loop->server->memory_timer, NULL);
 }
 
 static void wake_everyone(struct server *server)
 {
     for (unsigned i = 0; i < server->loop_count; i++)
         loop_wake(&server->loops[i]);
+}
+
+void server_set_alarm(struct server *server, enum server_alarm_bit alarm, bool on)
+{
+    static const char *const names[] = {[SERVER_ALARM_MEMORY] = "memory", [SERVER_ALARM_DISK] = "disk"};
+    unsigned before =
+        on ? atomic_fetch_or(&server->alarms, alarm) : atomic_fetch_and(&server->alarms, ~(unsigned)alarm);
+
+    if (!(before & alarm) == !on)
+        return;
+    if (on)
+        log_warning("%s alarm: publishers are blocked", names[alarm]);
+    else
+        log_warning("%s alarm is over", names[alarm]);
+    wake_everyone(server);
 }
 
 /* Memory is low, and perhaps nobody moves who could find that it is not any more: what was freed elsewhere
@@ -403,28 +452,31 @@ static void on_memory_timer(evutil_socket_t fd, short what, void *arg)
     wake_everyone(arg);
 }
 
+#define DISK_EVERY_S 1
+
+static void on_disk_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *server = arg;
+
+    (void)fd;
+    (void)what;
+    store_check_disk(server->store);
+}
+
 void server_watch_memory(struct loop *loop)
 {
     static const struct timeval again = {.tv_usec = SAMPLE_WHILE_LOW_NS / 1000};
     struct server *server = loop->server;
     uint64_t used;
-    bool low = server_memory_is_low(server);
+    bool low = memory_is_low(server);
 
     sample_other_memory(server, low ? SAMPLE_WHILE_LOW_NS : SAMPLE_EVERY_NS);
     used = pool_bytes_in_use() + atomic_load_explicit(&server->other_memory, memory_order_relaxed);
-    if (!low && used > server->memory_high) {
-        if (!atomic_exchange(&server->memory_low_alarm, true)) {
-            log_warning("memory alarm: %llu octets in use, above %llu: publishers are blocked",
-                        (unsigned long long)used, (unsigned long long)server->memory_high);
-            loop_wake(&server->loops[0]);
-        }
-    } else if (low && used < server->memory_low) {
-        if (atomic_exchange(&server->memory_low_alarm, false)) {
-            log_warning("memory alarm is over: %llu octets in use", (unsigned long long)used);
-            wake_everyone(server);
-        }
-    }
-    if (loop->index == 0 && server_memory_is_low(server) && !evtimer_pending(server->memory_timer, NULL))
+    if (!low && used > server->memory_high)
+        server_set_alarm(server, SERVER_ALARM_MEMORY, true);
+    else if (low && used < server->memory_low)
+        server_set_alarm(server, SERVER_ALARM_MEMORY, false);
+    if (loop->index == 0 && memory_is_low(server) && !evtimer_pending(server->memory_timer, NULL))
         evtimer_add(server->memory_timer, &again);
 }
 
@@ -495,6 +547,7 @@ static bool make_loops(struct server *server)
     base = server->loops[0].base;
     server->alarm_timer = event_new(base, -1, 0, on_alarm, server);
     server->memory_timer = event_new(base, -1, 0, on_memory_timer, server);
+    server->disk_timer = event_new(base, -1, EV_PERSIST, on_disk_timer, server);
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
         server->signals[i] = event_new(base, signals[i], EV_SIGNAL | EV_PERSIST, on_signal, server);
         event_add(server->signals[i], NULL);
@@ -523,8 +576,11 @@ struct server *server_new(const struct config *config, enum server_failure *fail
     snprintf(why, SERVER_WHY_SIZE, "the system refuses what an event loop needs");
     if (!make_loops(server))
         return NULL;
-    *failure = SERVER_BAD_DEFINITIONS;
-    if (!fill(server, why))
+    *failure = fill(server, why);
+    if (*failure != SERVER_STARTED)
+        return NULL;
+    *failure = SERVER_NO_RESOURCES;
+    if (!storage_start(server, why))
         return NULL;
     *failure = SERVER_CANNOT_LISTEN;
     if (!listeners_open(server, why, SERVER_WHY_SIZE))
@@ -543,6 +599,8 @@ void server_run(struct server *server)
 {
     sigset_t all, before;
 
+    if (server->store)
+        event_add(server->disk_timer, &(struct timeval){.tv_sec = DISK_EVERY_S});
     listeners_start(server);
     /* Signals are the first loop's. */
     sigfillset(&all);
@@ -558,6 +616,7 @@ void server_run(struct server *server)
     loop_run(&server->loops[0]);
     for (unsigned i = 1; i < server->loop_count; i++)
         pthread_join(server->loops[i].thread, NULL);
+    storage_finish(server);
     log_info("stopped");
 }
 
@@ -570,8 +629,10 @@ void server_free(struct server *server)
         server->runners = runner->next;
         runner_free(runner);
     }
+    storage_close(server);
     event_free(server->alarm_timer);
     event_free(server->memory_timer);
+    event_free(server->disk_timer);
     for (size_t i = 0; i < sizeof server->signals / sizeof *server->signals; i++)
         event_free(server->signals[i]);
     for (unsigned i = 0; i < server->loop_count; i++)

@@ -24,8 +24,12 @@
 
 #define LOOPS_MAX 64
 
+struct journal;
 struct listener;
+struct opening;
 struct session;
+struct store;
+struct sys;
 
 struct user_count {
     UT_hash_handle hh;
@@ -33,8 +37,18 @@ struct user_count {
     uint32_t connections;
 };
 
+/* Why publishers are held. */
+enum server_alarm_bit {
+    SERVER_ALARM_MEMORY = 1,
+    SERVER_ALARM_DISK = 2,
+};
+
 struct server {
     const struct config *config;
+    struct sys *sys;         /* with a data directory: its files, */
+    struct store *store;     /* and what is kept in it */
+    struct opening *opening; /* while it is being opened */
+    char cluster_name[256];  /* of the definitions kept in it; empty: none */
     struct loop *loops;
     unsigned loop_count;
     unsigned spread_percent; /* the first loop takes every new connection until it is so busy */
@@ -45,7 +59,7 @@ struct server {
     struct buffer mechanisms;
     int64_t clock_offset_ms; /* from the monotonic clock to milliseconds since 1970 */
     uint64_t memory_high, memory_low;
-    atomic_bool memory_low_alarm; /* memory is low: publishers are held */
+    _Atomic unsigned alarms; /* enum server_alarm_bit: publishers are held */
     atomic_bool is_stopping;
     _Atomic uint64_t connection_count;
     _Atomic uint64_t other_memory;   /* octets in use beside the pools', sampled */
@@ -56,7 +70,8 @@ struct server {
     struct user_count *user_counts;
 
     struct event *alarm_timer;  /* the first loop's: when a vhost wants time to pass, */
-    struct event *memory_timer; /* and while memory is low */
+    struct event *memory_timer; /* while memory is low, */
+    struct event *disk_timer;   /* and with a data directory */
     struct event *signals[2];
 };
 
@@ -74,10 +89,17 @@ static inline int64_t server_now_ms(const struct server *server)
     return (int64_t)(server_now_ns() / 1000000) + server->clock_offset_ms;
 }
 
-static inline bool server_memory_is_low(const struct server *server)
+/* Tell whether publishers are held. */
+static inline unsigned server_alarms(const struct server *server)
 {
-    return atomic_load_explicit(&server->memory_low_alarm, memory_order_relaxed);
+    return atomic_load_explicit(&server->alarms, memory_order_relaxed);
 }
+
+/* Any thread: raise or clear an alarm. */
+void server_set_alarm(struct server *server, enum server_alarm_bit alarm, bool on);
+
+/* A vhost called NAME with JOURNAL, in the directory. */
+struct runner *server_make_vhost(struct server *server, struct bytes name, struct journal *journal);
 
 /* What sessions need to know. */
 uint32_t server_first_frame_max(const struct server *server);
@@ -112,6 +134,6 @@ void server_watch_memory(struct loop *loop);
 void server_release_blocked(struct loop *loop);
 
 /* Tell whether LOOP must not sleep, since the alarm has changed. */
-bool server_memory_has_news(const struct loop *loop);
+bool server_has_news(const struct loop *loop);
 
 #endif

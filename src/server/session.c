@@ -176,7 +176,7 @@ void session_job_done(struct session *session)
 
 void session_take_chunks(struct session *session, struct outbox_chunk *chunks)
 {
-    uint8_t outer = SESSION_HOLD_CREDIT | SESSION_HOLD_REPLIES;
+    uint8_t outer = SESSION_HOLD_CREDIT | SESSION_HOLD_REPLIES | SESSION_HOLD_STORE;
     struct outbox_chunk *last = chunks;
     struct outbox_record *first = outbox_first(chunks);
 
@@ -260,8 +260,11 @@ void session_unlist_write(struct session *session)
 
 void session_block(struct session *session)
 {
+    static const char *const reasons[] = {"", "low on memory", "low on disk",
+                                          "low on memory & disk"}; /* by enum server_alarm_bit */
+    const char *reason = reasons[server_alarms(session->server) % 4];
     struct method blocked = {.id = METHOD_CONNECTION_BLOCKED,
-                             .connection_blocked = {.reason = BYTES_LITERAL("low on memory")}};
+                             .connection_blocked = {.reason = bytes_from_string(reason)}};
 
     if (session->holds & SESSION_HOLD_ALARM)
         return;

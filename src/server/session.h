@@ -59,6 +59,7 @@ enum session_hold {
     SESSION_HOLD_REPLIES = OUTBOX_HOLD_REPLIES,
     SESSION_HOLD_BATCH = 4, /* one is under way */
     SESSION_HOLD_ALARM = 8, /* it has published while memory was low */
+    SESSION_HOLD_STORE = OUTBOX_HOLD_STORE,
 };
 
 /* A message on its way in: the content of one channel. */

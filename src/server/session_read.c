@@ -274,7 +274,7 @@ static void method_frame(struct session *session, struct job **job, uint16_t cha
  */
 static inline void note_publish(struct session *session)
 {
-    if (server_memory_is_low(session->server))
+    if (server_alarms(session->server))
         session_block(session);
 }
 

@@ -41,21 +41,35 @@ static void directory_grow(struct seqmap *map, uint64_t needed)
     map->head = 0;
 }
 
-struct seqmap_segment *seqmap_add_segment(struct seqmap *map, uint64_t segment_number)
+/* Make the directory reach from its first place to that of SEGMENT_NUMBER, whichever side that is on. */
+static void directory_reach(struct seqmap *map, uint64_t segment_number)
 {
-    struct seqmap_segment *segment = pool_alloc(segment_bytes(map));
-    uint64_t needed;
-
     if (map->count == 0) {
         map->first = segment_number;
         map->ready_hint = segment_number;
     }
-    needed = segment_number - map->first + 1;
-    directory_grow(map, needed);
-    for (; map->count < needed; map->count++)
+    if (segment_number < map->first) {
+        uint64_t more = map->first - segment_number;
+
+        directory_grow(map, map->count + more);
+        for (; map->first > segment_number; map->first--, map->count++) {
+            map->head = (map->head - 1) & (map->capacity - 1);
+            *place(map, 0) = NULL;
+        }
+        return;
+    }
+    directory_grow(map, segment_number - map->first + 1);
+    for (; map->first + map->count <= segment_number; map->count++)
         *place(map, map->count) = NULL;
+}
+
+struct seqmap_segment *seqmap_add_segment(struct seqmap *map, uint64_t segment_number)
+{
+    struct seqmap_segment *segment = pool_alloc(segment_bytes(map));
+
+    directory_reach(map, segment_number);
     segment->live = segment->ready = 0;
-    *place(map, (uint32_t)(needed - 1)) = segment;
+    *place(map, (uint32_t)(segment_number - map->first)) = segment;
     return segment;
 }
 

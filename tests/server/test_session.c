@@ -358,7 +358,7 @@ static void set_memory(bool low)
     desk.server->memory_high = UINT64_MAX;
     desk.server->memory_low = low ? 0 : UINT64_MAX;
     if (low)
-        atomic_store(&desk.server->memory_low_alarm, true);
+        atomic_store(&desk.server->alarms, SERVER_ALARM_MEMORY);
     desk_turn(&desk);
 }
 

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * For the store, before a vhost is shared: what was there before the node was started is put back. First what
+ * the catalog has, then what the journal's records say, in their order. While this goes on the journal of the
+ * vhost must give every record the LSN of what is being put back, and write nothing.
+ *
+ * Every function may be told what is there already, or gone already: queues are known by id, so records about
+ * one that was deleted, or of a later one of the same name, find nothing and do nothing.
+ */
+#ifndef CONEY_RESTORE_H
+#define CONEY_RESTORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "coney/bytes.h"
+#include "coney/journal.h"
+#include "coney/run.h"
+#include "coney/vhost.h"
+
+/* LSN is the record's. False with ERROR when a client could not have made it. */
+bool restore_exchange(struct vhost *vhost, const struct exchange_spec *spec, uint64_t lsn,
+                      struct reply_error *error);
+void restore_exchange_deletion(struct vhost *vhost, struct bytes name, uint64_t lsn);
+/* The queue, or NULL: with ERROR when it could not be made, without (code 0) when a later one has its name.
+ */
+struct queue *restore_queue(struct vhost *vhost, const struct queue_spec *spec, uint64_t id,
+                            struct reply_error *error);
+void restore_queue_deletion(struct queue *queue);
+void restore_binding(struct vhost *vhost, const struct binding_spec *spec, uint64_t lsn);
+void restore_unbinding(struct vhost *vhost, const struct binding_spec *spec, uint64_t lsn);
+
+/* STATE as vhost_capture_states() gave it; false when it is malformed. */
+bool restore_state(struct queue *queue, struct bytes state);
+
+/* A run as it was captured; runs of a level in order. LIVE, and RETURNS with COUNT, are copied. False when it
+ * does not fit. */
+struct restored_run {
+    uint8_t level;
+    uint64_t first;
+    uint32_t span, messages;
+    uint64_t body_bytes; /* of all its messages, live or not */
+    int64_t next_deadline;
+    struct run_place place;
+    const uint64_t *live;
+    const struct run_return *returns;
+    uint32_t return_count;
+};
+bool restore_run(struct queue *queue, const struct restored_run *spec);
+
+/* Takes over the reference to MESSAGE. */
+void restore_message(struct queue *queue, struct journal_position position, struct message *message,
+                     int64_t deadline);
+void restore_settlement(struct queue *queue, struct journal_position position);
+void restore_redelivery(struct queue *queue, struct journal_position position, uint32_t delivery_count);
+void restore_purge(struct queue *queue, struct journal_position from, uint64_t below);
+void restore_delivered(struct queue *queue, struct journal_position position);
+
+/* All is put back: messages whose fate the journal leaves open may have been delivered. */
+void restore_end(struct vhost *vhost);
+
+/* Before a clean end, when all connections are gone: what was delivered is known exactly. */
+void vhost_settle_marks(struct vhost *vhost);
+
+#endif

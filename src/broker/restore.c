@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * restore.h: the state before the start is made again from what the catalog and the journal say.
+ *
+ * Messages of runs stay away until they are wanted, so a backlog costs nothing here; those that only the
+ * journal has come into memory. Nothing is trimmed, expired or dead-lettered meanwhile: that begins with the
+ * first batch.
+ */
+#include "coney/restore.h"
+
+#include <stdlib.h>
+
+#include "coney/checkpoint.h"
+#include "vhost_fields.h"
+
+bool restore_exchange(struct vhost *vhost, const struct exchange_spec *spec, uint64_t lsn,
+                      struct reply_error *error)
+{
+    struct exchange *there = exchange_find(vhost, spec->name);
+
+    if (there && (there->lsn >= lsn || !there->lsn)) /* 0: predeclared */
+        return true;
+    if (there)
+        exchange_delete(there);
+    return vhost_declare_exchange(vhost, spec, error);
+}
+
+void restore_exchange_deletion(struct vhost *vhost, struct bytes name, uint64_t lsn)
+{
+    struct exchange *exchange = exchange_find(vhost, name);
+
+    if (exchange && exchange->lsn && exchange->lsn < lsn)
+        exchange_delete(exchange);
+}
+
+struct queue *restore_queue(struct vhost *vhost, const struct queue_spec *spec, uint64_t id,
+                            struct reply_error *error)
+{
+    struct queue *there = queue_find(vhost, spec->name);
+    int64_t queues_max = vhost->queues_max;
+    bool made;
+
+    error->code = (enum reply_code)0;
+    if (there && there->lsn == id)
+        return there;
+    if (there && there->lsn > id)
+        return NULL;
+    if (there)
+        queue_delete(there);
+    vhost->queues_max = -1; /* what is there stays, whatever the limit has become */
+    made = vhost_declare_queue(vhost, spec, error);
+    vhost->queues_max = queues_max;
+    return made ? queue_find(vhost, spec->name) : NULL;
+}
+
+void restore_queue_deletion(struct queue *queue)
+{
+    queue_delete(queue);
+}
+
+/* The ends of SPEC, as they were when LSN was written: later ones of the same names are others. */
+static bool binding_key_of(struct vhost *vhost, const struct binding_spec *spec, uint64_t lsn,
+                           struct binding_key *key)
+{
+    *key = (struct binding_key){.source = exchange_find(vhost, spec->source),
+                                .routing_key = spec->routing_key,
+                                .arguments = spec->arguments};
+    if (spec->to_exchange)
+        key->to_exchange = exchange_find(vhost, spec->destination);
+    else
+        key->to_queue = queue_find(vhost, spec->destination);
+    return key->source && key->source->lsn < lsn &&
+           ((key->to_exchange && key->to_exchange->lsn < lsn) || (key->to_queue && key->to_queue->lsn < lsn));
+}
+
+void restore_binding(struct vhost *vhost, const struct binding_spec *spec, uint64_t lsn)
+{
+    struct reply_error error;
+    struct binding_key key;
+    uint64_t written;
+
+    if (binding_key_of(vhost, spec, lsn, &key))
+        binding_add(vhost, &key, &written, &error);
+}
+
+void restore_unbinding(struct vhost *vhost, const struct binding_spec *spec, uint64_t lsn)
+{
+    struct binding_key key;
+    struct binding *binding;
+
+    if (!binding_key_of(vhost, spec, lsn, &key))
+        return;
+    binding = binding_find(vhost, &key);
+    if (binding && binding->lsn < lsn)
+        binding_remove(binding);
+}
+
+/* The level NUMBER of QUEUE, made if it is not there; NULL when the queue cannot have it. */
+static struct level *level_of(struct queue *queue, uint8_t number)
+{
+    if (number > (queue->levels ? queue->options.max_priority : 0))
+        return NULL;
+    return queue_level_made(queue, number);
+}
+
+bool restore_state(struct queue *queue, struct bytes state)
+{
+    const uint8_t *p = state.data;
+
+    if (state.size % QUEUE_STATE_LEVEL)
+        return false;
+    for (; p < state.data + state.size; p += QUEUE_STATE_LEVEL) {
+        struct level *level = level_of(queue, p[0]);
+
+        if (!level)
+            return false;
+        level->next = get_u64(p + 1);
+        level->saved = get_u64(p + 9);
+        level->mark = get_u64(p + 17);
+        level->redelivered_below = get_u64(p + 25);
+    }
+    return true;
+}
+
+bool restore_run(struct queue *queue, const struct restored_run *spec)
+{
+    struct level *level = level_of(queue, spec->level);
+
+    return level && run_restore(queue, level, spec);
+}
+
+void restore_message(struct queue *queue, struct journal_position position, struct message *message,
+                     int64_t deadline)
+{
+    struct level *level = level_of(queue, position.level);
+
+    if (!level || position.number < level->saved || seqmap_get(&level->entries, position.number)) {
+        message_unref(message);
+        return;
+    }
+    if (position.number >= level->next)
+        level->next = position.number + 1;
+    entry_restore(queue, (struct place){position.level, position.number}, message, deadline);
+}
+
+void restore_settlement(struct queue *queue, struct journal_position position)
+{
+    struct level *level = level_of(queue, position.level);
+
+    if (level && seqmap_get(&level->entries, position.number))
+        entry_forget(queue, (struct place){position.level, position.number});
+    else if (level && position.number < level->saved)
+        runs_forget_range(queue, level, position.number, position.number + 1);
+}
+
+void restore_redelivery(struct queue *queue, struct journal_position position, uint32_t delivery_count)
+{
+    struct level *level = level_of(queue, position.level);
+    struct entry *entry = level ? seqmap_get(&level->entries, position.number) : NULL;
+
+    if (entry) {
+        entry->flags |= ENTRY_REDELIVERED;
+        entry->delivery_count = delivery_count;
+    } else if (level && position.number < level->saved) {
+        run_returned(queue, (struct place){position.level, position.number}, delivery_count);
+    }
+}
+
+void restore_purge(struct queue *queue, struct journal_position from, uint64_t below)
+{
+    struct level *level = level_of(queue, from.level);
+
+    if (!level)
+        return;
+    for (uint64_t at = seqmap_next_live(&level->entries, from.number); at < below;
+         at = seqmap_next_live(&level->entries, at + 1))
+        entry_forget(queue, (struct place){from.level, at});
+    runs_forget_range(queue, level, from.number, below);
+    /* Those that left no other record: their numbers are used all the same. */
+    if (level->next < below)
+        level->next = below;
+}
+
+void restore_delivered(struct queue *queue, struct journal_position position)
+{
+    struct level *level = level_of(queue, position.level);
+
+    if (level)
+        level->mark = position.number;
+}
+
+static void mark_redelivered(struct queue *queue, struct level *level)
+{
+    uint64_t at = seqmap_next_live(&level->entries, 0);
+
+    if (level->mark > level->redelivered_below)
+        level->redelivered_below = level->mark < level->next ? level->mark : level->next;
+    /* Where each delivery is written there is no doubt. */
+    if (queue_counts_deliveries(queue))
+        level->redelivered_below = 0;
+    for (; at < level->redelivered_below; at = seqmap_next_live(&level->entries, at + 1))
+        ((struct entry *)seqmap_get(&level->entries, at))->flags |= ENTRY_REDELIVERED;
+}
+
+void restore_end(struct vhost *vhost)
+{
+    struct queue *queue, *next;
+
+    HASH_ITER (hh, vhost->queues, queue, next) {
+        for (unsigned i = 0; i <= (queue->levels ? queue->options.max_priority : 0U); i++)
+            if (queue_level(queue, (uint8_t)i))
+                mark_redelivered(queue, queue_level(queue, (uint8_t)i));
+        queue_reschedule(queue);
+        queue_wants_dispatch(queue);
+    }
+}
+
+void vhost_settle_marks(struct vhost *vhost)
+{
+    struct queue *queue, *next;
+
+    HASH_ITER (hh, vhost->queues, queue, next) {
+        for (unsigned i = 0; queue->durable && i <= (queue->levels ? queue->options.max_priority : 0U); i++) {
+            struct level *level = queue_level(queue, (uint8_t)i);
+
+            if (!level || level->mark <= level->redelivered_below)
+                continue;
+            level->mark = level->redelivered_below;
+            queue_write_mark(queue, level, (uint8_t)i);
+        }
+    }
+}

@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The checkpoint: what old files of the journal say is put into segments and the catalog, so that they can be
+ * used again; and compaction, since what is live in segments is known best then.
+ *
+ *  1. Inside each vhost, a slice at a time: messages that only the old files have are handed out as runs;
+ * when these are written, states and changed runs are captured (checkpoint_inside()).
+ *  2. When all vhosts have captured, and the journal is durable up to where they did: the worker syncs the
+ *     segments, commits the catalog with all that was captured, and only then releases the files (commit()).
+ *
+ * What is captured stays in lists until a commit has succeeded, so a full disk loses nothing: it is tried
+ * again.
+ *
+ * A segment file is removed by the commit of a checkpoint that began after the last of it died: by then no
+ * row of the catalog names it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "coney/log.h"
+#include "coney/xalloc.h"
+#include "record.h"
+#include "store_fields.h"
+
+#define CAPTURE_SLICE 2000 /* states of queues, in one batch */
+#define RETRY_NS      UINT64_C(500000000)
+#define COMPACT_SLACK (UINT64_C(64) << 20) /* dead octets that are always put up with */
+#define TIDY_EVERY_NS UINT64_C(1000000000)
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* ---- the ledger of files ---- */
+
+void ledger_add(struct store *store, bool lasts, uint32_t file, int64_t delta, uint64_t size)
+{
+    struct ledger_file **ledger = &store->ledgers[lasts], *entry;
+
+    HASH_FIND(hh, *ledger, &file, sizeof file, entry);
+    if (!entry) {
+        entry = xcalloc(1, sizeof *entry);
+        entry->file = file;
+        HASH_ADD(hh, *ledger, file, sizeof entry->file, entry);
+    }
+    entry->live += (uint64_t)delta;
+    store->live[lasts] += (uint64_t)delta;
+    entry->size += size;
+    entry->dead_at = store->checkpoint.begun;
+}
+
+/* ---- capturing ---- */
+
+void pending_add(struct store *store, const uint8_t *head, size_t head_size, const void *rest,
+                 size_t rest_size)
+{
+    struct pending *pending = xmalloc(sizeof *pending + head_size + rest_size);
+
+    pending->next = NULL;
+    pending->size = (uint32_t)(head_size + rest_size);
+    memcpy(pending->record, head, head_size);
+    put_bytes(pending->record + head_size, (struct bytes){rest, rest_size});
+    pthread_mutex_lock(&store->lock);
+    *store->pending_end = pending;
+    store->pending_end = &pending->next;
+    pthread_mutex_unlock(&store->lock);
+}
+
+static void capture_state(void *context, uint64_t queue, struct bytes octets)
+{
+    struct vhost_journal *journal = context;
+    struct captured_state *state = xmalloc(sizeof *state + octets.size);
+
+    state->vhost = journal->id;
+    state->queue = queue;
+    state->size = (uint32_t)octets.size;
+    put_bytes(state->octets, octets);
+    pthread_mutex_lock(&journal->store->lock);
+    *journal->store->states_end = state;
+    journal->store->states_end = &state->next;
+    state->next = NULL;
+    pthread_mutex_unlock(&journal->store->lock);
+}
+
+/* What the catalog keeps of a run beside its place: messages u32, returns u32, octets of bodies u64, then the
+ * words of live bits, then the returns (at u32, count u32). */
+#define RUN_ROW_HEAD 16
+
+static size_t put_live(uint8_t *out, struct run *run)
+{
+    uint8_t *p = put_le32(out, run->messages);
+
+    p = put_le32(p, run->return_count);
+    p = put_le64(p, run->bytes);
+    for (uint32_t word = 0; word < run_words(run->span); word++)
+        p = put_le64(p, run_live(run)[word] & (run->flags & RUN_MIXED ? run_lasting(run)[word] : UINT64_MAX));
+    for (uint32_t i = 0; i < run->return_count; i++) {
+        p = put_le32(p, run->returns[i].at);
+        p = put_le32(p, run->returns[i].delivery_count);
+    }
+    return (size_t)(p - out);
+}
+
+static void add_row(struct store *store, struct captured_run *row)
+{
+    row->next = NULL;
+    *store->runs_end = row;
+    store->runs_end = &row->next;
+}
+
+static void row_key(struct captured_run *row, const struct vhost_journal *journal, const struct run *run)
+{
+    row->row = (struct catalog_run){.vhost = journal->id,
+                                    .queue = run->queue_id,
+                                    .level = run->level,
+                                    .first = run->first,
+                                    .span = run->span,
+                                    .next_deadline = (uint64_t)run->next_deadline,
+                                    .place = run->place};
+}
+
+static void capture_run(void *context, struct run *run)
+{
+    struct vhost_journal *journal = context;
+    struct store *store = journal->store;
+    uint64_t live = run->place.size * run->live_count / run->messages;
+    uint64_t counted = run->counted ? run->counted : run->place.size;
+
+    pthread_mutex_lock(&store->lock);
+    ledger_add(store, run->flags & RUN_LASTS, run->place.file, (int64_t)(live - counted), 0);
+    run->counted = live ? live : 1;
+    if (!live)
+        ledger_add(store, run->flags & RUN_LASTS, run->place.file, 1, 0);
+    if (run->flags & RUN_LASTS) {
+        size_t size = RUN_ROW_HEAD + run_words(run->span) * sizeof(uint64_t) +
+                      run->return_count * sizeof(struct run_return);
+        struct captured_run *row = xmalloc(sizeof *row + size);
+
+        row_key(row, journal, run);
+        row->row.live_octets = live;
+        row->row.live = (struct bytes){row->octets, put_live(row->octets, run)};
+        run->flags |= RUN_LISTED;
+        add_row(store, row);
+    }
+    pthread_mutex_unlock(&store->lock);
+}
+
+void checkpoint_drop(struct vhost_journal *journal, struct run *run)
+{
+    struct store *store = journal->store;
+
+    pthread_mutex_lock(&store->lock);
+    ledger_add(store, run->flags & RUN_LASTS, run->place.file,
+               -(int64_t)(run->counted ? run->counted : run->place.size), 0);
+    if (run->flags & RUN_LISTED) {
+        struct captured_run *row = xmalloc(sizeof *row);
+
+        row_key(row, journal, run);
+        row->row.live = (struct bytes){NULL, 0};
+        row->row.span = 0; /* to be removed */
+        add_row(store, row);
+    }
+    pthread_mutex_unlock(&store->lock);
+}
+
+static void run_commit(struct task *task);
+
+static void submit_commit(struct store *store)
+{
+    store->commit_task.run = run_commit;
+    worker_submit(&store->worker, &store->commit_task);
+}
+
+/* The vhost has captured everything. */
+static void captured(struct vhost_journal *journal)
+{
+    struct store *store = journal->store;
+    bool last;
+
+    pthread_mutex_lock(&store->lock);
+    journal->captured_lsn = journal->lsn;
+    last = --store->checkpoint.pending == 0;
+    pthread_mutex_unlock(&store->lock);
+    if (last)
+        submit_commit(store);
+}
+
+void checkpoint_inside(struct vhost_journal *journal, struct vhost *vhost)
+{
+    struct checkpoint_sink sink = {.state = capture_state, .run = capture_run, .context = journal};
+
+    if (atomic_exchange(&journal->checkpoint_wanted, false))
+        journal->checkpoint = CHECKPOINT_SAVING;
+    if (journal->checkpoint == CHECKPOINT_SAVING) {
+        /* Answers bring this function back; without any under way somebody else must. */
+        if (vhost_save_old(vhost, (uint16_t)journal->store->checkpoint.era)) {
+            vhost_journal_post_later(journal, vhost);
+            return;
+        }
+        journal->checkpoint = CHECKPOINT_CAPTURING;
+    }
+    if (journal->checkpoint != CHECKPOINT_CAPTURING)
+        return;
+    if (vhost_capture_states(vhost, &sink, CAPTURE_SLICE)) {
+        vhost_journal_post(journal);
+        return;
+    }
+    vhost_capture_runs(vhost, &sink);
+    journal->checkpoint = CHECKPOINT_NONE;
+    captured(journal);
+}
+
+/* ---- committing ---- */
+
+/* Ids of queues that were deleted: what was captured of them before is of no use any more. */
+struct gone_queue {
+    UT_hash_handle hh;
+    struct {
+        uint64_t queue;
+        uint64_t vhost;
+    } key;
+};
+
+/* What one commit takes. */
+struct harvest {
+    struct pending *pending, **pending_end;
+    struct captured_state *states;
+    struct captured_run *runs;
+    struct gone_queue *gone;
+};
+
+static int apply_record(struct store *store, struct harvest *harvest, const struct logged *record)
+{
+    const struct bytes *names = record->names;
+    struct catalog_binding binding = {.vhost = record->vhost,
+                                      .lsn = record->lsn,
+                                      .to_exchange = record->flags & LOGGED_TO_EXCHANGE,
+                                      .source = names[0],
+                                      .destination = names[1],
+                                      .routing_key = names[2],
+                                      .arguments = names[3]};
+    struct gone_queue *gone;
+
+    switch (record->kind) {
+    case JOURNAL_DECLARE_EXCHANGE:
+        return catalog_put_exchange(
+            store->catalog, &(struct catalog_exchange){.vhost = record->vhost,
+                                                       .lsn = record->lsn,
+                                                       .name = names[0],
+                                                       .type = names[1],
+                                                       .arguments = names[2],
+                                                       .auto_delete = record->flags & LOGGED_AUTO_DELETE,
+                                                       .internal = record->flags & LOGGED_INTERNAL});
+    case JOURNAL_DELETE_EXCHANGE:
+        return catalog_remove_exchange(store->catalog, record->vhost, names[0], record->lsn);
+    case JOURNAL_DECLARE_QUEUE:
+        return catalog_put_queue(store->catalog,
+                                 &(struct catalog_queue){.vhost = record->vhost,
+                                                         .id = record->lsn,
+                                                         .name = names[0],
+                                                         .arguments = names[1],
+                                                         .auto_delete = record->flags & LOGGED_AUTO_DELETE});
+    case JOURNAL_DELETE_QUEUE:
+        gone = xcalloc(1, sizeof *gone);
+        gone->key.queue = record->queue;
+        gone->key.vhost = record->vhost;
+        HASH_ADD(hh, harvest->gone, key, sizeof gone->key, gone);
+        return catalog_remove_queue(store->catalog, record->vhost, record->queue);
+    case JOURNAL_BIND:
+        return catalog_put_binding(store->catalog, &binding);
+    case JOURNAL_UNBIND:
+        return catalog_remove_binding(store->catalog, &binding);
+    case LOGGED_VHOST:
+        return catalog_put_vhost(store->catalog,
+                                 &(struct catalog_vhost){.id = record->vhost, .name = names[0]});
+    case LOGGED_ENTRY:
+        return catalog_put_entry(store->catalog,
+                                 &(struct catalog_entry){names[0], names[1], names[2], names[3]});
+    case LOGGED_ENTRY_GONE:
+        return catalog_remove_entry(
+            store->catalog,
+            &(struct catalog_entry){.section = names[0], .vhost = names[1], .name = names[2]});
+    default:
+        return -EBADMSG;
+    }
+}
+
+static bool is_gone(const struct harvest *harvest, uint32_t vhost, uint64_t queue)
+{
+    struct gone_queue *gone, sought = {0};
+
+    sought.key.queue = queue;
+    sought.key.vhost = vhost;
+    HASH_FIND(hh, harvest->gone, &sought.key, sizeof sought.key, gone);
+    return gone;
+}
+
+static int apply_all(struct store *store, struct harvest *harvest, uint64_t first)
+{
+    struct vhost_journal *journal;
+    int error = 0;
+
+    for (struct pending *pending = harvest->pending; pending && !error; pending = pending->next) {
+        struct logged record;
+
+        error = logged_decode(&record, pending->record, pending->size) ? apply_record(store, harvest, &record)
+                                                                       : -EBADMSG;
+    }
+    for (struct captured_state *state = harvest->states; state && !error; state = state->next)
+        if (!is_gone(harvest, state->vhost, state->queue))
+            error = catalog_put_queue_state(store->catalog, state->vhost, state->queue,
+                                            (struct bytes){state->octets, state->size});
+    for (struct captured_run *run = harvest->runs; run && !error; run = run->next) {
+        if (is_gone(harvest, run->row.vhost, run->row.queue))
+            continue;
+        error = run->row.span ? catalog_put_run(store->catalog, &run->row)
+                              : catalog_remove_run(store->catalog, run->row.vhost, run->row.queue,
+                                                   run->row.level, run->row.first);
+    }
+    for (journal = store->journals; journal && !error; journal = journal->next)
+        error = catalog_put_vhost(
+            store->catalog,
+            &(struct catalog_vhost){.id = journal->id, .name = journal->name, .lsn = journal->captured_lsn});
+    if (!error)
+        error = catalog_put_state(store->catalog,
+                                  &(struct catalog_state){.epoch = store->epoch, .journal_first = first});
+    return error;
+}
+
+static int commit_catalog(struct store *store, struct harvest *harvest, uint64_t first)
+{
+    struct gone_queue *gone, *next;
+    int error = segments_sync(store->kept);
+
+    if (!error)
+        error = catalog_begin(store->catalog);
+    if (!error) {
+        error = apply_all(store, harvest, first);
+        if (error)
+            catalog_rollback(store->catalog);
+        else
+            error = catalog_commit(store->catalog);
+    }
+    HASH_ITER (hh, harvest->gone, gone, next) {
+        HASH_DEL(harvest->gone, gone);
+        free(gone);
+    }
+    return error;
+}
+
+static void take_harvest(struct store *store, struct harvest *harvest)
+{
+    *harvest = (struct harvest){.pending = store->pending,
+                                .pending_end = store->pending_end,
+                                .states = store->states,
+                                .runs = store->runs};
+    store->pending = NULL;
+    store->pending_end = &store->pending;
+    store->states = NULL;
+    store->states_end = &store->states;
+    store->runs = NULL;
+    store->runs_end = &store->runs;
+}
+
+/* In front of what has come meanwhile. */
+static void give_back_harvest(struct store *store, struct harvest *harvest)
+{
+    struct captured_state **states = &harvest->states;
+    struct captured_run **runs = &harvest->runs;
+
+    if (harvest->pending) {
+        *harvest->pending_end = store->pending;
+        if (!store->pending)
+            store->pending_end = harvest->pending_end;
+        store->pending = harvest->pending;
+    }
+    while (*states)
+        states = &(*states)->next;
+    if (harvest->states) {
+        *states = store->states;
+        if (!store->states)
+            store->states_end = states;
+        store->states = harvest->states;
+    }
+    while (*runs)
+        runs = &(*runs)->next;
+    if (harvest->runs) {
+        *runs = store->runs;
+        if (!store->runs)
+            store->runs_end = runs;
+        store->runs = harvest->runs;
+    }
+}
+
+static void free_harvest(struct harvest *harvest)
+{
+    while (harvest->pending) {
+        struct pending *pending = harvest->pending;
+
+        harvest->pending = pending->next;
+        free(pending);
+    }
+    while (harvest->states) {
+        struct captured_state *state = harvest->states;
+
+        harvest->states = state->next;
+        free(state);
+    }
+    while (harvest->runs) {
+        struct captured_run *run = harvest->runs;
+
+        harvest->runs = run->next;
+        free(run);
+    }
+}
+
+void checkpoint_free(struct store *store)
+{
+    struct harvest harvest;
+
+    take_harvest(store, &harvest);
+    free_harvest(&harvest);
+    for (unsigned lasts = 0; lasts < 2; lasts++) {
+        struct ledger_file *entry, *next;
+
+        HASH_ITER (hh, store->ledgers[lasts], entry, next) {
+            HASH_DEL(store->ledgers[lasts], entry);
+            free(entry);
+        }
+    }
+}
+
+/* ---- compaction ---- */
+
+static bool is_wasteful(const struct store *store, bool lasts)
+{
+    uint64_t live = store->live[lasts];
+
+    return segments_size(lasts ? store->kept : store->spill) > live + live / 2 + COMPACT_SLACK;
+}
+
+/* Remove the files that nothing names any more, and ask for the runs of those that are mostly dead to be
+ * moved. */
+static void tidy(struct store *store, bool lasts)
+{
+    struct segments *segments = lasts ? store->kept : store->spill;
+    uint32_t current = segments_current(segments);
+    struct ledger_file *entry, *next;
+
+    HASH_ITER (hh, store->ledgers[lasts], entry, next) {
+        if (entry->file != current && entry->live == 0 && entry->dead_at < store->checkpoint.begun) {
+            segments_remove(segments, entry->file);
+            HASH_DEL(store->ledgers[lasts], entry);
+            free(entry);
+        }
+    }
+    if (!is_wasteful(store, lasts))
+        return;
+    HASH_ITER (hh, store->ledgers[lasts], entry, next) {
+        if (entry->file == current || !entry->live || entry->live > entry->size / 2)
+            continue;
+        for (struct vhost_journal *journal = store->journals; journal; journal = journal->next) {
+            atomic_store(lasts ? &journal->move_kept : &journal->move_spilled, entry->file);
+            vhost_journal_post(journal);
+        }
+        break;
+    }
+}
+
+/* ---- the course of it ---- */
+
+static bool is_all_durable(struct store *store)
+{
+    for (struct vhost_journal *journal = store->journals; journal; journal = journal->next)
+        if (atomic_load(&journal->durable) < journal->captured_lsn)
+            return false;
+    return true;
+}
+
+static void commit_failed(struct store *store, int error)
+{
+    if (error == -ENOSPC) {
+        store_set_full(store, true);
+        return;
+    }
+    log_error("the catalog cannot be written: %s", catalog_why(store->catalog));
+    store->ops.failed(store->ops.context, "the catalog cannot be written");
+}
+
+static void run_commit(struct task *task)
+{
+    struct store *store = (struct store *)(void *)((char *)task - offsetof(struct store, commit_task));
+    struct harvest harvest;
+    uint64_t era;
+    int error;
+
+    pthread_mutex_lock(&store->lock);
+    era = store->checkpoint.era;
+    store->checkpoint.waits = !is_all_durable(store);
+    if (store->checkpoint.waits) {
+        pthread_mutex_unlock(&store->lock);
+        return;
+    }
+    take_harvest(store, &harvest);
+    pthread_mutex_unlock(&store->lock);
+    error = commit_catalog(store, &harvest, era + 1);
+    pthread_mutex_lock(&store->lock);
+    if (error) {
+        give_back_harvest(store, &harvest);
+        store->checkpoint.retry_at = now_ns() + RETRY_NS;
+        store->checkpoint.waits = true;
+    } else {
+        store->checkpoint.is_on = false;
+        store->checkpoint.done++;
+        store->counters.checkpoints++;
+        tidy(store, true);
+        tidy(store, false);
+    }
+    pthread_mutex_unlock(&store->lock);
+    if (error) {
+        commit_failed(store, error);
+        return;
+    }
+    free_harvest(&harvest);
+    wal_release(store->wal, era);
+    segments_sync(store->spill);
+}
+
+/* Half of the files, so that the rest has room for what comes while this goes on. */
+static bool is_due(const struct store *store)
+{
+    uint32_t count = (uint32_t)(store->settings.journal_window / store->settings.journal_file_size);
+
+    if (wal_files_in_use(store->wal) * 2 >= count && wal_file(store->wal) > 1)
+        return true;
+    return now_ns() >= store->checkpoint.tidy_at && (is_wasteful(store, true) || is_wasteful(store, false));
+}
+
+static void begin(struct store *store)
+{
+    struct vhost_journal *journal;
+
+    store->checkpoint.is_on = true;
+    store->checkpoint.tidy_at = now_ns() + TIDY_EVERY_NS;
+    store->checkpoint.begun++;
+    store->checkpoint.era = wal_file(store->wal) - 1;
+    store->checkpoint.pending = 0;
+    for (journal = store->journals; journal; journal = journal->next) {
+        if (!journal->is_shared)
+            continue;
+        store->checkpoint.pending++;
+        atomic_store(&journal->checkpoint_wanted, true);
+    }
+    for (journal = store->journals; journal; journal = journal->next)
+        vhost_journal_post(journal);
+}
+
+void checkpoint_consider(struct store *store)
+{
+    bool commit = false;
+
+    pthread_mutex_lock(&store->lock);
+    if (store->checkpoint.is_on) {
+        commit = store->checkpoint.waits && now_ns() >= store->checkpoint.retry_at && is_all_durable(store);
+        if (commit)
+            store->checkpoint.waits = false;
+    } else if (is_due(store)) {
+        begin(store);
+    }
+    pthread_mutex_unlock(&store->lock);
+    if (commit)
+        submit_commit(store);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store's fields, for its own files, and who may touch them:
+ *
+ * - of a vhost's journal, what is marked (inside) by the vhost's runner alone;
+ * - what is marked (lock) behind store->lock, which is held for moments only;
+ * - what is marked (worker) by the worker, or before it is started.
+ *
+ * A vhost's runner hands tasks to the worker or the reader; they put their answers on journal->answers and
+ * have store_answer() called inside the vhost.
+ */
+#ifndef STORE_STORE_FIELDS_H
+#define STORE_STORE_FIELDS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uthash.h>
+
+#include "catalog.h"
+#include "coney/checkpoint.h"
+#include "coney/store.h"
+#include "logged.h"
+#include "segment.h"
+#include "wal.h"
+#include "worker.h"
+
+/* A task for a vhost, and its answer. */
+struct request {
+    struct task task; /* first: a request is its task */
+    struct request *next;
+    struct vhost_journal *journal;
+    enum { REQUEST_SAVE, REQUEST_FETCH, REQUEST_LOOK, REQUEST_MOVE } kind;
+    union {
+        struct journal_save *save;
+        struct journal_fetch *fetch;
+        struct journal_look *look;
+        struct move *move;
+    };
+    struct run_head head;   /* FETCH, LOOK: where, as it was when asked */
+    struct run_place place; /* the same */
+    bool lasts;
+};
+
+/* A run being written again elsewhere. */
+struct move {
+    struct run *run;
+    uint64_t *live; /* owned: which messages */
+    struct run_place place;
+    uint32_t messages;
+    bool failed;
+};
+
+struct vhost_journal {
+    struct journal journal;
+    struct store *store;
+    struct vhost_journal *next; /* store->journals; never removed */
+    uint32_t id;
+    struct bytes name; /* owned */
+    struct vhost *vhost;
+    void *owner;
+    bool is_shared;
+    uint64_t lsn;          /* (inside) of the last record */
+    uint64_t captured_lsn; /* (lock) the same when the checkpoint captured the vhost */
+    bool is_restoring;     /* records get restoring_lsn, and are not written */
+    uint64_t restoring_lsn;
+    struct wal_chunk *first, *last;     /* (inside) being filled */
+    const struct message *last_message; /* (inside) of the last JOURNAL_ENQUEUE in these */
+    uint64_t used;                      /* (inside) as told to the store last */
+    struct wal_chunk *spare;            /* (inside) to be filled again */
+    unsigned spares;
+    _Atomic uint64_t durable;
+    _Atomic(struct wal_chunk *) returned;
+    _Atomic(struct request *) answers;
+    atomic_bool posted;
+    atomic_bool wants_relief; /* it holds publishers until the journal has caught up */
+    enum { CHECKPOINT_NONE, CHECKPOINT_SAVING, CHECKPOINT_CAPTURING } checkpoint; /* (inside) */
+    atomic_bool checkpoint_wanted;
+    _Atomic uint32_t move_kept, move_spilled; /* files to be moved */
+};
+
+/* How much of a segment file is live. */
+struct ledger_file {
+    UT_hash_handle hh;
+    uint32_t file;
+    uint64_t live, size;
+    uint64_t dead_at; /* checkpoints begun when the last of it died */
+    bool moving;      /* its runs were asked for once */
+};
+
+/* A topology record on its way to the catalog. */
+struct pending {
+    struct pending *next;
+    uint32_t size;
+    uint8_t record[];
+};
+
+struct captured_state {
+    struct captured_state *next;
+    uint32_t vhost;
+    uint64_t queue;
+    uint32_t size;
+    uint8_t octets[];
+};
+
+/* A row of the catalog to be, or to be removed (size 0). */
+struct captured_run {
+    struct captured_run *next;
+    struct catalog_run row;
+    uint8_t octets[];
+};
+
+struct checkpoint {
+    bool is_on;
+    uint64_t era;     /* files up to here are to be released */
+    uint32_t pending; /* vhosts that have not captured yet */
+    uint64_t begun, done;
+    bool waits;        /* captured, but not all of it is durable */
+    uint64_t retry_at; /* ns: after a failure */
+    uint64_t tidy_at;  /* ns: not for the segments' sake alone before this */
+};
+
+struct store {
+    struct sys *sys;
+    struct store_settings settings;
+    struct store_ops ops;
+    char *folder; /* owned */
+    struct sys_file *lock_file;
+    struct catalog *catalog; /* (worker) */
+    struct wal *wal;
+    struct segments *kept, *spill;
+    struct worker worker, reader;
+    bool has_threads;
+    atomic_bool wake;
+    _Atomic uint64_t used;
+    _Atomic uint64_t file; /* that was written last: the era of what is appended now */
+    atomic_bool is_full;
+
+    pthread_mutex_t lock;
+    pthread_cond_t moved;           /* the node's own durable LSN */
+    struct vhost_journal *journals; /* (lock) newest first */
+    uint32_t last_id;
+    uint64_t epoch;
+    struct vhost_journal node;                   /* (lock) the node's own records */
+    struct pending *pending, **pending_end;      /* (lock) */
+    uint64_t live[2];                            /* (lock) octets, spilled and kept */
+    struct ledger_file *ledgers[2];              /* (lock) spilled, kept */
+    struct captured_state *states, **states_end; /* (lock) */
+    struct captured_run *runs, **runs_end;       /* (lock) in order */
+    struct checkpoint checkpoint;                /* (lock) */
+    struct store_counters counters;              /* (lock) */
+    struct task commit_task;
+};
+
+static inline struct vhost_journal *journal_of(struct journal *journal)
+{
+    return (struct vhost_journal *)(void *)journal;
+}
+
+/* ---- vhost_journal.c ---- */
+
+struct vhost_journal *vhost_journal_new(struct store *store, uint32_t id, struct bytes name);
+void vhost_journal_post(struct vhost_journal *journal);
+/* The same, where nothing is under way that would answer. (inside) */
+void vhost_journal_post_later(struct vhost_journal *journal, struct vhost *vhost);
+/* wal_done */
+void store_written(void *context, struct wal_chunk *chunks, uint64_t file);
+/* A task for the worker (or reader) about RUN. */
+void request_submit(struct vhost_journal *journal, struct worker *worker, struct request *request);
+
+/* ---- checkpoint.c ---- */
+
+/* (lock) PLACE of the ledger LASTS has DELTA octets more that are live. */
+void ledger_add(struct store *store, bool lasts, uint32_t file, int64_t delta, uint64_t size);
+/* Inside: go on with what the checkpoint wants of JOURNAL's vhost. */
+void checkpoint_inside(struct vhost_journal *journal, struct vhost *vhost);
+/* Commit thread, worker: begin one if the journal or the segments have grown enough; go on with one that
+ * waited. */
+void checkpoint_consider(struct store *store);
+/* RUN is gone: its row goes too. (inside) */
+void checkpoint_drop(struct vhost_journal *journal, struct run *run);
+void pending_add(struct store *store, const uint8_t *head, size_t head_size, const void *rest,
+                 size_t rest_size);
+void checkpoint_free(struct store *store);
+
+/* ---- store.c ---- */
+
+#define STORE_PATH_SIZE 4096
+
+void store_path(const struct store *store, const char *name, char path[STORE_PATH_SIZE]);
+void store_set_full(struct store *store, bool full);
+
+/* ---- recovery.c ---- */
+
+enum store_result recover(struct store *store, struct store_opened *opened, char why[STORE_WHY_SIZE]);
+
+#endif

@@ -1,0 +1,543 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * journal.h for a vhost of a node that keeps things: records go to the journal's files in chunks, one push
+ * for each run of the vhost, so that what one run wrote is in one batch; saves, fetches and looks go to the
+ * threads and come back as answers.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coney/log.h"
+#include "coney/pool.h"
+#include "coney/xalloc.h"
+#include "store_fields.h"
+
+#define SPARE_CHUNKS 8
+/* Octets that wait to be written at which publishers are held, and at which they go on. */
+#define BACKLOG_HIGH (UINT64_C(32) << 20)
+#define BACKLOG_LOW  (UINT64_C(8) << 20)
+
+/* ---- appending ---- */
+
+static struct wal_chunk *chunk_with_room(struct vhost_journal *journal)
+{
+    struct wal_chunk *chunk = journal->last;
+
+    if (chunk && chunk->count < WAL_CHUNK_ITEMS)
+        return chunk;
+    chunk = journal->spare;
+    if (chunk) {
+        journal->spare = chunk->next;
+        journal->spares--;
+    } else {
+        chunk = xmalloc(sizeof *chunk);
+    }
+    chunk->next = NULL;
+    chunk->context = journal;
+    chunk->count = 0;
+    chunk->relaxed = true;
+    if (journal->last)
+        journal->last->next = chunk;
+    else
+        journal->first = chunk;
+    journal->last = chunk;
+    return chunk;
+}
+
+static uint64_t vhost_append(struct journal *base, const struct journal_record *record)
+{
+    struct vhost_journal *journal = journal_of(base);
+    struct wal_chunk *chunk;
+    bool again;
+
+    if (journal->is_restoring)
+        return journal->restoring_lsn;
+    chunk = chunk_with_room(journal);
+    again = record->kind == JOURNAL_ENQUEUE && record->message == journal->last_message;
+    chunk->lsn = ++journal->lsn;
+    chunk->relaxed &= record->relaxed;
+    logged_encode(wal_chunk_add(chunk), record, journal->id, chunk->lsn, again);
+    if (record->kind == JOURNAL_ENQUEUE)
+        journal->last_message = record->message;
+    return chunk->lsn;
+}
+
+/* All that a run of the vhost wrote is in one batch, and groups are within a run. */
+static void vhost_group(struct journal *base)
+{
+    (void)base;
+}
+
+static void share_window(struct vhost_journal *journal, uint64_t used)
+{
+    struct store *store = journal->store;
+    uint64_t others, window = store->settings.memory_window;
+
+    others =
+        atomic_fetch_add_explicit(&store->used, used - journal->used, memory_order_relaxed) - journal->used;
+    journal->used = used;
+    journal->journal.memory_limit = others < window ? window - others : 0;
+}
+
+static void vhost_flush_journal(struct journal *base, uint64_t used)
+{
+    struct vhost_journal *journal = journal_of(base);
+    struct store *store = journal->store;
+
+    base->era = (uint32_t)atomic_load_explicit(&store->file, memory_order_relaxed);
+    if (used != journal->used)
+        share_window(journal, used);
+    if (!journal->first)
+        return;
+    if (wal_push(store->wal, journal->first, journal->last))
+        atomic_store(&store->wake, true);
+    journal->first = journal->last = NULL;
+    journal->last_message = NULL;
+    if (wal_backlog(store->wal) > BACKLOG_HIGH && !base->is_behind) {
+        base->is_behind = true;
+        atomic_store(&journal->wants_relief, true);
+    }
+}
+
+static uint64_t vhost_durable(const struct journal *base)
+{
+    return atomic_load_explicit(&((const struct vhost_journal *)(const void *)base)->durable,
+                                memory_order_acquire);
+}
+
+/* ---- tasks ---- */
+
+static void answer(struct request *request)
+{
+    struct vhost_journal *journal = request->journal;
+    struct request *head = atomic_load_explicit(&journal->answers, memory_order_relaxed);
+
+    do
+        request->next = head;
+    while (!atomic_compare_exchange_weak(&journal->answers, &head, request));
+    vhost_journal_post(journal);
+}
+
+static void run_save(struct request *request)
+{
+    struct journal_save *save = request->save;
+    struct store *store = request->journal->store;
+    struct segments *segments = save->lasts ? store->kept : store->spill;
+    struct run_head head = {.vhost = request->journal->id, .queue = save->queue_id, .level = save->level};
+    int error = segments_write(segments, &head, save->messages, save->count, &save->place);
+
+    save->failed = error != 0;
+    if (error)
+        save->place = (struct run_place){0};
+    if (error == -ENOSPC)
+        store_set_full(store, true);
+    else if (error)
+        log_error("a run of messages cannot be written: %s", strerror(-error));
+    pthread_mutex_lock(&store->lock);
+    if (!error) {
+        ledger_add(store, save->lasts, save->place.file, (int64_t)save->place.size, save->place.size);
+        store->counters.saved_runs++;
+        store->counters.saved_octets += save->place.size;
+    }
+    pthread_mutex_unlock(&store->lock);
+}
+
+/* A run that was moved between the question and the answer is asked again where it is now: that is the core's
+ * doing, so only what cannot be read is a failure. */
+static void run_fetch(struct request *request)
+{
+    struct journal_fetch *fetch = request->fetch;
+    struct store *store = request->journal->store;
+    char why[SEGMENT_WHY_SIZE];
+    int error = segments_read(request->lasts ? store->kept : store->spill, &request->head, &request->place,
+                              fetch->wanted, fetch->messages, fetch->run->messages, &fetch->count, why);
+
+    fetch->failed = error != 0;
+    if (error)
+        log_error("messages cannot be read, their queue is out of service: %s", why);
+    pthread_mutex_lock(&store->lock);
+    store->counters.fetched_runs++;
+    store->counters.unreadable_runs += error != 0;
+    pthread_mutex_unlock(&store->lock);
+}
+
+static void run_look(struct request *request)
+{
+    struct journal_look *look = request->look;
+    struct store *store = request->journal->store;
+    char why[SEGMENT_WHY_SIZE];
+    int error =
+        segments_read_due(request->lasts ? store->kept : store->spill, &request->head, &request->place,
+                          look->from, look->due, JOURNAL_LOOK_MAX, &look->count, why);
+
+    look->failed = error != 0;
+    if (error)
+        log_error("messages cannot be read, their queue is out of service: %s", why);
+}
+
+static void unref_all(struct run_message *messages, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        message_unref(messages[i].message);
+}
+
+static void run_move(struct request *request)
+{
+    struct move *move = request->move;
+    struct store *store = request->journal->store;
+    struct segments *segments = request->lasts ? store->kept : store->spill;
+    struct run_message *messages = xmalloc(RUN_MESSAGES_MAX * sizeof *messages);
+    char why[SEGMENT_WHY_SIZE];
+    int error = segments_read(segments, &request->head, &request->place, move->live, messages,
+                              RUN_MESSAGES_MAX, &move->messages, why);
+
+    if (!error) {
+        if (move->messages)
+            error = segments_write(segments, &request->head, messages, move->messages, &move->place);
+        else
+            error = -EBADMSG;
+        unref_all(messages, move->messages);
+    }
+    move->failed = error != 0;
+    if (error == -ENOSPC)
+        store_set_full(store, true);
+    pthread_mutex_lock(&store->lock);
+    if (!error) {
+        ledger_add(store, request->lasts, move->place.file, (int64_t)move->place.size, move->place.size);
+        store->counters.moved_runs++;
+    }
+    pthread_mutex_unlock(&store->lock);
+    free(messages);
+}
+
+static void run_request(struct task *task)
+{
+    struct request *request = (struct request *)(void *)task;
+
+    switch (request->kind) {
+    case REQUEST_SAVE:
+        run_save(request);
+        break;
+    case REQUEST_FETCH:
+        run_fetch(request);
+        break;
+    case REQUEST_LOOK:
+        run_look(request);
+        break;
+    case REQUEST_MOVE:
+        run_move(request);
+        break;
+    }
+    pool_flush();
+    answer(request);
+}
+
+void request_submit(struct vhost_journal *journal, struct worker *worker, struct request *request)
+{
+    request->journal = journal;
+    request->task.run = run_request;
+    worker_submit(worker, &request->task);
+}
+
+static struct request *request_about(const struct run *run, struct vhost_journal *journal, unsigned kind)
+{
+    struct request *request = xcalloc(1, sizeof *request);
+
+    request->kind = kind;
+    request->head = (struct run_head){.vhost = journal->id,
+                                      .queue = run->queue_id,
+                                      .level = run->level,
+                                      .first = run->first,
+                                      .span = run->span};
+    request->place = run->place;
+    request->lasts = run->flags & RUN_LASTS;
+    return request;
+}
+
+static void vhost_save(struct journal *base, struct journal_save *save)
+{
+    struct request *request = xcalloc(1, sizeof *request);
+
+    request->kind = REQUEST_SAVE;
+    request->save = save;
+    request_submit(journal_of(base), &journal_of(base)->store->worker, request);
+}
+
+static void vhost_fetch(struct journal *base, struct journal_fetch *fetch)
+{
+    struct request *request = request_about(fetch->run, journal_of(base), REQUEST_FETCH);
+
+    request->fetch = fetch;
+    request_submit(journal_of(base), &journal_of(base)->store->reader, request);
+}
+
+static void vhost_look(struct journal *base, struct journal_look *look)
+{
+    struct request *request = request_about(look->run, journal_of(base), REQUEST_LOOK);
+
+    request->look = look;
+    request_submit(journal_of(base), &journal_of(base)->store->reader, request);
+}
+
+static void vhost_drop(struct journal *base, struct run *run)
+{
+    checkpoint_drop(journal_of(base), run);
+}
+
+/* Have RUN, which is RUN_MOVING, written again elsewhere. */
+static void move_run(void *context, struct run *run)
+{
+    struct vhost_journal *journal = context;
+    struct request *request = request_about(run, journal, REQUEST_MOVE);
+    size_t size = run_words(run->span) * sizeof(uint64_t);
+
+    request->move = xcalloc(1, sizeof *request->move);
+    request->move->run = run;
+    request->move->live = memcpy(xmalloc(size), run_live(run), size);
+    request_submit(journal, &journal->store->worker, request);
+}
+
+/* ---- answers ---- */
+
+static void moved(struct vhost_journal *journal, struct vhost *vhost, struct request *request)
+{
+    struct store *store = journal->store;
+    struct move *move = request->move;
+    uint64_t counted = move->run->counted ? move->run->counted : request->place.size;
+    bool dropped = move->run->flags & RUN_DROPPED;
+
+    /* Where it was is given up, but for a run that was dropped, which has been counted out by that. */
+    pthread_mutex_lock(&store->lock);
+    if (!move->failed && !dropped)
+        ledger_add(store, request->lasts, request->place.file, -(int64_t)counted, 0);
+    if (!move->failed && dropped)
+        ledger_add(store, request->lasts, move->place.file, -(int64_t)move->place.size, 0);
+    pthread_mutex_unlock(&store->lock);
+    if (!move->failed && !dropped)
+        move->run->counted = move->place.size;
+    run_moved(vhost, move->run, move->failed ? NULL : &move->place, move->messages);
+    free(move->live);
+    free(move);
+}
+
+static void take_answer(struct vhost_journal *journal, struct vhost *vhost, struct request *request)
+{
+    switch (request->kind) {
+    case REQUEST_SAVE:
+        queue_saved(vhost, request->save);
+        break;
+    case REQUEST_FETCH:
+        queue_fetched(vhost, request->fetch);
+        break;
+    case REQUEST_LOOK:
+        queue_looked(vhost, request->look);
+        break;
+    case REQUEST_MOVE:
+        moved(journal, vhost, request);
+        break;
+    }
+    free(request);
+}
+
+/* Oldest first: saves of a level must be answered in their order. */
+static void take_answers(struct vhost_journal *journal, struct vhost *vhost)
+{
+    struct request *newest = atomic_exchange(&journal->answers, NULL), *oldest = NULL;
+
+    while (newest) {
+        struct request *request = newest;
+
+        newest = request->next;
+        request->next = oldest;
+        oldest = request;
+    }
+    while (oldest) {
+        struct request *request = oldest;
+
+        oldest = request->next;
+        take_answer(journal, vhost, request);
+    }
+}
+
+static void chunk_free(struct vhost_journal *journal, struct wal_chunk *chunk)
+{
+    for (uint32_t i = 0; i < chunk->count; i++)
+        if (chunk->items[i].owner)
+            message_unref(chunk->items[i].owner);
+    if (journal->spares == SPARE_CHUNKS) {
+        free(chunk);
+        return;
+    }
+    chunk->next = journal->spare;
+    journal->spare = chunk;
+    journal->spares++;
+}
+
+static void take_chunks(struct vhost_journal *journal)
+{
+    struct wal_chunk *chunk = atomic_exchange(&journal->returned, NULL);
+
+    while (chunk) {
+        struct wal_chunk *next = chunk->next;
+
+        chunk_free(journal, chunk);
+        chunk = next;
+    }
+}
+
+void store_answer(struct journal *base, struct vhost *vhost)
+{
+    static const struct checkpoint_sink mover_sink = {.run = move_run};
+    struct vhost_journal *journal = journal_of(base);
+    struct checkpoint_sink mover = mover_sink;
+    uint32_t file;
+
+    atomic_store(&journal->posted, false);
+    if (base->is_behind && wal_backlog(journal->store->wal) < BACKLOG_LOW) {
+        base->is_behind = false;
+        atomic_store(&journal->wants_relief, false);
+    }
+    take_chunks(journal);
+    take_answers(journal, vhost);
+    vhost_journal_moved(vhost);
+    mover.context = journal;
+    file = atomic_exchange(&journal->move_kept, 0);
+    if (file)
+        vhost_move_runs(vhost, file, true, &mover);
+    file = atomic_exchange(&journal->move_spilled, 0);
+    if (file)
+        vhost_move_runs(vhost, file, false, &mover);
+    checkpoint_inside(journal, vhost);
+}
+
+/* ---- the commit thread ---- */
+
+void vhost_journal_post_later(struct vhost_journal *journal, struct vhost *vhost)
+{
+    if (vhost_has_work(vhost))
+        vhost_journal_post(journal);
+}
+
+void vhost_journal_post(struct vhost_journal *journal)
+{
+    if (journal->is_shared && !atomic_exchange(&journal->posted, true))
+        journal->store->ops.post(journal->store->ops.context, journal->owner, &journal->journal);
+}
+
+/* What belongs to the catalog goes on its way there, in the order of the journal. */
+static void take_topology(struct store *store, struct wal_chunk *chunk)
+{
+    for (uint32_t i = 0; i < chunk->count; i++) {
+        struct wal_item *item = &chunk->items[i];
+
+        if (!logged_is_topology(item->head[0]))
+            continue;
+        pending_add(store, item->head, item->head_size, item->first, item->first_size);
+        free(item->owner);
+        item->owner = NULL;
+    }
+}
+
+static void node_written(struct store *store, struct wal_chunk *chunk)
+{
+    pthread_mutex_lock(&store->lock);
+    atomic_store(&store->node.durable, chunk->lsn);
+    pthread_cond_broadcast(&store->moved);
+    pthread_mutex_unlock(&store->lock);
+    free(chunk);
+}
+
+static void chunk_written(struct store *store, struct wal_chunk *chunk)
+{
+    struct vhost_journal *journal = chunk->context;
+    struct wal_chunk *head = atomic_load_explicit(&journal->returned, memory_order_relaxed);
+
+    take_topology(store, chunk);
+    if (journal == &store->node) {
+        node_written(store, chunk);
+        return;
+    }
+    atomic_store_explicit(&journal->durable, chunk->lsn, memory_order_release);
+    do
+        chunk->next = head;
+    while (!atomic_compare_exchange_weak(&journal->returned, &head, chunk));
+    vhost_journal_post(journal);
+}
+
+/* Vhosts that hold publishers want to know, also when nothing of theirs was written now. */
+static void relieve_all(struct store *store)
+{
+    struct vhost_journal *journal;
+
+    if (wal_backlog(store->wal) >= BACKLOG_LOW)
+        return;
+    pthread_mutex_lock(&store->lock);
+    for (journal = store->journals; journal; journal = journal->next)
+        if (atomic_load(&journal->wants_relief))
+            vhost_journal_post(journal);
+    pthread_mutex_unlock(&store->lock);
+}
+
+void store_written(void *context, struct wal_chunk *chunks, uint64_t file)
+{
+    struct store *store = context;
+
+    while (chunks) {
+        struct wal_chunk *next = chunks->next;
+
+        chunk_written(store, chunks);
+        chunks = next;
+    }
+    atomic_store(&store->file, file);
+    relieve_all(store);
+    checkpoint_consider(store);
+}
+
+/* ---- making and freeing ---- */
+
+static void vhost_free_journal(struct journal *base)
+{
+    struct vhost_journal *journal = journal_of(base);
+
+    journal->is_shared = false;
+    take_chunks(journal);
+    while (journal->first) {
+        struct wal_chunk *next = journal->first->next;
+
+        chunk_free(journal, journal->first);
+        journal->first = next;
+    }
+    while (journal->spare) {
+        struct wal_chunk *next = journal->spare->next;
+
+        free(journal->spare);
+        journal->spare = next;
+    }
+}
+
+struct vhost_journal *vhost_journal_new(struct store *store, uint32_t id, struct bytes name)
+{
+    static const struct journal_ops ops = {
+        .append = vhost_append,
+        .begin = vhost_group,
+        .commit = vhost_group,
+        .flush = vhost_flush_journal,
+        .durable = vhost_durable,
+        .save = vhost_save,
+        .fetch = vhost_fetch,
+        .look = vhost_look,
+        .drop = vhost_drop,
+        .free = vhost_free_journal,
+    };
+    struct vhost_journal *journal = xcalloc(1, sizeof *journal);
+
+    journal->journal.ops = &ops;
+    journal->journal.memory_limit = store->settings.memory_window;
+    journal->journal.era = (uint32_t)atomic_load(&store->file);
+    journal->store = store;
+    journal->id = id;
+    journal->name = (struct bytes){xmemdup(name.data, name.size), name.size};
+    journal->is_restoring = true;
+    return journal;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* worker.h: a list of tasks behind a mutex. */
+#include "worker.h"
+
+#include <stddef.h>
+
+void worker_init(struct worker *worker)
+{
+    *worker = (struct worker){.end = &worker->first};
+    pthread_mutex_init(&worker->lock, NULL);
+    pthread_cond_init(&worker->news, NULL);
+}
+
+void worker_submit(struct worker *worker, struct task *task)
+{
+    task->next = NULL;
+    pthread_mutex_lock(&worker->lock);
+    *worker->end = task;
+    worker->end = &task->next;
+    pthread_cond_signal(&worker->news);
+    pthread_mutex_unlock(&worker->lock);
+}
+
+static struct task *take(struct worker *worker, bool waits)
+{
+    struct task *task;
+
+    pthread_mutex_lock(&worker->lock);
+    while (waits && !worker->first && !worker->stops)
+        pthread_cond_wait(&worker->news, &worker->lock);
+    task = worker->first;
+    if (task) {
+        worker->first = task->next;
+        if (!worker->first)
+            worker->end = &worker->first;
+    }
+    pthread_mutex_unlock(&worker->lock);
+    return task;
+}
+
+bool worker_step(struct worker *worker)
+{
+    struct task *task = take(worker, false);
+
+    if (task)
+        task->run(task);
+    return task;
+}
+
+static void *work(void *arg)
+{
+    struct worker *worker = arg;
+    struct task *task;
+
+    while ((task = take(worker, true)))
+        task->run(task);
+    return NULL;
+}
+
+bool worker_start(struct worker *worker, const char *name)
+{
+    worker->is_running = pthread_create(&worker->thread, NULL, work, worker) == 0;
+    if (worker->is_running)
+        pthread_setname_np(worker->thread, name);
+    return worker->is_running;
+}
+
+void worker_stop(struct worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    worker->stops = true;
+    pthread_cond_signal(&worker->news);
+    pthread_mutex_unlock(&worker->lock);
+    if (worker->is_running)
+        pthread_join(worker->thread, NULL);
+    worker->is_running = false;
+}
+
+void worker_destroy(struct worker *worker)
+{
+    pthread_cond_destroy(&worker->news);
+    pthread_mutex_destroy(&worker->lock);
+}
