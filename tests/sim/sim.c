@@ -1214,6 +1214,8 @@ static void world_end(struct world *w)
         }
     journal_seeded_seal(w->journal);
     vhost_free(w->vhost);
+    while (w->chunk_count)
+        outbox_chunk_free(w->chunks[--w->chunk_count]);
     model_clear(&w->model);
     free(w->chunks);
     free(w->said);
