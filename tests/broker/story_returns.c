@@ -128,8 +128,10 @@ Test(returns, get_finds_the_head)
     publish(a, "q", "new");
     SEND(b, .id = METHOD_CHANNEL_CLOSE);
     go_on_until_ready(s, 3);
+    together(c);
     for (int i = 0; i <= MANY; i++)
         send_get(c, "q", 0);
+    together_end(c);
     for (int i = 0; i < MANY; i++)
         expect_get_redelivered(c, number(i));
     expect_get(c, "new");
@@ -325,6 +327,25 @@ Test(returns, channels_that_share_a_queue_are_waited_for)
     expect_many_redelivered(d);
     expect_reply(b, METHOD_CHANNEL_CLOSE_OK);
     expect_reply(c, METHOD_CHANNEL_CLOSE_OK);
+    story_free(s);
+}
+
+Test(returns, channels_of_a_connection_go_together)
+{
+    struct story *s = story_new_with(SLOWLY);
+    struct client *a = client(s), *b = client(s), *beside = client_beside(b), *c = client(s);
+
+    declare(a, "q");
+    hold_many(b, "q", "t");
+    prefetch(beside, 1);
+    consume(beside, "q", "u");
+    publish(a, "q", "20");
+    expect_fresh(beside, "20");
+    consume(c, "q", "v");
+    vanish(b);
+    cr_expect_null(glimpse_delivery(c)); /* the one alone would not take longer than a batch */
+    expect_many_redelivered(c);
+    expect_redelivered(c, "20");
     story_free(s);
 }
 
