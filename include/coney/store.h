@@ -92,8 +92,9 @@ void store_answer(struct journal *journal, struct vhost *vhost);
 /* Any thread, after the role was let go: wake the commit thread if it sleeps and there is work. */
 void store_wake(struct store *store);
 
-/* Now and then, from one thread: see whether the disk has room; ops.disk_full() is told what changed. */
-void store_check_disk(struct store *store);
+/* Any thread, every second or so: have the worker see to what no message sees to: the disk's room, a next
+ * file for the journal, a checkpoint that waits. */
+void store_care(struct store *store);
 
 /* Wait until all that was written so far is on stable storage. Not from a thread that runs a vhost. */
 void store_sync(struct store *store);

@@ -460,7 +460,7 @@ static void on_disk_timer(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    store_check_disk(server->store);
+    store_care(server->store);
 }
 
 void server_watch_memory(struct loop *loop)

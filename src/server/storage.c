@@ -202,10 +202,30 @@ void storage_answer(struct runner *runner, struct loop *loop)
 
 /* ---- the end ---- */
 
+static void log_counters(const struct store_counters *counters)
+{
+    log_info("journal: %llu records in %llu batches, %llu octets, %llu syncs of %.2f ms; %llu checkpoints; "
+             "runs: %llu "
+             "written with %llu octets, %llu read, %llu moved",
+             (unsigned long long)counters->journal_records, (unsigned long long)counters->journal_batches,
+             (unsigned long long)counters->journal_octets, (unsigned long long)counters->journal_syncs,
+             counters->journal_syncs
+                 ? (double)counters->journal_sync_ns / 1e6 / (double)counters->journal_syncs
+                 : 0,
+             (unsigned long long)counters->checkpoints, (unsigned long long)counters->saved_runs,
+             (unsigned long long)counters->saved_octets, (unsigned long long)counters->fetched_runs,
+             (unsigned long long)counters->moved_runs);
+}
+
 void storage_finish(struct server *server)
 {
-    if (server->store)
-        store_finish(server->store);
+    struct store_counters counters;
+
+    if (!server->store)
+        return;
+    store_finish(server->store);
+    counters = store_counters(server->store);
+    log_counters(&counters);
 }
 
 void storage_close(struct server *server)

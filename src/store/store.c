@@ -268,12 +268,10 @@ void store_set_full(struct store *store, bool full)
         store->ops.disk_full(store->ops.context, full);
 }
 
-/* Room at which a full disk counts as healed: enough for a file of the journal, for good. */
-void store_check_disk(struct store *store)
+static void check_room(struct store *store)
 {
     int64_t room = sys_room(store->sys, store->folder);
     uint64_t limit = store->settings.disk_free_limit;
-    struct vhost_journal *journal;
 
     if (room < 0)
         return;
@@ -281,13 +279,31 @@ void store_check_disk(struct store *store)
         store_set_full(store, true);
     else if ((uint64_t)room > limit + limit / 4)
         store_set_full(store, false);
+}
+
+/* On the worker: what should be ready before it is needed. */
+static void care(struct task *task)
+{
+    struct store *store = (struct store *)(void *)((char *)task - offsetof(struct store, care_task));
+    struct vhost_journal *journal;
+
+    atomic_store(&store->is_cared_for, false);
+    check_room(store);
+    wal_prepare(store->wal);
     pthread_mutex_lock(&store->lock);
     if (store->checkpoint.is_on)
         for (journal = store->journals; journal; journal = journal->next)
             vhost_journal_post(journal);
     pthread_mutex_unlock(&store->lock);
     checkpoint_consider(store);
-    wal_prepare(store->wal);
+}
+
+void store_care(struct store *store)
+{
+    if (atomic_exchange(&store->is_cared_for, true))
+        return;
+    store->care_task.run = care;
+    worker_submit(&store->worker, &store->care_task);
 }
 
 static bool answer_all(struct store *store)

@@ -148,7 +148,8 @@ struct store {
     struct captured_run *runs, **runs_end;       /* (lock) in order */
     struct checkpoint checkpoint;                /* (lock) */
     struct store_counters counters;              /* (lock) */
-    struct task commit_task;
+    struct task commit_task, care_task;
+    atomic_bool is_cared_for; /* care_task is under way */
 };
 
 static inline struct vhost_journal *journal_of(struct journal *journal)

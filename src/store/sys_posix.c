@@ -21,6 +21,7 @@
 
 struct sys_file {
     int descriptor;
+    int direct; /* the same file, past the page cache; -1: the filesystem cannot do that */
 };
 
 /* open(2), or a negative errno. */
@@ -48,6 +49,7 @@ static int posix_open(struct sys *sys, const char *path, unsigned flags, struct 
         return descriptor;
     *file = xmalloc(sizeof **file);
     (*file)->descriptor = descriptor;
+    (*file)->direct = flags & SYS_DIRECT ? open_descriptor(path, O_WRONLY | O_DIRECT) : -1;
     return 0;
 }
 
@@ -55,6 +57,8 @@ static void posix_close(struct sys *sys, struct sys_file *file)
 {
     (void)sys;
     close(file->descriptor);
+    if (file->direct >= 0)
+        close(file->direct);
     free(file);
 }
 
@@ -84,6 +88,12 @@ static ssize_t write_some(int descriptor, const struct iovec *parts, int count, 
     return pwritev(descriptor, parts, count < IOV_MAX ? count : IOV_MAX, (off_t)offset);
 }
 
+static bool is_aligned(const struct iovec *part, size_t skip, uint64_t offset)
+{
+    return !(((uintptr_t)part->iov_base + skip) % SYS_ALIGNMENT) &&
+           !((part->iov_len - skip) % SYS_ALIGNMENT) && !(offset % SYS_ALIGNMENT);
+}
+
 static int posix_write(struct sys *sys, struct sys_file *file, const struct iovec *parts, int count,
                        uint64_t offset)
 {
@@ -100,7 +110,9 @@ static int posix_write(struct sys *sys, struct sys_file *file, const struct iove
         }
         if (count == 0)
             return 0;
-        n = write_some(file->descriptor, parts, count, done, offset);
+        n = write_some(file->direct >= 0 && count == 1 && is_aligned(parts, done, offset) ? file->direct
+                                                                                          : file->descriptor,
+                       parts, count, done, offset);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)

@@ -489,7 +489,8 @@ void store_written(void *context, struct wal_chunk *chunks, uint64_t file)
         chunk_written(store, chunks);
         chunks = next;
     }
-    atomic_store(&store->file, file);
+    if (atomic_exchange(&store->file, file) != file && store->has_threads)
+        store_care(store); /* a next file, ahead of need */
     relieve_all(store);
     checkpoint_consider(store);
 }

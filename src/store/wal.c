@@ -19,7 +19,6 @@
 #include "wal_fields.h"
 
 #define BATCH_MAX      (UINT64_C(16) << 20) /* about: octets of records */
-#define COPIED_MAX     16384                /* larger parts are written from where they are */
 #define BUFFER_KEPT    (UINT64_C(1) << 20)  /* a buffer up to this size is kept for ever */
 #define NO_ROOM_NAP_NS UINT64_C(100000000)
 
@@ -35,19 +34,14 @@ uint64_t wal_now_ns(void)
 
 static void measure(struct wal_chunk *chunk)
 {
-    uint64_t size = 0, copied = 0;
+    uint64_t size = 0;
 
     for (uint32_t i = 0; i < chunk->count; i++) {
         const struct wal_item *item = &chunk->items[i];
-        uint64_t small = WAL_RECORD_OVERHEAD + item->head_size;
 
-        size += small + item->first_size + item->second_size;
-        small += item->first_size < COPIED_MAX ? item->first_size : 0;
-        small += item->second_size < COPIED_MAX ? item->second_size : 0;
-        copied += small;
+        size += WAL_RECORD_OVERHEAD + item->head_size + item->first_size + item->second_size;
     }
     chunk->size = size;
-    chunk->copied = copied;
 }
 
 bool wal_push(struct wal *wal, struct wal_chunk *first, struct wal_chunk *last)
@@ -132,7 +126,7 @@ static int sync_if_due(struct wal *wal)
 
 struct batch {
     struct wal_chunk *last;
-    uint64_t length, copied;
+    uint64_t length;
     uint32_t count;
     bool relaxed;
 };
@@ -148,7 +142,6 @@ static struct batch choose(const struct wal *wal, uint64_t room)
         with.last = group->last;
         for (struct wal_chunk *chunk = group;; chunk = chunk->next) {
             with.length += chunk->size;
-            with.copied += chunk->copied;
             with.count += chunk->count;
             with.relaxed &= chunk->relaxed;
             if (chunk == group->last)
@@ -195,11 +188,10 @@ static uint64_t room_left(const struct wal *wal)
 
 /* ---- gathering its octets ---- */
 
-/* The octets of a batch, partly copied to the buffer, partly where they are. */
+/* All of a batch is copied into one aligned buffer, bodies too: so it can be written past the page cache,
+ * where a write of a few octets costs a write of a few, whatever the size of the cache's pages. */
 struct gather {
-    struct wal *wal;
     uint8_t *to;     /* in the buffer: what follows */
-    uint8_t *piece;  /* what is not among the parts yet */
     uint8_t *summed; /* what is not in the checksum yet */
     uint32_t crc;
 };
@@ -211,34 +203,10 @@ static void sum(struct gather *gather)
     gather->summed = gather->to;
 }
 
-static void add_part(struct wal *wal, const void *octets, size_t size)
-{
-    if (size == 0)
-        return;
-    if (wal->part_count == wal->part_capacity) {
-        wal->part_capacity = wal->part_capacity * 2 + 16;
-        wal->parts = xrealloc(wal->parts, (size_t)wal->part_capacity * sizeof *wal->parts);
-    }
-    wal->parts[wal->part_count++] = (struct iovec){(void *)(uintptr_t)octets, size};
-}
-
-static void end_piece(struct gather *gather)
-{
-    add_part(gather->wal, gather->piece, (size_t)(gather->to - gather->piece));
-    gather->piece = gather->to;
-}
-
 static void gather_octets(struct gather *gather, const void *octets, uint64_t size)
 {
-    if (size < COPIED_MAX) {
-        copy_octets(gather->to, octets, (size_t)size);
-        gather->to += size;
-        return;
-    }
-    sum(gather);
-    end_piece(gather);
-    gather->crc = crc32c(gather->crc, octets, (size_t)size);
-    add_part(gather->wal, octets, (size_t)size);
+    copy_octets(gather->to, octets, (size_t)size);
+    gather->to += size;
 }
 
 static void gather_chunk(struct gather *gather, const struct wal_chunk *chunk)
@@ -266,8 +234,11 @@ static void size_buffer(struct wal *wal, size_t size)
         (wal->buffer_size <= BUFFER_KEPT || wal->buffer_size / 4 < wal->buffer_recent))
         return;
     wal->buffer_size = wal->buffer_recent + wal->buffer_recent / 4;
+    wal->buffer_size = wal_round_up(wal->buffer_size);
     free(wal->buffer);
-    wal->buffer = xmalloc(wal->buffer_size);
+    wal->buffer = aligned_alloc(WAL_BLOCK, wal->buffer_size);
+    if (!wal->buffer)
+        abort(); /* as with xalloc.h */
 }
 
 static void gather_batch(struct wal *wal, const struct batch *batch)
@@ -276,12 +247,10 @@ static void gather_batch(struct wal *wal, const struct batch *batch)
     size_t padding = wal_batch_size(batch->length) - WAL_BATCH_HEADER_SIZE - batch->length;
     struct wal_batch_header header = {wal->settings.epoch, wal->ordinal, wal->sequence, wal->synced,
                                       batch->length,       wal->offset,  batch->count};
-    struct gather gather = {.wal = wal};
+    struct gather gather;
     uint8_t *start;
 
-    size_buffer(wal, before + WAL_BATCH_HEADER_SIZE + batch->copied + padding);
-    wal->part_count = 0;
-    gather.piece = wal->buffer;
+    size_buffer(wal, before + WAL_BATCH_HEADER_SIZE + batch->length + padding);
     if (before) {
         struct wal_file_header file = {WAL_VERSION, wal->settings.epoch, wal->ordinal, wal->current->size,
                                        wal->sequence};
@@ -299,8 +268,7 @@ static void gather_batch(struct wal *wal, const struct batch *batch)
     }
     put_u32(start + WAL_HEADER_SUMMED, gather.crc);
     memset(gather.to, 0, padding); /* whole blocks: the system need not read what is overwritten */
-    gather.to += padding;
-    end_piece(&gather);
+    wal->gathered = (size_t)(gather.to - wal->buffer) + padding;
 }
 
 /* ---- writing it ---- */
@@ -316,8 +284,8 @@ static void count_batch(struct wal *wal, const struct batch *batch)
 
 static int write_gathered(struct wal *wal, const struct batch *batch)
 {
-    int error = sys_writev(wal->sys, wal->current->file, wal->parts, wal->part_count,
-                           wal->offset - (wal->copy_due ? WAL_BLOCK : 0));
+    int error = sys_write(wal->sys, wal->current->file, wal->buffer, wal->gathered,
+                          wal->offset - (wal->copy_due ? WAL_BLOCK : 0));
 
     if (error)
         return fail(wal, error);
@@ -501,7 +469,6 @@ struct wal_chunk *wal_close(struct wal *wal)
     pthread_cond_destroy(&wal->wake);
     free(wal->places);
     free(wal->buffer);
-    free(wal->parts);
     free(wal->folder);
     free(wal);
     return left;

@@ -50,9 +50,8 @@ struct wal_chunk {
     uint64_t size; /* octets that its items take in a batch: set by wal_push() */
     uint32_t count;
     bool relaxed; /* its producer is content when it is written */
-    /* The journal's own: octets of it that are copied; in the first chunk of a push the push before it and
-     * its own last chunk, else NULL. */
-    uint64_t copied;
+    /* The journal's own: in the first chunk of a push the push before it and its own last chunk, else NULL.
+     */
     struct wal_chunk *below, *last;
     struct wal_item items[WAL_CHUNK_ITEMS];
 };

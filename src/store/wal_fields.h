@@ -86,8 +86,7 @@ struct wal {
     uint8_t *buffer;
     size_t buffer_size;
     size_t buffer_recent; /* what recent batches needed */
-    struct iovec *parts;
-    int part_count, part_capacity;
+    size_t gathered;      /* octets of the batch in it */
 
     /* Under files_lock. */
     pthread_mutex_t files_lock;

@@ -20,11 +20,7 @@
 
 #include "wal_fields.h"
 
-/* What is written between two syncs while filling: little, so that syncs of batches need not wait long. */
-#define FILL_STEP  (UINT64_C(4) << 20)
-#define FILL_PARTS 64
-
-static uint8_t zeros[65536];
+static _Alignas(SYS_ALIGNMENT) uint8_t zeros[262144];
 
 /* ---- layout ---- */
 
@@ -77,24 +73,13 @@ void wal_path(const struct wal *wal, uint32_t number, const char *suffix, char p
 /* Zeros from FROM up to TO, synced. */
 static int fill(struct wal *wal, struct sys_file *file, uint64_t from, uint64_t to)
 {
-    struct iovec parts[FILL_PARTS];
     int error = 0;
 
     for (uint64_t size; from < to && !error; from += size) {
-        int count = 0;
-
-        size = to - from < FILL_STEP ? to - from : FILL_STEP;
-        for (uint64_t put = 0; put < size; count++) {
-            uint64_t part = size - put < sizeof zeros ? size - put : sizeof zeros;
-
-            parts[count] = (struct iovec){zeros, (size_t)part};
-            put += part;
-        }
-        error = sys_writev(wal->sys, file, parts, count, from);
-        if (!error)
-            error = sys_sync(wal->sys, file);
+        size = to - from < sizeof zeros ? to - from : sizeof zeros;
+        error = sys_write(wal->sys, file, zeros, (size_t)size, from);
     }
-    return error;
+    return error ? error : sys_sync(wal->sys, file);
 }
 
 int wal_file_header_write(struct wal *wal, struct sys_file *file, int number,
@@ -112,7 +97,7 @@ static int make_file(struct wal *wal, const char *path, uint64_t size)
 {
     struct wal_file_header header = {.epoch = wal->settings.epoch, .size = size};
     struct sys_file *file;
-    int error = sys_open(wal->sys, path, SYS_WRITE | SYS_CREATE | SYS_TRUNCATE, &file);
+    int error = sys_open(wal->sys, path, SYS_WRITE | SYS_CREATE | SYS_TRUNCATE | SYS_DIRECT, &file);
 
     if (error)
         return error;
@@ -140,7 +125,7 @@ static int make_new(struct wal *wal, struct wal_place *place, uint64_t size)
     }
     error = sys_sync_folder(wal->sys, wal->folder);
     if (!error)
-        error = sys_open(wal->sys, path, SYS_WRITE, &place->file);
+        error = sys_open(wal->sys, path, SYS_WRITE | SYS_DIRECT, &place->file);
     if (!error)
         place->size = size;
     return error;

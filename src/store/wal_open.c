@@ -157,7 +157,7 @@ static bool open_place(struct wal *wal, struct wal_place *place, char why[WAL_WH
     int error;
 
     wal_path(wal, (uint32_t)(place - wal->places), ".wal", path);
-    error = sys_open(wal->sys, path, SYS_WRITE, &place->file);
+    error = sys_open(wal->sys, path, SYS_WRITE | SYS_DIRECT, &place->file);
     if (error)
         return refuse(why, wal, place, 0, "cannot be opened: %s", strerror(-error));
     size = sys_size(wal->sys, place->file);
