@@ -22,6 +22,7 @@ from link import amqp_raw
 
 BLOB = random.Random(1).randbytes(1 << 19)
 MARGIN_S = 0.05     # what clocks of two processes may be read apart
+LAG_S = 0.2         # a delivery waits for no journal: that it happened may be lost when the end comes so soon after
 
 
 class Violation(Exception):
@@ -52,8 +53,8 @@ class Copy:
 
     __slots__ = ("mid", "home", "exchange", "key", "size", "flags", "raw", "persistent", "stream", "seq", "level",
                  "ttl", "boot", "sent_at", "confirmed_at", "promised", "settle", "settled_boot", "gone", "why_gone",
-                 "holder", "held_in", "delivered", "dropped", "dropped_boot", "in_target", "rank", "count", "low",
-                 "count_boot", "group", "log")
+                 "holder", "held_in", "delivered", "dropped", "dropped_boot", "in_target", "rank", "count", "low", "high",
+                 "count_boot", "counts", "group", "log")
 
     def __init__(self, mid, home):
         self.mid, self.home = mid, home
@@ -61,7 +62,8 @@ class Copy:
         self.settle = self.settled_boot = self.why_gone = self.holder = self.held_in = self.dropped_boot = None
         self.confirmed_at = self.rank = self.group = None
         self.delivered = {}         # queue name -> boot of the last delivery from it
-        self.count = self.low = self.count_boot = 0
+        self.count = self.low = self.high = self.count_boot = 0
+        self.counts = []            # (when, x-delivery-count) of the deliveries of this boot
         self.log = []
 
     def note(self, text):
@@ -243,6 +245,7 @@ class World:
             copy.delivered[queue.name] = self.boot
             if queue.quorum and count_of(d) >= copy.low:    # otherwise somebody had it since
                 copy.count = count_of(d)
+                copy.counts.append((time.monotonic(), copy.count))
                 self.returned(queue, copy)
             return copy
         self.check_may_appear(queue, copy, d)
@@ -310,7 +313,7 @@ class World:
         before = copy.delivered.get(queue.name)
         # A dead letter that moves once more after a crash undid the first move is a new message in the target.
         known = before is not None and (queue is copy.home or before == self.boot or copy.in_target)
-        if known and not d.redelivered:
+        if known and not d.redelivered and not queue.quorum:    # there the count says it: check_count()
             raise Violation("redelivered is not set", "from %s, delivered before in boot %d" % (queue.name, before),
                             [copy])
         if before is not None or not d.redelivered or queue.is_blurred():
@@ -347,18 +350,27 @@ class World:
                 count, copy.low, self.most_returns(queue, copy), queue.limit), [copy])
         if (count > 0) != d.redelivered:
             raise Violation("redelivered differs from what x-delivery-count says", "%d" % count, [copy])
-        copy.count = copy.low = count
+        copy.count = copy.low = copy.high = count
         copy.count_boot = self.boot
+        copy.counts.append((time.monotonic(), count))
 
     def most_returns(self, queue, copy):
         """Each crash since may have been one; a clean stop may be several, as it ends one consumer after another."""
         if queue.is_blurred() or (self.exact and copy.count_boot != self.boot):
             return float("inf")
-        return copy.low + self.boot - copy.count_boot
+        return copy.high + self.boot - copy.count_boot
 
     def returned(self, queue, copy):
         if queue.quorum:
-            copy.low, copy.count_boot = copy.count + 1, self.boot
+            copy.low = copy.high = copy.count + 1
+            copy.count_boot = self.boot
+
+    def forget_last_counts(self, copy, ended_at):
+        """Deliveries just before the end may not have been written down; what the first one of a boot said was."""
+        if copy.counts and not self.exact:
+            kept = [count + 1 for at, count in copy.counts if at < ended_at - LAG_S]
+            copy.low = max(kept, default=copy.counts[0][1])
+        copy.counts.clear()
 
     # purges
 
@@ -405,8 +417,8 @@ class World:
 
     # restarts
 
-    def stopped(self):
-        """The broker has ended, and everything it had said was read."""
+    def stopped(self, ended_at):
+        """The broker has ended, at ENDED_AT or a little later, and everything it had said was read."""
         for queue in self.queues.values():
             queue.uncertain_sends = queue.closings = 0
             for copy in list(queue.live.values()):
@@ -415,6 +427,7 @@ class World:
                     copy.holder = None
                 if copy.delivered.get(queue.name) == self.boot:
                     self.returned(queue, copy)
+                self.forget_last_counts(copy, ended_at)
                 copy.settled_boot = copy.dropped_boot = None
                 if copy.group and not copy.promised and not copy.group.committing:
                     copy.bury("%s was not committed at the end" % copy.group.name)
