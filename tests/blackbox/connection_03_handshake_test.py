@@ -82,6 +82,13 @@ def test_version_is_the_level_of_behaviour(broker):
     ok("coney" in " ".join(str(v) for v in told.values()).lower(), "nothing tells that this is coney")
 
 
+@settings(product__name="Warren", product__version="3.9.29")
+def test_product_and_version_are_configurable(broker):
+    told = plain(started(broker).start.server_properties)
+    eq((told["product"], told["version"]), ("Warren", "3.9.29"))
+    ok(told["platform"].startswith("coney "), told["platform"])
+
+
 def test_server_properties_are_sorted(broker):
     names = [name for name, _ in started(broker).start.server_properties]
     eq(names, sorted(names))

@@ -66,6 +66,22 @@ def test_publisher_is_blocked_and_unblocked(broker):
 
 
 @limited
+def test_the_alarm_ends_well_below_the_limit(broker):
+    """The band keeps it from going on and off with every message: a tenth of the limit has to be freed."""
+    queue = broker.name()
+    c, _ = fill(broker, queue)
+    c.wait_control("connection.blocked")
+    reader = broker.channel()
+    freed = sum(len(reader.get(queue).body) for _ in range(3))
+    c.wire.silent_for(0.5)
+    while not c.has("connection.unblocked"):
+        got = reader.get(queue)
+        freed += len(got.body) if got else 0
+        c.poll()
+    ok(freed > 0.02 * 64e6, "unblocked when %d octets were freed" % freed)
+
+
+@limited
 def test_consumers_and_new_connections_work_under_the_alarm(broker):
     queue = broker.name()
     c, _ = fill(broker, queue)

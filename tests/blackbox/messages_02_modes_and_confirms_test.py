@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """publish-consume-ack, 2 and 3: confirm and transactional channels, when and how messages are confirmed."""
 
-from harness import eq, ok
+from amqp_raw import publish_frames
+from harness import differs, eq, ok
 
 
 class Ledger:
@@ -228,6 +229,22 @@ def test_thousands_of_confirms_settle_each_number_once(broker):
             ch.connection.poll()
     ledger.collect()
     eq(len(ledger.nacked), 900)
+
+
+@differs("how many are gathered is the server's choice")
+def test_confirms_of_a_burst_share_frames(broker):
+    """Of what is read at once, what is settled goes out as multiple acks: a frame for each would be waste."""
+    ch = confirming(broker)
+    queue, count, frames, settled = broker.name(), 5000, 0, 0
+    ch.declare(queue, exclusive=True)
+    ch.raw(publish_frames(ch.number, "", queue, b"x") * count)
+    while settled < count:
+        ack = ch.take("basic.ack")
+        ok(ack.delivery_tag > settled, "tag %d after %d" % (ack.delivery_tag, settled))
+        ok(ack.multiple or ack.delivery_tag == settled + 1, "%d is no multiple and skips" % ack.delivery_tag)
+        settled, frames = ack.delivery_tag, frames + 1
+    eq(settled, count)
+    ok(frames <= count // 10, "%d acks for %d publishes" % (frames, count))
 
 
 def test_confirms_arrive_without_further_publishes(broker):
