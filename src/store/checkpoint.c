@@ -107,11 +107,11 @@ static size_t put_live(uint8_t *out, struct run *run)
     return (size_t)(p - out);
 }
 
-static void add_row(struct store *store, struct captured_run *row)
+static void add_row(struct captured_run ***end, struct captured_run *row)
 {
     row->next = NULL;
-    *store->runs_end = row;
-    store->runs_end = &row->next;
+    **end = row;
+    *end = &row->next;
 }
 
 static void row_key(struct captured_run *row, const struct vhost_journal *journal, const struct run *run)
@@ -146,7 +146,7 @@ static void capture_run(void *context, struct run *run)
         row->row.live_octets = live;
         row->row.live = (struct bytes){row->octets, put_live(row->octets, run)};
         run->flags |= RUN_LISTED;
-        add_row(store, row);
+        add_row(&store->runs_end, row);
     }
     pthread_mutex_unlock(&store->lock);
 }
@@ -158,15 +158,29 @@ void checkpoint_drop(struct vhost_journal *journal, struct run *run)
     pthread_mutex_lock(&store->lock);
     ledger_add(store, run->flags & RUN_LASTS, run->place.file,
                -(int64_t)(run->counted ? run->counted : run->place.size), 0);
+    pthread_mutex_unlock(&store->lock);
     if (run->flags & RUN_LISTED) {
         struct captured_run *row = xmalloc(sizeof *row);
 
         row_key(row, journal, run);
         row->row.live = (struct bytes){NULL, 0};
         row->row.span = 0; /* to be removed */
-        add_row(store, row);
+        add_row(&journal->dropped_end, row);
     }
+}
+
+static void capture_dropped(struct vhost_journal *journal)
+{
+    struct store *store = journal->store;
+
+    if (!journal->dropped)
+        return;
+    pthread_mutex_lock(&store->lock);
+    *store->runs_end = journal->dropped;
+    store->runs_end = journal->dropped_end;
     pthread_mutex_unlock(&store->lock);
+    journal->dropped = NULL;
+    journal->dropped_end = &journal->dropped;
 }
 
 static void run_commit(struct task *task);
@@ -212,6 +226,7 @@ void checkpoint_inside(struct vhost_journal *journal, struct vhost *vhost)
         return;
     }
     vhost_capture_runs(vhost, &sink);
+    capture_dropped(journal);
     journal->checkpoint = CHECKPOINT_NONE;
     captured(journal);
 }
@@ -398,6 +413,16 @@ static void give_back_harvest(struct store *store, struct harvest *harvest)
     }
 }
 
+static void free_rows(struct captured_run *rows)
+{
+    while (rows) {
+        struct captured_run *row = rows;
+
+        rows = row->next;
+        free(row);
+    }
+}
+
 static void free_harvest(struct harvest *harvest)
 {
     while (harvest->pending) {
@@ -412,12 +437,7 @@ static void free_harvest(struct harvest *harvest)
         harvest->states = state->next;
         free(state);
     }
-    while (harvest->runs) {
-        struct captured_run *run = harvest->runs;
-
-        harvest->runs = run->next;
-        free(run);
-    }
+    free_rows(harvest->runs);
 }
 
 void checkpoint_free(struct store *store)
@@ -426,6 +446,8 @@ void checkpoint_free(struct store *store)
 
     take_harvest(store, &harvest);
     free_harvest(&harvest);
+    for (struct vhost_journal *journal = store->journals; journal; journal = journal->next)
+        free_rows(journal->dropped);
     for (unsigned lasts = 0; lasts < 2; lasts++) {
         struct ledger_file *entry, *next;
 

@@ -76,6 +76,7 @@ struct vhost_journal {
     enum { CHECKPOINT_NONE, CHECKPOINT_SAVING, CHECKPOINT_CAPTURING } checkpoint; /* (inside) */
     atomic_bool checkpoint_wanted;
     _Atomic uint32_t move_kept, move_spilled; /* files to be moved */
+    struct captured_run *dropped, **dropped_end; /* (inside) rows to be removed: for the next capture */
 };
 
 /* How much of a segment file is live. */
@@ -177,7 +178,7 @@ void checkpoint_inside(struct vhost_journal *journal, struct vhost *vhost);
 /* Commit thread, worker: begin one if the journal or the segments have grown enough; go on with one that
  * waited. */
 void checkpoint_consider(struct store *store);
-/* RUN is gone: its row goes too. (inside) */
+/* RUN is gone: its row goes too, with the next capture, as what it settled is not durable yet. (inside) */
 void checkpoint_drop(struct vhost_journal *journal, struct run *run);
 void pending_add(struct store *store, const uint8_t *head, size_t head_size, const void *rest,
                  size_t rest_size);

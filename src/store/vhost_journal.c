@@ -14,9 +14,23 @@
 #include "store_fields.h"
 
 #define SPARE_CHUNKS 8
-/* Octets that wait to be written at which publishers are held, and at which they go on. */
-#define BACKLOG_HIGH (UINT64_C(32) << 20)
-#define BACKLOG_LOW  (UINT64_C(8) << 20)
+/* Octets that wait to be written at which publishers are held: enough for the disk to work on, and a part of what
+ * messages may hold in memory, since those that wait here hold some too. */
+#define BACKLOG_MAX (UINT64_C(32) << 20)
+#define BACKLOG_MIN (UINT64_C(2) << 20)
+
+static uint64_t backlog_high(const struct store *store)
+{
+    uint64_t part = store->settings.memory_window / 8;
+
+    return part > BACKLOG_MAX ? BACKLOG_MAX : part < BACKLOG_MIN ? BACKLOG_MIN : part;
+}
+
+/* ... and at which they go on. */
+static uint64_t backlog_low(const struct store *store)
+{
+    return backlog_high(store) / 2;
+}
 
 /* ---- appending ---- */
 
@@ -94,7 +108,7 @@ static void vhost_flush_journal(struct journal *base, uint64_t used)
         atomic_store(&store->wake, true);
     journal->first = journal->last = NULL;
     journal->last_message = NULL;
-    if (wal_backlog(store->wal) > BACKLOG_HIGH && !base->is_behind) {
+    if (wal_backlog(store->wal) > backlog_high(store) && !base->is_behind) {
         base->is_behind = true;
         atomic_store(&journal->wants_relief, true);
     }
@@ -394,7 +408,7 @@ void store_answer(struct journal *base, struct vhost *vhost)
     uint32_t file;
 
     atomic_store(&journal->posted, false);
-    if (base->is_behind && wal_backlog(journal->store->wal) < BACKLOG_LOW) {
+    if (base->is_behind && wal_backlog(journal->store->wal) < backlog_low(journal->store)) {
         base->is_behind = false;
         atomic_store(&journal->wants_relief, false);
     }
@@ -470,7 +484,7 @@ static void relieve_all(struct store *store)
 {
     struct vhost_journal *journal;
 
-    if (wal_backlog(store->wal) >= BACKLOG_LOW)
+    if (wal_backlog(store->wal) >= backlog_low(store))
         return;
     pthread_mutex_lock(&store->lock);
     for (journal = store->journals; journal; journal = journal->next)
@@ -540,5 +554,6 @@ struct vhost_journal *vhost_journal_new(struct store *store, uint32_t id, struct
     journal->id = id;
     journal->name = (struct bytes){xmemdup(name.data, name.size), name.size};
     journal->is_restoring = true;
+    journal->dropped_end = &journal->dropped;
     return journal;
 }
