@@ -75,12 +75,12 @@ void queue_relieve(struct queue *queue)
  * on: parts of the limit. */
 static uint64_t used_high(uint64_t limit)
 {
-    return limit + limit / 2;
+    return limit + limit / 4;
 }
 
 static uint64_t used_low(uint64_t limit)
 {
-    return limit + limit / 4;
+    return limit + limit / 8;
 }
 
 /* Where nothing is being written out, waiting would not help: what is left is unacked, or the disk is full.
