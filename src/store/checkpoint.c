@@ -17,8 +17,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "coney/log.h"
 #include "coney/xalloc.h"
 #include "record.h"
@@ -26,16 +26,7 @@
 
 #define CAPTURE_SLICE 2000 /* states of queues, in one batch */
 #define RETRY_NS      UINT64_C(500000000)
-#define COMPACT_SLACK (UINT64_C(64) << 20) /* dead octets that are always put up with */
 #define TIDY_EVERY_NS UINT64_C(1000000000)
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* ---- the ledger of files ---- */
 
@@ -464,24 +455,32 @@ static bool is_wasteful(const struct store *store, bool lasts)
 {
     uint64_t live = store->live[lasts];
 
-    return segments_size(lasts ? store->kept : store->spill) > live + live / 2 + COMPACT_SLACK;
+    /* The dead octets of one file are always put up with. */
+    return segments_size(lasts ? store->kept : store->spill) >
+           live + live / 2 + store->settings.segment_file_size;
 }
 
-/* Remove the files that nothing names any more, and ask for the runs of those that are mostly dead to be
- * moved. */
-static void tidy(struct store *store, bool lasts)
+/* (lock) Take the files off the ledger that nothing names any more: the last of them died before the
+ * checkpoint COMMITTED began. */
+static struct ledger_file *take_dead(struct store *store, bool lasts, uint32_t current, uint64_t committed)
 {
-    struct segments *segments = lasts ? store->kept : store->spill;
-    uint32_t current = segments_current(segments);
-    struct ledger_file *entry, *next;
+    struct ledger_file *entry, *next, *dead = NULL;
 
     HASH_ITER (hh, store->ledgers[lasts], entry, next) {
-        if (entry->file != current && entry->live == 0 && entry->dead_at < store->checkpoint.begun) {
-            segments_remove(segments, entry->file);
-            HASH_DEL(store->ledgers[lasts], entry);
-            free(entry);
-        }
+        if (entry->file == current || entry->live || entry->dead_at >= committed)
+            continue;
+        HASH_DEL(store->ledgers[lasts], entry);
+        entry->next_dead = dead;
+        dead = entry;
     }
+    return dead;
+}
+
+/* (lock) Ask for the runs of a file that is mostly dead to be moved. */
+static void ask_to_move(struct store *store, bool lasts, uint32_t current)
+{
+    struct ledger_file *entry, *next;
+
     if (!is_wasteful(store, lasts))
         return;
     HASH_ITER (hh, store->ledgers[lasts], entry, next) {
@@ -491,7 +490,27 @@ static void tidy(struct store *store, bool lasts)
             atomic_store(lasts ? &journal->move_kept : &journal->move_spilled, entry->file);
             vhost_journal_post(journal);
         }
-        break;
+        return;
+    }
+}
+
+/* Removing a file takes its time, and runners want the lock. */
+static void tidy(struct store *store, bool lasts, uint64_t committed)
+{
+    struct segments *segments = lasts ? store->kept : store->spill;
+    uint32_t current = segments_current(segments);
+    struct ledger_file *dead;
+
+    pthread_mutex_lock(&store->lock);
+    dead = take_dead(store, lasts, current, committed);
+    ask_to_move(store, lasts, current);
+    pthread_mutex_unlock(&store->lock);
+    while (dead) {
+        struct ledger_file *next = dead->next_dead;
+
+        segments_remove(segments, dead->file);
+        free(dead);
+        dead = next;
     }
 }
 
@@ -519,11 +538,12 @@ static void run_commit(struct task *task)
 {
     struct store *store = (struct store *)(void *)((char *)task - offsetof(struct store, commit_task));
     struct harvest harvest;
-    uint64_t era;
+    uint64_t era, committed;
     int error;
 
     pthread_mutex_lock(&store->lock);
     era = store->checkpoint.era;
+    committed = store->checkpoint.begun;
     store->checkpoint.waits = !is_all_durable(store);
     if (store->checkpoint.waits) {
         pthread_mutex_unlock(&store->lock);
@@ -535,20 +555,20 @@ static void run_commit(struct task *task)
     pthread_mutex_lock(&store->lock);
     if (error) {
         give_back_harvest(store, &harvest);
-        store->checkpoint.retry_at = now_ns() + RETRY_NS;
+        store->checkpoint.retry_at = store_clock_ns() + RETRY_NS;
         store->checkpoint.waits = true;
     } else {
         store->checkpoint.is_on = false;
         store->checkpoint.done++;
         store->counters.checkpoints++;
-        tidy(store, true);
-        tidy(store, false);
     }
     pthread_mutex_unlock(&store->lock);
     if (error) {
         commit_failed(store, error);
         return;
     }
+    tidy(store, true, committed);
+    tidy(store, false, committed);
     free_harvest(&harvest);
     wal_release(store->wal, era);
     segments_sync(store->spill);
@@ -561,7 +581,8 @@ static bool is_due(const struct store *store)
 
     if (wal_files_in_use(store->wal) * 2 >= count && wal_file(store->wal) > 1)
         return true;
-    return now_ns() >= store->checkpoint.tidy_at && (is_wasteful(store, true) || is_wasteful(store, false));
+    return store_clock_ns() >= store->checkpoint.tidy_at &&
+           (is_wasteful(store, true) || is_wasteful(store, false));
 }
 
 static void begin(struct store *store)
@@ -569,7 +590,7 @@ static void begin(struct store *store)
     struct vhost_journal *journal;
 
     store->checkpoint.is_on = true;
-    store->checkpoint.tidy_at = now_ns() + TIDY_EVERY_NS;
+    store->checkpoint.tidy_at = store_clock_ns() + TIDY_EVERY_NS;
     store->checkpoint.begun++;
     store->checkpoint.era = wal_file(store->wal) - 1;
     store->checkpoint.pending = 0;
@@ -589,7 +610,8 @@ void checkpoint_consider(struct store *store)
 
     pthread_mutex_lock(&store->lock);
     if (store->checkpoint.is_on) {
-        commit = store->checkpoint.waits && now_ns() >= store->checkpoint.retry_at && is_all_durable(store);
+        commit = store->checkpoint.waits && store_clock_ns() >= store->checkpoint.retry_at &&
+                 is_all_durable(store);
         if (commit)
             store->checkpoint.waits = false;
     } else if (is_due(store)) {

@@ -75,7 +75,7 @@ struct vhost_journal {
     atomic_bool wants_relief; /* it holds publishers until the journal has caught up */
     enum { CHECKPOINT_NONE, CHECKPOINT_SAVING, CHECKPOINT_CAPTURING } checkpoint; /* (inside) */
     atomic_bool checkpoint_wanted;
-    _Atomic uint32_t move_kept, move_spilled; /* files to be moved */
+    _Atomic uint32_t move_kept, move_spilled;    /* files to be moved */
     struct captured_run *dropped, **dropped_end; /* (inside) rows to be removed: for the next capture */
 };
 
@@ -84,8 +84,8 @@ struct ledger_file {
     UT_hash_handle hh;
     uint32_t file;
     uint64_t live, size;
-    uint64_t dead_at; /* checkpoints begun when the last of it died */
-    bool moving;      /* its runs were asked for once */
+    uint64_t dead_at;              /* checkpoints begun when the last of it died */
+    struct ledger_file *next_dead; /* while it is being removed */
 };
 
 /* A topology record on its way to the catalog. */
