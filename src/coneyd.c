@@ -10,6 +10,7 @@
 #include "coney/log.h"
 #include "coney/server.h"
 #include "coney/xalloc.h"
+#include "coneyd_inspect.h"
 
 static const char usage[] =
     "usage: coneyd [options]\n"
@@ -18,6 +19,9 @@ static const char usage[] =
     "  --check-config    check the configuration and end\n"
     "  --data DIR        keep what is durable in DIR, like --set data_dir=DIR\n"
     "  --ephemeral       keep nothing: exchanges, queues and messages live in memory\n"
+    "  --check DIR       say what is wrong with what is in DIR, which no coneyd may use, and end\n"
+    "  --dump DIR        print what is in DIR as JSON lines, and end\n"
+    "  --bodies          with --dump: messages' bodies too\n"
     "  --version         print the version and end\n"
     "  --help            print this and end\n";
 
@@ -29,6 +33,8 @@ struct command_line {
     char *data_override;  /* what --data or --ephemeral make of it, the last override */
     bool is_ephemeral;
     bool check_only;
+    const char *inspected; /* of --check or --dump */
+    bool is_dumped, wants_bodies;
 };
 
 static void report(void *context, const char *text)
@@ -64,6 +70,14 @@ static int finish(int argc, char **argv, struct command_line *line)
         fprintf(stderr, "coneyd: --data wants a folder\n%s", usage);
         return EX_USAGE;
     }
+    if (line->wants_bodies && !line->is_dumped) {
+        fprintf(stderr, "coneyd: --bodies goes with --dump\n%s", usage);
+        return EX_USAGE;
+    }
+    if (line->is_dumped)
+        return coneyd_dump(line->inspected, line->wants_bodies);
+    if (line->inspected)
+        return coneyd_check(line->inspected);
     if (line->data_dir || line->is_ephemeral)
         override_data_dir(line, line->data_dir ? line->data_dir : "");
     return -1;
@@ -73,10 +87,17 @@ static int finish(int argc, char **argv, struct command_line *line)
 static int parse(int argc, char **argv, struct command_line *line)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"set", required_argument, NULL, 's'},
-        {"check-config", no_argument, NULL, 'k'}, {"ephemeral", no_argument, NULL, 'e'},
-        {"data", required_argument, NULL, 'd'},   {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'},
+        {"set", required_argument, NULL, 's'},
+        {"check-config", no_argument, NULL, 'k'},
+        {"ephemeral", no_argument, NULL, 'e'},
+        {"data", required_argument, NULL, 'd'},
+        {"version", no_argument, NULL, 'v'},
+        {"check", required_argument, NULL, 'C'},
+        {"dump", required_argument, NULL, 'D'},
+        {"bodies", no_argument, NULL, 'b'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int option;
 
@@ -96,6 +117,14 @@ static int parse(int argc, char **argv, struct command_line *line)
             break;
         case 'e':
             line->is_ephemeral = true;
+            break;
+        case 'C':
+        case 'D':
+            line->inspected = optarg;
+            line->is_dumped = option == 'D';
+            break;
+        case 'b':
+            line->wants_bodies = true;
             break;
         case 'v':
             puts("coneyd " PACKAGE_VERSION);

@@ -263,7 +263,7 @@ static bool take_run(void *context, const struct catalog_run *row)
 
 /* ---- the journal ---- */
 
-static void replay_enqueue(struct recovery *recovery, const struct logged *record)
+static bool replay_enqueue(struct recovery *recovery, const struct logged *record)
 {
     struct known_queue *known = find_queue(recovery, record->vhost, record->queue);
 
@@ -272,9 +272,13 @@ static void replay_enqueue(struct recovery *recovery, const struct logged *recor
             message_unref(recovery->message);
         recovery->message = record_get_message(record->message.data, record->message.size);
     }
-    if (known && recovery->message)
+    if (!recovery->message)
+        return refuse(recovery, "record %llu of vhost %u has no message", (unsigned long long)record->lsn,
+                      record->vhost);
+    if (known)
         restore_message(known->queue, (struct journal_position){record->level, record->number},
                         message_ref(recovery->message), record->deadline);
+    return true;
 }
 
 static void replay_message(struct recovery *recovery, const struct logged *record)
@@ -387,7 +391,7 @@ static bool replay(void *context, uint64_t file, const uint8_t *octets, size_t s
         note_lsn(journal, record.lsn);
         journal->journal.era = (uint32_t)file;
         if (record.kind == JOURNAL_ENQUEUE || record.kind == LOGGED_AGAIN)
-            replay_enqueue(recovery, &record);
+            fine = replay_enqueue(recovery, &record);
         else if (record.kind == JOURNAL_DELETE_QUEUE || !logged_is_topology(record.kind))
             replay_message(recovery, &record);
         else

@@ -87,13 +87,39 @@ static int make_epoch(struct store *store)
     return error ? error : catalog_commit(store->catalog);
 }
 
+/* Names of files of a journal or of segments: what has any is no new data directory. */
+static void note_kept(void *context, const char *name)
+{
+    const char *suffix = strrchr(name, '.');
+
+    if (suffix && (strcmp(suffix, ".wal") == 0 || strcmp(suffix, ".seg") == 0))
+        *(bool *)context = true;
+}
+
+static bool keeps_anything(struct store *store)
+{
+    static const char *const folders[] = {"journal", "segments"};
+    char path[STORE_PATH_SIZE];
+    bool any = false;
+
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        store_path(store, folders[i], path);
+        sys_list(store->sys, path, note_kept, &any);
+    }
+    return any;
+}
+
+/* A catalog that is lost must not pass for one that never was: what it named would be swept away. */
 static enum store_result open_catalog(struct store *store, struct store_opened *opened,
                                       char why[STORE_WHY_SIZE])
 {
     char reason[CATALOG_WHY_SIZE];
     int error = catalog_open(store->sys, store->folder, &store->catalog, &opened->is_new, reason);
 
-    if (!error && opened->is_new) {
+    if (!error && opened->is_new && keeps_anything(store)) {
+        error = -EBADMSG;
+        snprintf(reason, sizeof reason, "offset 0: it is empty or missing, though messages are kept here");
+    } else if (!error && opened->is_new) {
         error = make_epoch(store);
         if (error)
             snprintf(reason, sizeof reason, "%s", catalog_why(store->catalog));
