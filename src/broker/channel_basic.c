@@ -254,8 +254,11 @@ static bool may_be_delivered(struct queue *queue, struct place place, const stru
 {
     struct level *level = queue_level(queue, place.level);
 
-    queue_note_delivered(queue, level, place, entry);
-    return !(entry->flags & ENTRY_JOURNALLED) || vhost_is_durable(queue->vhost, level->mark_lsn);
+    if (!(entry->flags & ENTRY_JOURNALLED))
+        return true;
+    if (place.number + DELIVERED_STEP / 2 >= level->kept->mark)
+        queue_extend_mark(queue, level, place);
+    return vhost_is_durable(queue->vhost, level->kept->mark_lsn);
 }
 
 enum get_result channel_get(struct channel *channel, struct queue *queue, bool no_ack,
@@ -297,8 +300,8 @@ static void run_get(struct channel *channel, const struct method_basic_get *get)
     if (!queue)
         return;
     queue_touch(queue);
-    /* Behind other replies it is not tried before its turn, so that delivery tags are told in their order. */
-    switch (channel->gate ? GET_WAITS : channel_get(channel, queue, get->no_ack, &record)) {
+    /* Behind other replies nothing is taken before its turn, so that delivery tags are told in their order. */
+    switch (channel->gate && queue->ready ? GET_WAITS : channel_get(channel, queue, get->no_ack, &record)) {
     case GET_EMPTY:
         channel_reply(channel, &(struct method){.id = METHOD_BASIC_GET_EMPTY}, 0);
         break;

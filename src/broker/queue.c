@@ -69,18 +69,19 @@ struct queue *queue_create(struct vhost *vhost, struct bytes name, bool durable,
                            struct connection *owner, const struct queue_options *options,
                            struct bytes arguments)
 {
-    struct queue *queue = xcalloc(1, sizeof *queue);
+    struct queue *queue = xcalloc(1, sizeof *queue + name.size + arguments.size);
 
     queue->vhost = vhost;
     queue->refs = 1;
-    queue->name = bytes_copy(name);
-    queue->arguments = bytes_copy(arguments);
+    queue->name = (struct bytes){queue->octets, name.size};
+    queue->arguments = (struct bytes){put_bytes(queue->octets, name), arguments.size};
+    put_bytes(queue->octets + name.size, arguments);
     queue->options = *options;
     queue->durable = durable && !owner; /* an exclusive queue never outlives its connection (6.1) */
     queue->auto_delete = auto_delete;
     queue->exclusive = owner != NULL;
     queue->owner = owner;
-    queue->base.entries.entry_size = sizeof(struct entry);
+    level_init(&queue->base);
     if (options->max_priority)
         queue->levels = levels_new(queue);
     HASH_ADD_KEYPTR(hh, vhost->queues, queue->name.data, queue->name.size, queue);
@@ -153,8 +154,7 @@ void queue_unref(struct queue *queue)
 {
     if (--queue->refs)
         return;
-    bytes_free(queue->name);
-    bytes_free(queue->arguments);
+    free(queue->lists);
     free(queue->timers);
     free(queue->slowed);
     free(queue);

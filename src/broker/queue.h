@@ -51,11 +51,8 @@ struct entry {
 
 #define ENTRY_OVERHEAD 224 /* octets that an entry and its message hold beside the body, about */
 
-struct level {
-    struct seqmap entries;
-    uint64_t next;              /* number of the next message */
-    uint64_t ready;             /* ready messages */
-    uint64_t away;              /* of them, not in memory */
+/* What a level has that is written out, or whose deliveries must be known after a crash. */
+struct level_kept {
     uint64_t saved;             /* every live message below is in a run */
     uint64_t saving;            /* the same when what is under way is done */
     uint64_t mark;              /* the journal knows that those below may have been delivered, */
@@ -66,6 +63,16 @@ struct level {
     uint32_t first_away; /* no run before this place has anything away */
     uint8_t saves;       /* under way */
     bool save_failed;    /* one of them: those that follow count as failed too */
+};
+
+extern const struct level_kept level_kept_nothing;
+
+struct level {
+    struct seqmap entries;
+    uint64_t next;           /* number of the next message */
+    uint64_t ready;          /* ready messages */
+    uint64_t away;           /* of them, not in memory */
+    struct level_kept *kept; /* level_kept_nothing until there is something: see level_keeps() */
 };
 
 /* Where a message is: level of its priority, and number there. */
@@ -105,11 +112,18 @@ struct consumer {
     bool is_suspended; /* its consume-ok waits in the gate */
 };
 
+/* Lists of the vhost that only queues which keep something, or much, are on. */
+struct queue_lists {
+    struct queue *touched_prev, *touched_next; /* vhost->touched */
+    struct queue *unsaved_prev, *unsaved_next; /* vhost->unsaved */
+    struct queue *large_prev, *large_next;     /* vhost->large */
+};
+
 struct queue {
     UT_hash_handle hh; /* vhost->queues, by name */
     struct vhost *vhost;
-    struct bytes name;                     /* owned */
-    struct bytes arguments;                /* owned, as kept */
+    struct bytes name;                     /* in octets */
+    struct bytes arguments;                /* behind it, as kept */
     struct connection *owner;              /* exclusive to it; NULL: to nobody */
     struct queue *owned_prev, *owned_next; /* owner->queues */
     struct queue *dispatch_next;           /* vhost->dispatch */
@@ -142,9 +156,7 @@ struct queue {
     int64_t room_seen;                         /* when a settlement last made room at a consumer */
     struct queue *slowing_prev, *slowing_next; /* vhost->slowing: those that hold publishers */
     uint64_t *slowed;                          /* ids of publishers held for credit */
-    struct queue *touched_prev, *touched_next; /* vhost->touched */
-    struct queue *unsaved_prev, *unsaved_next; /* vhost->unsaved */
-    struct queue *large_prev, *large_next;     /* vhost->large */
+    struct queue_lists *lists;                 /* NULL until it is on one */
     uint16_t oldest_era;                       /* no unsaved entry is of an older one */
     bool durable, auto_delete, exclusive;
     bool had_consumer;
@@ -152,6 +164,7 @@ struct queue {
     bool is_broken;                        /* some of its messages cannot be read: out of service */
     bool to_dispatch;                      /* on vhost->dispatch */
     bool is_touched, is_unsaved, is_large; /* on these lists */
+    uint8_t octets[];
 };
 
 /* ---- lifetime: queue.c ---- */
@@ -208,6 +221,12 @@ static inline struct entry *queue_entry(struct queue *queue, struct place place)
 
     return level ? seqmap_get(&level->entries, place.number) : NULL;
 }
+
+/* Before something in level->kept is changed: it is LEVEL's own from here on. */
+void level_keeps(struct level *level);
+
+/* LEVEL is new. */
+void level_init(struct level *level);
 
 enum enqueue_result {
     ENQUEUE_DONE,
@@ -288,7 +307,7 @@ void run_settle(struct queue *queue, struct place place);
 /* The same for what may be above it. */
 static inline void queue_settle_saved(struct queue *queue, struct place place)
 {
-    if (place.number < queue_level(queue, place.level)->saved)
+    if (place.number < queue_level(queue, place.level)->kept->saved)
         run_settle(queue, place);
 }
 
@@ -300,6 +319,9 @@ void queue_call_back(struct queue *queue);
 
 /* Ask for what will soon be the head. */
 void queue_read_ahead(struct queue *queue);
+
+/* The lowest live number of LEVEL's runs that is at least FROM, or SEQMAP_END. */
+uint64_t level_next_saved(const struct level *level, uint64_t from);
 
 /* The lowest number of LEVEL that is away, or SEQMAP_END. */
 uint64_t level_first_away(struct level *level);
@@ -355,7 +377,7 @@ static inline void queue_note_delivered(struct queue *queue, struct level *level
 {
     if (!(entry->flags & ENTRY_JOURNALLED))
         return;
-    if (place.number + DELIVERED_STEP / 2 >= level->mark)
+    if (place.number + DELIVERED_STEP / 2 >= level->kept->mark)
         queue_extend_mark(queue, level, place);
     if (queue_counts_deliveries(queue))
         queue_count_delivery(queue, place, entry);

@@ -12,6 +12,27 @@
 #include "coney/xalloc.h"
 #include "vhost_fields.h"
 
+const struct level_kept level_kept_nothing;
+
+void level_init(struct level *level)
+{
+    level->entries.entry_size = sizeof(struct entry);
+    level->kept =
+        (struct level_kept *)(uintptr_t)&level_kept_nothing; /* never written to, see level_keeps() */
+}
+
+void level_keeps(struct level *level)
+{
+    if (level->kept == &level_kept_nothing)
+        level->kept = xcalloc(1, sizeof *level->kept);
+}
+
+static void level_forget_kept(struct level *level)
+{
+    if (level->kept != &level_kept_nothing)
+        free(level->kept);
+}
+
 struct level *queue_level(struct queue *queue, uint8_t level)
 {
     return queue->levels ? queue->levels->at[level] : &queue->base;
@@ -23,7 +44,7 @@ struct level *queue_level_made(struct queue *queue, uint8_t number)
 
     if (!level) {
         level = xcalloc(1, sizeof *level);
-        level->entries.entry_size = sizeof(struct entry);
+        level_init(level);
         queue->levels->at[number] = level;
     }
     return level;
@@ -302,7 +323,7 @@ static uint64_t requeue(struct queue *queue, struct place place, struct entry *e
         queue_discard(queue, place, entry, DEATH_DELIVERY_LIMIT);
         return 0;
     }
-    if (place.number < queue_level(queue, place.level)->saved)
+    if (place.number < queue_level(queue, place.level)->kept->saved)
         run_returned(queue, place, entry->delivery_count);
     if (entry->flags & ENTRY_JOURNALLED && !queue_counts_deliveries(queue))
         lsn = journal_append(queue->vhost->journal,
@@ -505,6 +526,8 @@ void queue_drop_entries(struct queue *queue)
 {
     runs_forget(queue, &queue->base);
     garbage_add(queue->vhost, &queue->base);
+    level_forget_kept(&queue->base);
+    level_init(&queue->base);
     for (unsigned i = 1; queue->levels && i <= queue->options.max_priority; i++) {
         struct level *level = queue->levels->at[i];
 
@@ -512,6 +535,7 @@ void queue_drop_entries(struct queue *queue)
             continue;
         runs_forget(queue, level);
         garbage_add(queue->vhost, level);
+        level_forget_kept(level);
         free(level);
     }
     free(queue->levels);
@@ -535,22 +559,36 @@ static uint64_t journal_purge(struct queue *queue, uint8_t level, uint64_t from,
                                                                           .below = below});
 }
 
-/* Purge a level that has unacked entries among the ready ones: they stay. */
+/* All of LEVEL that was ready is gone: tell the journal, but for what stays. */
+static uint64_t journal_purge_around(struct queue *queue, struct level *level, uint8_t number)
+{
+    uint64_t from = 0;
+
+    for (;;) {
+        uint64_t at = seqmap_next_live(&level->entries, from);
+        uint64_t departing = queue->departing ? level_next_saved(level, from) : SEQMAP_END;
+
+        if (departing < at)
+            at = departing;
+        if (at == SEQMAP_END)
+            return journal_purge(queue, number, from, level->next);
+        journal_purge(queue, number, from, at);
+        from = at + 1;
+    }
+}
+
+/* Purge a level that has unacked entries among the ready ones, or messages that are to be dead letters: they
+ * stay. */
 static uint64_t purge_level(struct queue *queue, struct level *level, uint8_t number)
 {
-    uint64_t from = 0, lsn;
-
     for (uint64_t at = seqmap_next_live(&level->entries, 0); at != SEQMAP_END;
          at = seqmap_next_live(&level->entries, at + 1)) {
         struct place place = {number, at};
         struct entry *entry = seqmap_get(&level->entries, at);
         struct message *message = entry->message;
 
-        if (!seqmap_is_ready(&level->entries, at)) {
-            journal_purge(queue, number, from, at);
-            from = at + 1;
+        if (!seqmap_is_ready(&level->entries, at))
             continue;
-        }
         count_unready(queue, level, place, entry);
         if (entry->timer)
             queue_timer_remove(queue, entry->timer);
@@ -558,9 +596,8 @@ static uint64_t purge_level(struct queue *queue, struct level *level, uint8_t nu
         entry_remove(queue, place, entry);
         message_unref(message);
     }
-    lsn = journal_purge(queue, number, from, level->next);
     runs_purge(queue, level);
-    return lsn;
+    return journal_purge_around(queue, level, number);
 }
 
 /* Purge a level all of whose entries are ready: as a whole. */

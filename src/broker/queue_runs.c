@@ -31,16 +31,22 @@
 #define SPILL_VISITS         16 /* queues looked at in one go */
 #define CHECKPOINT_SAVES_MAX 64 /* of a vhost under way at once */
 
+static void need_lists(struct queue *queue)
+{
+    if (!queue->lists)
+        queue->lists = xcalloc(1, sizeof *queue->lists);
+}
+
 /* ---- finding ---- */
 
 /* The place of the first run of LEVEL that ends above NUMBER. */
 static uint32_t run_index(const struct level *level, uint64_t number)
 {
-    uint32_t low = 0, high = level->run_count;
+    uint32_t low = 0, high = level->kept->run_count;
 
     while (low < high) {
         uint32_t middle = (low + high) / 2;
-        const struct run *run = level->runs[middle];
+        const struct run *run = level->kept->runs[middle];
 
         if (run->first + run->span <= number)
             low = middle + 1;
@@ -54,24 +60,37 @@ static struct run *run_find(const struct level *level, uint64_t number)
 {
     uint32_t at = run_index(level, number);
 
-    if (at == level->run_count || level->runs[at]->first > number)
+    if (at == level->kept->run_count || level->kept->runs[at]->first > number)
         return NULL;
-    return level->runs[at];
+    return level->kept->runs[at];
 }
 
 uint64_t level_first_away(struct level *level)
 {
-    while (level->first_away < level->run_count && !level->runs[level->first_away]->away_count)
-        level->first_away++;
-    if (level->first_away == level->run_count)
+    while (level->kept->first_away < level->kept->run_count &&
+           !level->kept->runs[level->kept->first_away]->away_count)
+        level->kept->first_away++;
+    if (level->kept->first_away == level->kept->run_count)
         return SEQMAP_END;
     for (uint32_t word = 0;; word++) {
-        struct run *run = level->runs[level->first_away];
+        struct run *run = level->kept->runs[level->kept->first_away];
         uint64_t bits = run_away(run)[word];
 
         if (bits)
             return run->first + word * 64 + (unsigned)__builtin_ctzll(bits);
     }
+}
+
+uint64_t level_next_saved(const struct level *level, uint64_t from)
+{
+    for (uint32_t at = run_index(level, from); at < level->kept->run_count; at++) {
+        struct run *run = level->kept->runs[at];
+
+        for (uint64_t bit = from > run->first ? from - run->first : 0; bit < run->span; bit++)
+            if (run_bit(run_live(run), bit))
+                return run->first + bit;
+    }
+    return SEQMAP_END;
 }
 
 /* ---- changing ---- */
@@ -107,16 +126,17 @@ static void run_retire(struct queue *queue, struct run *run)
 
 static void level_remove_run(struct queue *queue, struct level *level, uint32_t at)
 {
-    struct run *run = level->runs[at];
+    struct run *run = level->kept->runs[at];
 
-    level->run_count--;
-    memmove(level->runs + at, level->runs + at + 1, (level->run_count - at) * sizeof *level->runs);
-    if (level->first_away > at)
-        level->first_away--;
-    if (!level->run_count) {
-        free(level->runs);
-        level->runs = NULL;
-        level->run_capacity = 0;
+    level->kept->run_count--;
+    memmove(level->kept->runs + at, level->kept->runs + at + 1,
+            (level->kept->run_count - at) * sizeof *level->kept->runs);
+    if (level->kept->first_away > at)
+        level->kept->first_away--;
+    if (!level->kept->run_count) {
+        free(level->kept->runs);
+        level->kept->runs = NULL;
+        level->kept->run_capacity = 0;
     }
     run_retire(queue, run);
 }
@@ -125,7 +145,7 @@ void run_settle(struct queue *queue, struct place place)
 {
     struct level *level = queue_level(queue, place.level);
     uint32_t at = run_index(level, place.number);
-    struct run *run = at < level->run_count ? level->runs[at] : NULL;
+    struct run *run = at < level->kept->run_count ? level->kept->runs[at] : NULL;
     uint64_t bit;
 
     if (!run || run->first > place.number)
@@ -178,7 +198,7 @@ void run_returned(struct queue *queue, struct place place, uint32_t delivery_cou
 static void fill_save(struct journal_save *save, const struct queue *queue, const struct level *level,
                       uint16_t era, bool any_era)
 {
-    uint64_t number = seqmap_next_live(&level->entries, level->saving);
+    uint64_t number = seqmap_next_live(&level->entries, level->kept->saving);
     bool is_out;
 
     for (; number != SEQMAP_END; number = seqmap_next_live(&level->entries, number + 1)) {
@@ -213,12 +233,13 @@ static bool level_save(struct queue *queue, struct level *level, uint8_t number,
     struct journal *journal = queue->vhost->journal;
     struct journal_save *save;
 
-    if (level->saves == SAVES_MAX || level->save_failed)
+    if (level->kept->saves == SAVES_MAX || level->kept->save_failed)
         return false;
-    if (level->saving < level->saved)
-        level->saving = level->saved;
-    if (seqmap_next_live(&level->entries, level->saving) == SEQMAP_END)
+    if (level->kept->saving < level->kept->saved)
+        level->kept->saving = level->kept->saved;
+    if (seqmap_next_live(&level->entries, level->kept->saving) == SEQMAP_END)
         return false;
+    level_keeps(level);
     save = xmalloc(sizeof *save);
     save->count = 0;
     save->octets = 0;
@@ -238,8 +259,8 @@ static bool level_save(struct queue *queue, struct level *level, uint8_t number,
     save->from = save->messages[0].number;
     save->below = save->messages[save->count - 1].number + 1;
     save->place = (struct run_place){0};
-    level->saving = save->below;
-    level->saves++;
+    level->kept->saving = save->below;
+    level->kept->saves++;
     queue->vhost->saves++;
     journal->ops->save(journal, save);
     return true;
@@ -285,12 +306,16 @@ static void run_fill(struct queue *queue, struct run *run, const struct journal_
         const struct run_message *saved = &save->messages[i];
         const struct entry *entry = seqmap_get(&level->entries, saved->number);
         uint64_t bit = saved->number - run->first;
+        uint32_t count;
+        bool is_out;
 
         if (!entry)
             continue;
-        if (entry->flags & ENTRY_REDELIVERED &&
-            (!saved->redelivered || saved->delivery_count != entry->delivery_count))
-            note_return(queue, run, (uint32_t)bit, entry->delivery_count);
+        is_out = queue_counts_deliveries(queue) && !seqmap_is_ready(&level->entries, saved->number);
+        count = entry->delivery_count + is_out;
+        if ((is_out || entry->flags & ENTRY_REDELIVERED) &&
+            (!saved->redelivered || saved->delivery_count != count))
+            note_return(queue, run, (uint32_t)bit, count);
         run_live(run)[bit / 64] |= (uint64_t)1 << bit % 64;
         run->live_count++;
         if (run->flags & RUN_MIXED && !save->messages[i].is_transient)
@@ -300,11 +325,11 @@ static void run_fill(struct queue *queue, struct run *run, const struct journal_
 
 static void level_add_run(struct queue *queue, struct level *level, struct run *run)
 {
-    if (level->run_count == level->run_capacity) {
-        level->run_capacity = level->run_capacity ? level->run_capacity * 2 : 4;
-        level->runs = xrealloc(level->runs, level->run_capacity * sizeof(struct run *));
+    if (level->kept->run_count == level->kept->run_capacity) {
+        level->kept->run_capacity = level->kept->run_capacity ? level->kept->run_capacity * 2 : 4;
+        level->kept->runs = xrealloc(level->kept->runs, level->kept->run_capacity * sizeof(struct run *));
     }
-    level->runs[level->run_count++] = run;
+    level->kept->runs[level->kept->run_count++] = run;
     run->queue = queue;
     run_changed(queue, run);
 }
@@ -316,18 +341,18 @@ void queue_saved(struct vhost *vhost, struct journal_save *save)
     struct run *run = NULL;
 
     if (level) {
-        level->saves--;
-        save->failed |= level->save_failed;
-        level->save_failed = save->failed && level->saves > 0;
-        if (save->failed && !level->saves)
-            level->saving = level->saved;
+        level->kept->saves--;
+        save->failed |= level->kept->save_failed;
+        level->kept->save_failed = save->failed && level->kept->saves > 0;
+        if (save->failed && !level->kept->saves)
+            level->kept->saving = level->kept->saved;
     }
     vhost->saves--;
     if (save->place.file)
         run = run_new(save);
     if (run && level && !save->failed) {
         run_fill(queue, run, save, level);
-        level->saved = save->below;
+        level->kept->saved = save->below;
     }
     if (run && run->live_count) {
         level_add_run(queue, level, run);
@@ -385,14 +410,14 @@ static void level_send_away(struct queue *queue, struct level *level)
     uint64_t limit = vhost->journal->memory_limit;
     uint32_t keep = queue->consumer_count ? head_run(level) + READ_AHEAD + 1 : 0;
 
-    for (uint32_t at = level->run_count; at-- > keep && vhost->used > limit;) {
-        struct run *run = level->runs[at];
+    for (uint32_t at = level->kept->run_count; at-- > keep && vhost->used > limit;) {
+        struct run *run = level->kept->runs[at];
 
         if (run->away_count == run->live_count || run->flags & (RUN_LOADING | RUN_LOOKING))
             continue;
+        if (at < level->kept->first_away)
+            level->kept->first_away = at;
         run_send_away(queue, level, run);
-        if (run->away_count && at < level->first_away)
-            level->first_away = at;
     }
 }
 
@@ -415,7 +440,8 @@ static void queue_spill(struct queue *queue)
 void queue_note_large(struct queue *queue)
 {
     queue->is_large = true;
-    DL_APPEND2(queue->vhost->large, queue, large_prev, large_next);
+    need_lists(queue);
+    DL_APPEND2(queue->vhost->large, queue, lists->large_prev, lists->large_next);
 }
 
 void vhost_spill(struct vhost *vhost)
@@ -425,12 +451,12 @@ void vhost_spill(struct vhost *vhost)
     for (unsigned visits = SPILL_VISITS; visits && vhost->large && vhost->used > limit; visits--) {
         struct queue *queue = vhost->large;
 
-        DL_DELETE2(vhost->large, queue, large_prev, large_next);
+        DL_DELETE2(vhost->large, queue, lists->large_prev, lists->large_next);
         if (queue->used <= vhost->settings.spill_min) {
             queue->is_large = false;
             continue;
         }
-        DL_APPEND2(vhost->large, queue, large_prev, large_next);
+        DL_APPEND2(vhost->large, queue, lists->large_prev, lists->large_next);
         queue_spill(queue);
         if (queue == vhost->large)
             break;
@@ -478,7 +504,7 @@ void queue_call_back(struct queue *queue)
     struct level *level = head_level(queue);
 
     level_first_away(level);
-    run_call_back(queue, level->runs[level->first_away]);
+    run_call_back(queue, level->kept->runs[level->kept->first_away]);
 }
 
 void queue_read_ahead(struct queue *queue)
@@ -491,8 +517,8 @@ void queue_read_ahead(struct queue *queue)
     level = head_level(queue);
     at = head_run(level);
     end = at + READ_AHEAD + 1;
-    for (; at < end && at < level->run_count; at++)
-        run_call_back(queue, level->runs[at]);
+    for (; at < end && at < level->kept->run_count; at++)
+        run_call_back(queue, level->kept->runs[at]);
 }
 
 /* What is at BIT of RUN, with a body of BODY_SIZE or about, is away no more. Returns the octets that RUN
@@ -522,7 +548,7 @@ static void run_bring(struct queue *queue, struct level *level, struct run *run,
         message->redelivered = true;
         message->delivery_count = returned->delivery_count;
     }
-    if (message->number < level->redelivered_below)
+    if (message->number < level->kept->redelivered_below)
         message->redelivered = true;
     /* What a run found at the start knows of its octets is about right; what is in memory is exact. */
     queue->ready_bytes += message->message->body_size - uncount_away(run, bit, message->message->body_size);
@@ -551,11 +577,13 @@ static void fetch_free(struct journal_fetch *fetch)
     free(fetch);
 }
 
-/* Messages of QUEUE that were away have come or gone: another may be the head. */
+/* Messages of QUEUE that were away have come or gone: another may be the head. Consumers come before gets, as
+ * always.
+ */
 static void head_changed(struct queue *queue)
 {
+    queue_dispatch(queue);
     gate_called_back(queue);
-    queue_wants_dispatch(queue);
     queue_reschedule(queue);
     queue_relieve(queue);
 }
@@ -582,7 +610,6 @@ static void take_fetched(struct queue *queue, struct journal_fetch *fetch)
             run->next_deadline = VHOST_NEVER;
         queue_timer_add_run(queue, run);
     }
-    head_changed(queue);
 }
 
 void queue_fetched(struct vhost *vhost, struct journal_fetch *fetch)
@@ -592,9 +619,7 @@ void queue_fetched(struct vhost *vhost, struct journal_fetch *fetch)
     uint8_t mine = fetch->is_departure ? RUN_LOOKING : RUN_LOADING;
 
     if (queue) {
-        queue->refs++;
         take_fetched(queue, fetch);
-        queue_unref(queue);
     } else {
         free_messages(fetch->messages, fetch->count);
     }
@@ -602,6 +627,8 @@ void queue_fetched(struct vhost *vhost, struct journal_fetch *fetch)
     if (run->flags & RUN_DROPPED && !(run->flags & (RUN_LOADING | RUN_LOOKING | RUN_MOVING)))
         run_free(vhost, run);
     fetch_free(fetch);
+    if (queue)
+        head_changed(queue);
 }
 
 /* ---- dying while away ---- */
@@ -695,8 +722,10 @@ void queue_looked(struct vhost *vhost, struct journal_look *look)
 
 void runs_purge(struct queue *queue, struct level *level)
 {
-    for (uint32_t at = level->run_count; at-- > 0;) {
-        struct run *run = level->runs[at];
+    if (!level->kept->run_count)
+        return;
+    for (uint32_t at = level->kept->run_count; at-- > 0;) {
+        struct run *run = level->kept->runs[at];
 
         if (!run->away_count)
             continue;
@@ -718,7 +747,7 @@ void runs_purge(struct queue *queue, struct level *level)
         else
             level_remove_run(queue, level, at);
     }
-    level->first_away = 0;
+    level->kept->first_away = 0;
     if (!level->ready && queue->levels) {
         unsigned number = 0;
 
@@ -730,33 +759,35 @@ void runs_purge(struct queue *queue, struct level *level)
 
 void runs_forget(struct queue *queue, struct level *level)
 {
-    struct run **runs = level->runs;
+    struct run **runs = level->kept->runs;
 
-    for (uint32_t at = 0; at < level->run_count; at++) {
+    level->away = 0;
+    if (!level->kept->run_count)
+        return;
+    for (uint32_t at = 0; at < level->kept->run_count; at++) {
         runs[at]->timer = 0; /* all of the queue's timers go */
         run_retire(queue, runs[at]);
     }
     free(runs);
-    level->runs = NULL;
-    level->run_count = level->run_capacity = level->first_away = 0;
-    level->away = 0;
+    level->kept->runs = NULL;
+    level->kept->run_count = level->kept->run_capacity = level->kept->first_away = 0;
 }
 
 /* ---- what was delivered ---- */
 
 void queue_write_mark(struct queue *queue, struct level *level, uint8_t number)
 {
-    level->mark_lsn =
-        journal_append(queue->vhost->journal, &(struct journal_record){.kind = JOURNAL_DELIVERED,
-                                                                       .relaxed = queue->options.relaxed,
-                                                                       .queue = queue->lsn,
-                                                                       .position = {number, level->mark}});
+    level->kept->mark_lsn = journal_append(queue->vhost->journal,
+                                           &(struct journal_record){.kind = JOURNAL_DELIVERED,
+                                                                    .relaxed = queue->options.relaxed,
+                                                                    .queue = queue->lsn,
+                                                                    .position = {number, level->kept->mark}});
     queue_touched(queue);
 }
 
 void queue_count_delivery(struct queue *queue, struct place place, const struct entry *entry)
 {
-    if (place.number < queue_level(queue, place.level)->saved)
+    if (place.number < queue_level(queue, place.level)->kept->saved)
         run_returned(queue, place, entry->delivery_count + 1);
     journal_append(queue->vhost->journal,
                    &(struct journal_record){.kind = JOURNAL_REDELIVERY,
@@ -768,7 +799,8 @@ void queue_count_delivery(struct queue *queue, struct place place, const struct 
 
 void queue_extend_mark(struct queue *queue, struct level *level, struct place place)
 {
-    level->mark = place.number + DELIVERED_STEP;
+    level_keeps(level);
+    level->kept->mark = place.number + DELIVERED_STEP;
     queue_write_mark(queue, level, place.level);
 }
 
@@ -786,10 +818,10 @@ uint64_t queue_promise_marks(struct queue *queue)
         away = level->away ? level_first_away(level) : head;
         if (away < head)
             head = away;
-        if (head + DELIVERED_STEP / 2 >= level->mark)
+        if (head + DELIVERED_STEP / 2 >= level->kept->mark)
             queue_extend_mark(queue, level, (struct place){(uint8_t)i, head});
-        if (level->mark_lsn > lsn)
-            lsn = level->mark_lsn;
+        if (level->kept->mark_lsn > lsn)
+            lsn = level->kept->mark_lsn;
     }
     return lsn;
 }
@@ -801,7 +833,8 @@ void queue_touched(struct queue *queue)
     if (queue->is_touched || !queue->durable)
         return;
     queue->is_touched = true;
-    DL_APPEND2(queue->vhost->touched, queue, touched_prev, touched_next);
+    need_lists(queue);
+    DL_APPEND2(queue->vhost->touched, queue, lists->touched_prev, lists->touched_next);
 }
 
 void queue_note_unsaved(struct queue *queue, const struct entry *entry)
@@ -811,7 +844,8 @@ void queue_note_unsaved(struct queue *queue, const struct entry *entry)
         return;
     queue->is_unsaved = true;
     queue->oldest_era = entry->era;
-    DL_APPEND2(queue->vhost->unsaved, queue, unsaved_prev, unsaved_next);
+    need_lists(queue);
+    DL_APPEND2(queue->vhost->unsaved, queue, lists->unsaved_prev, lists->unsaved_next);
 }
 
 void queue_leave_lists(struct queue *queue)
@@ -819,11 +853,11 @@ void queue_leave_lists(struct queue *queue)
     struct vhost *vhost = queue->vhost;
 
     if (queue->is_touched)
-        DL_DELETE2(vhost->touched, queue, touched_prev, touched_next);
+        DL_DELETE2(vhost->touched, queue, lists->touched_prev, lists->touched_next);
     if (queue->is_unsaved)
-        DL_DELETE2(vhost->unsaved, queue, unsaved_prev, unsaved_next);
+        DL_DELETE2(vhost->unsaved, queue, lists->unsaved_prev, lists->unsaved_next);
     if (queue->is_large)
-        DL_DELETE2(vhost->large, queue, large_prev, large_next);
+        DL_DELETE2(vhost->large, queue, lists->large_prev, lists->large_next);
     queue->is_touched = queue->is_unsaved = queue->is_large = false;
 }
 
@@ -841,9 +875,10 @@ static bool save_old(struct queue *queue, uint16_t era)
             continue;
         while (level_save(queue, level, (uint8_t)i, era, false))
             continue;
-        under_way |= level->saves > 0;
+        under_way |= level->kept->saves > 0;
         number =
-            seqmap_next_live(&level->entries, level->saving > level->saved ? level->saving : level->saved);
+            seqmap_next_live(&level->entries, level->kept->saving > level->kept->saved ? level->kept->saving
+                                                                                       : level->kept->saved);
         if (number != SEQMAP_END) {
             const struct entry *entry = seqmap_get(&level->entries, number);
 
@@ -854,11 +889,11 @@ static bool save_old(struct queue *queue, uint16_t era)
     }
     if (under_way || (any && (int16_t)(oldest - era) <= 0))
         return true;
-    DL_DELETE2(queue->vhost->unsaved, queue, unsaved_prev, unsaved_next);
+    DL_DELETE2(queue->vhost->unsaved, queue, lists->unsaved_prev, lists->unsaved_next);
     queue->is_unsaved = any;
     queue->oldest_era = oldest;
     if (any)
-        DL_APPEND2(queue->vhost->unsaved, queue, unsaved_prev, unsaved_next);
+        DL_APPEND2(queue->vhost->unsaved, queue, lists->unsaved_prev, lists->unsaved_next);
     return false;
 }
 
@@ -870,7 +905,7 @@ bool vhost_save_old(struct vhost *vhost, uint16_t era)
     /* A dead letter's original has no entry any more, but the journal is all that still knows it. */
     if (vhost->dead_letters)
         return true;
-    DL_FOREACH_SAFE2(vhost->unsaved, queue, next, unsaved_next)
+    DL_FOREACH_SAFE2(vhost->unsaved, queue, next, lists->unsaved_next)
     {
         if (vhost->saves > CHECKPOINT_SAVES_MAX)
             return true;
@@ -886,9 +921,9 @@ static void put_state(struct buffer *out, const struct level *level, uint8_t num
 
     p = put_u8(p, number);
     p = put_u64(p, level->next);
-    p = put_u64(p, level->saved);
-    p = put_u64(p, level->mark);
-    put_u64(p, level->redelivered_below);
+    p = put_u64(p, level->kept->saved);
+    p = put_u64(p, level->kept->mark);
+    put_u64(p, level->kept->redelivered_below);
     out->size += QUEUE_STATE_LEVEL;
 }
 
@@ -910,7 +945,7 @@ bool vhost_capture_states(struct vhost *vhost, const struct checkpoint_sink *sin
     for (; budget && vhost->touched; budget--) {
         struct queue *queue = vhost->touched;
 
-        DL_DELETE2(vhost->touched, queue, touched_prev, touched_next);
+        DL_DELETE2(vhost->touched, queue, lists->touched_prev, lists->touched_next);
         queue->is_touched = false;
         capture_state(queue, sink);
     }
@@ -939,11 +974,11 @@ static bool may_move(const struct run *run, uint32_t file, bool lasts)
 static void move_level_runs(struct level *level, uint32_t file, bool lasts,
                             const struct checkpoint_sink *sink)
 {
-    for (uint32_t at = 0; at < level->run_count; at++) {
-        if (!may_move(level->runs[at], file, lasts))
+    for (uint32_t at = 0; at < level->kept->run_count; at++) {
+        if (!may_move(level->kept->runs[at], file, lasts))
             continue;
-        level->runs[at]->flags |= RUN_MOVING;
-        sink->run(sink->context, level->runs[at]);
+        level->kept->runs[at]->flags |= RUN_MOVING;
+        sink->run(sink->context, level->kept->runs[at]);
     }
 }
 
@@ -980,12 +1015,13 @@ bool run_moved(struct vhost *vhost, struct run *run, const struct run_place *pla
 bool run_restore(struct queue *queue, struct level *level, const struct restored_run *spec)
 {
     uint64_t end = spec->first + spec->span;
-    const struct run *last = level->run_count ? level->runs[level->run_count - 1] : NULL;
+    const struct run *last = level->kept->run_count ? level->kept->runs[level->kept->run_count - 1] : NULL;
     struct run *run;
 
     if (!spec->span || spec->span > RUN_SPAN_MAX || !spec->messages || spec->messages > RUN_MESSAGES_MAX ||
         end < spec->first || (last && last->first + last->span > spec->first))
         return false;
+    level_keeps(level);
     run = xcalloc(1, sizeof *run + 2 * run_words(spec->span) * sizeof(uint64_t));
     run->first = spec->first;
     run->span = spec->span;
@@ -1015,8 +1051,8 @@ bool run_restore(struct queue *queue, struct level *level, const struct restored
     run->flags &= (uint8_t)~RUN_CHANGED;
     count_away_ready(queue, level, run);
     queue_timer_add_run(queue, run);
-    if (level->saved < end)
-        level->saved = end;
+    if (level->kept->saved < end)
+        level->kept->saved = end;
     if (level->next < end)
         level->next = end;
     return true;
@@ -1026,7 +1062,7 @@ void runs_forget_range(struct queue *queue, struct level *level, uint64_t from, 
 {
     for (uint64_t number = from; number < below;) {
         uint32_t at = run_index(level, number);
-        struct run *run = at < level->run_count ? level->runs[at] : NULL;
+        struct run *run = at < level->kept->run_count ? level->kept->runs[at] : NULL;
 
         if (!run || run->first >= below)
             return;

@@ -114,10 +114,11 @@ bool restore_state(struct queue *queue, struct bytes state)
 
         if (!level)
             return false;
+        level_keeps(level);
         level->next = get_u64(p + 1);
-        level->saved = get_u64(p + 9);
-        level->mark = get_u64(p + 17);
-        level->redelivered_below = get_u64(p + 25);
+        level->kept->saved = get_u64(p + 9);
+        level->kept->mark = get_u64(p + 17);
+        level->kept->redelivered_below = get_u64(p + 25);
     }
     return true;
 }
@@ -134,7 +135,7 @@ void restore_message(struct queue *queue, struct journal_position position, stru
 {
     struct level *level = level_of(queue, position.level);
 
-    if (!level || position.number < level->saved || seqmap_get(&level->entries, position.number)) {
+    if (!level || position.number < level->kept->saved || seqmap_get(&level->entries, position.number)) {
         message_unref(message);
         return;
     }
@@ -149,7 +150,7 @@ void restore_settlement(struct queue *queue, struct journal_position position)
 
     if (level && seqmap_get(&level->entries, position.number))
         entry_forget(queue, (struct place){position.level, position.number});
-    else if (level && position.number < level->saved)
+    else if (level && position.number < level->kept->saved)
         runs_forget_range(queue, level, position.number, position.number + 1);
 }
 
@@ -161,7 +162,7 @@ void restore_redelivery(struct queue *queue, struct journal_position position, u
     if (entry) {
         entry->flags |= ENTRY_REDELIVERED;
         entry->delivery_count = delivery_count;
-    } else if (level && position.number < level->saved) {
+    } else if (level && position.number < level->kept->saved) {
         run_returned(queue, (struct place){position.level, position.number}, delivery_count);
     }
 }
@@ -185,20 +186,22 @@ void restore_delivered(struct queue *queue, struct journal_position position)
 {
     struct level *level = level_of(queue, position.level);
 
-    if (level)
-        level->mark = position.number;
+    if (!level)
+        return;
+    level_keeps(level);
+    level->kept->mark = position.number;
 }
 
 static void mark_redelivered(struct queue *queue, struct level *level)
 {
     uint64_t at = seqmap_next_live(&level->entries, 0);
 
-    if (level->mark > level->redelivered_below)
-        level->redelivered_below = level->mark < level->next ? level->mark : level->next;
+    if (level->kept->mark > level->kept->redelivered_below)
+        level->kept->redelivered_below = level->kept->mark < level->next ? level->kept->mark : level->next;
     /* Where each delivery is written there is no doubt. */
-    if (queue_counts_deliveries(queue))
-        level->redelivered_below = 0;
-    for (; at < level->redelivered_below; at = seqmap_next_live(&level->entries, at + 1))
+    if (queue_counts_deliveries(queue) && level->kept->redelivered_below)
+        level->kept->redelivered_below = 0;
+    for (; at < level->kept->redelivered_below; at = seqmap_next_live(&level->entries, at + 1))
         ((struct entry *)seqmap_get(&level->entries, at))->flags |= ENTRY_REDELIVERED;
 }
 
@@ -223,9 +226,9 @@ void vhost_settle_marks(struct vhost *vhost)
         for (unsigned i = 0; queue->durable && i <= (queue->levels ? queue->options.max_priority : 0U); i++) {
             struct level *level = queue_level(queue, (uint8_t)i);
 
-            if (!level || level->mark <= level->redelivered_below)
+            if (!level || level->kept->mark <= level->kept->redelivered_below)
                 continue;
-            level->mark = level->redelivered_below;
+            level->kept->mark = level->kept->redelivered_below;
             queue_write_mark(queue, level, (uint8_t)i);
         }
     }
