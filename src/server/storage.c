@@ -96,6 +96,10 @@ static void log_opened(const struct server *server, const struct store_opened *o
              (unsigned long long)opened->vhosts, (unsigned long long)opened->queues,
              (unsigned long long)opened->messages, (unsigned long long)opened->runs, (double)took_ns / 1e6,
              (unsigned long long)opened->records, (unsigned long long)opened->octets);
+    if (server->config->durability_relaxed)
+        log_warning("durability is relaxed: what is confirmed is written, but synced up to %d ms later: a "
+                    "power cut may take it",
+                    SYNC_RELAXED_MS);
     if (opened->cut)
         log_warning("the journal ended in %llu octets that were never confirmed: they are cut off",
                     (unsigned long long)opened->cut);
