@@ -203,7 +203,8 @@ static int refuse_code(struct catalog *catalog, int code)
     switch (code & 0xff) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return refuse(catalog, -EBADMSG, "%s", text);
+        return refuse(catalog, -EBADMSG, "near offset %ju: %s",
+                      (uintmax_t)catalog_vfs_last_read(catalog->vfs), text);
     case SQLITE_FULL:
         return refuse(catalog, -ENOSPC, "%s", text);
     case SQLITE_NOMEM:
@@ -211,9 +212,10 @@ static int refuse_code(struct catalog *catalog, int code)
     case SQLITE_IOERR:
         if (code == SQLITE_IOERR_DATA)
             return refuse(catalog, -EBADMSG, "the page at offset %ju is damaged",
-                          (uintmax_t)catalog_vfs_damage(catalog->vfs));
+                          (uintmax_t)catalog_vfs_last_read(catalog->vfs));
         if (code == SQLITE_IOERR_SHORT_READ)
-            return refuse(catalog, -EBADMSG, "ends too early");
+            return refuse(catalog, -EBADMSG, "ends too early, at offset %ju or before",
+                          (uintmax_t)catalog_vfs_last_read(catalog->vfs));
         break;
     }
     return system ? refuse(catalog, system, "%s (%s)", text, strerrordesc_np(-system))

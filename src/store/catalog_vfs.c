@@ -48,7 +48,7 @@ struct catalog_vfs {
     char *folder;
     int error;      /* see catalog_vfs_error() */
     int sync_error; /* of the first sync that failed; 0: none did */
-    uint64_t damage;
+    uint64_t last_read;
     char name[32];
 };
 
@@ -94,10 +94,8 @@ static bool page_is_sound(const uint8_t *page, uint64_t offset)
 /* Check SIZE octets that were read from the database. */
 static int check_read(struct catalog_vfs *vfs, uint8_t *octets, size_t size, uint64_t offset)
 {
-    if (size >= PAGE_SIZE_LEAST && (size != PAGE_SIZE || !page_is_sound(octets, offset))) {
-        vfs->damage = offset;
+    if (size >= PAGE_SIZE_LEAST && (size != PAGE_SIZE || !page_is_sound(octets, offset)))
         return refuse(vfs, -EBADMSG, SQLITE_IOERR_DATA);
-    }
     /* SQLite takes the layout of pages from the header before it looks for a journal, so that a crash in the
      * first of all transactions may have torn it. */
     if (offset == 0 && size < PAGE_SIZE_LEAST && size > HEADER_RESERVED &&
@@ -112,6 +110,8 @@ static int file_read(sqlite3_file *sqlite, void *to, int size, sqlite3_int64 off
     ssize_t got = sys_read(file->vfs->sys, file->file, to, (size_t)size, (uint64_t)offset);
     int code;
 
+    if (file->has_pages)
+        file->vfs->last_read = (uint64_t)offset;
     if (got < 0)
         return refuse(file->vfs, (int)got, SQLITE_IOERR_READ);
     memset((char *)to + got, 0, (size_t)(size - got)); /* SQLite requires it */
@@ -382,9 +382,9 @@ int catalog_vfs_error(const struct catalog_vfs *vfs)
     return vfs->error;
 }
 
-uint64_t catalog_vfs_damage(const struct catalog_vfs *vfs)
+uint64_t catalog_vfs_last_read(const struct catalog_vfs *vfs)
 {
-    return vfs->damage;
+    return vfs->last_read;
 }
 
 void catalog_vfs_forget_error(struct catalog_vfs *vfs)

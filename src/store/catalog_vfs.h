@@ -32,7 +32,8 @@ const char *catalog_vfs_name(const struct catalog_vfs *vfs);
 int catalog_vfs_error(const struct catalog_vfs *vfs);
 void catalog_vfs_forget_error(struct catalog_vfs *vfs);
 
-/* Where in the file the page is that had a wrong checksum last. */
-uint64_t catalog_vfs_damage(const struct catalog_vfs *vfs);
+/* Where in the database was read last: the page that had a wrong checksum, or, of damage that SQLite finds,
+ * the one that it was looking at. */
+uint64_t catalog_vfs_last_read(const struct catalog_vfs *vfs);
 
 #endif

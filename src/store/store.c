@@ -118,18 +118,20 @@ static enum store_result open_catalog(struct store *store, struct store_opened *
 
     if (!error && opened->is_new && keeps_anything(store)) {
         error = -EBADMSG;
-        snprintf(reason, sizeof reason, "offset 0: it is empty or missing, though messages are kept here");
+        snprintf(reason, sizeof reason,
+                 "%.400s/catalog.db: offset 0: it is empty or missing, though messages are kept",
+                 store->folder);
     } else if (!error && opened->is_new) {
         error = make_epoch(store);
         if (error)
             snprintf(reason, sizeof reason, "%s", catalog_why(store->catalog));
     }
-    if (!error)
-        error = sys_sync_folder(store->sys, store->folder);
-    if (!error)
-        return STORE_OPENED;
-    snprintf(why, STORE_WHY_SIZE, "%s/catalog.db: %s", store->folder, reason);
-    return error == -EBADMSG || error == -ENOTSUP ? STORE_DAMAGED : STORE_UNREADABLE;
+    if (error) {
+        snprintf(why, STORE_WHY_SIZE, "%s", reason);
+        return error == -EBADMSG || error == -ENOTSUP ? STORE_DAMAGED : STORE_UNREADABLE;
+    }
+    error = sys_sync_folder(store->sys, store->folder);
+    return error ? refuse_errno(why, store->folder, error) : STORE_OPENED;
 }
 
 static void init(struct store *store, struct sys *sys, const struct store_settings *settings,
