@@ -275,8 +275,9 @@ bool store_start(struct store *store, char why[STORE_WHY_SIZE])
 
 bool store_step(struct store *store)
 {
-    bool did = wal_backlog(store->wal) > 0;
+    uint64_t backlog = wal_backlog(store->wal);
     int error = wal_step(store->wal);
+    bool did = wal_backlog(store->wal) < backlog;
 
     if (error && error != -EAGAIN)
         write_failed(store, error);

@@ -15,20 +15,13 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "clock.h"
 #include "coney/xalloc.h"
 #include "wal_fields.h"
 
 #define BATCH_MAX      (UINT64_C(16) << 20) /* about: octets of records */
 #define BUFFER_KEPT    (UINT64_C(1) << 20)  /* a buffer up to this size is kept for ever */
 #define NO_ROOM_NAP_NS UINT64_C(100000000)
-
-uint64_t wal_now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* ---- pushing ---- */
 
@@ -105,7 +98,7 @@ static bool is_unsynced(const struct wal *wal)
 
 static int sync_current(struct wal *wal)
 {
-    uint64_t start = wal_now_ns();
+    uint64_t start = store_clock_ns();
     int error = sys_sync(wal->sys, wal->current->file);
 
     if (error)
@@ -113,13 +106,13 @@ static int sync_current(struct wal *wal)
     wal->synced = wal->sequence - 1;
     atomic_store(&wal->file, wal->ordinal);
     atomic_fetch_add_explicit(&wal->counters.syncs, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&wal->counters.sync_ns, wal_now_ns() - start, memory_order_relaxed);
+    atomic_fetch_add_explicit(&wal->counters.sync_ns, store_clock_ns() - start, memory_order_relaxed);
     return 0;
 }
 
 static int sync_if_due(struct wal *wal)
 {
-    return is_unsynced(wal) && wal_now_ns() >= wal->sync_due_ns ? sync_current(wal) : 0;
+    return is_unsynced(wal) && store_clock_ns() >= wal->sync_due_ns ? sync_current(wal) : 0;
 }
 
 /* ---- one batch ---- */
@@ -290,7 +283,7 @@ static int write_gathered(struct wal *wal, const struct batch *batch)
     if (error)
         return fail(wal, error);
     if (!is_unsynced(wal))
-        wal->sync_due_ns = wal_now_ns() + (uint64_t)wal->settings.sync_every_ms * 1000000;
+        wal->sync_due_ns = store_clock_ns() + (uint64_t)wal->settings.sync_every_ms * 1000000;
     wal->copy_due = false;
     wal->offset += wal_batch_size(batch->length);
     wal->sequence++;
@@ -389,7 +382,7 @@ static void sleep_until_released(struct wal *wal)
 
 static void nap(struct wal *wal)
 {
-    uint64_t until = wal_now_ns() + NO_ROOM_NAP_NS;
+    uint64_t until = store_clock_ns() + NO_ROOM_NAP_NS;
 
     pthread_mutex_lock(&wal->sleep_lock);
     while (!atomic_load(&wal->stopping) && wait_for_wake(wal, until))

@@ -140,6 +140,4 @@ int wal_take_place(struct wal *wal, uint64_t ordinal, uint64_t size, struct wal_
  * more. */
 int wal_settle(struct wal *wal);
 
-uint64_t wal_now_ns(void);
-
 #endif
