@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/listener.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -51,6 +52,47 @@ static bool is_loopback(const struct sockaddr *address)
     return memcmp(octets, &in6addr_loopback, sizeof in6addr_loopback) == 0;
 }
 
+/* Who is connected is served, others wait in the backlog. */
+static void pause_accepting(struct listener *listener, int error)
+{
+    if (error != listener->last_error)
+        log_error("cannot accept: %s", strerror(error));
+    listener->last_error = error;
+    evconnlistener_disable(listener->accepting);
+    evtimer_add(listener->pause, &pause_after_error);
+}
+
+static void on_accept_error(struct evconnlistener *accepting, void *arg)
+{
+    (void)accepting;
+    pause_accepting(arg, errno);
+}
+
+/* Descriptors that clients do not get: the store needs some to keep what it promised. */
+#define DESCRIPTORS_KEPT 16
+
+static bool is_among_the_last(int fd)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd + DESCRIPTORS_KEPT >= limit.rlim_cur;
+}
+
+static void on_pause_over(evutil_socket_t fd, short what, void *arg)
+{
+    struct listener *listener = arg;
+    int next = fcntl(listener->fd, F_DUPFD_CLOEXEC, 0);
+
+    (void)fd;
+    (void)what;
+    if (next >= 0)
+        close(next);
+    if (next < 0 || is_among_the_last(next))
+        pause_accepting(listener, EMFILE);
+    else
+        evconnlistener_enable(listener->accepting);
+}
+
 static void on_accept(struct evconnlistener *accepting, evutil_socket_t fd, struct sockaddr *address,
                       int size, void *arg)
 {
@@ -59,32 +101,13 @@ static void on_accept(struct evconnlistener *accepting, evutil_socket_t fd, stru
 
     (void)accepting;
     (void)size;
-    listener->last_error = 0;
     if (listener->server->config->tcp_nodelay)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     server_accepted(listener->server, fd, is_loopback(address));
-}
-
-/* Who is connected is served, others wait in the backlog. */
-static void on_accept_error(struct evconnlistener *accepting, void *arg)
-{
-    struct listener *listener = arg;
-    int error = errno;
-
-    if (error != listener->last_error)
-        log_error("cannot accept: %s", strerror(error));
-    listener->last_error = error;
-    evconnlistener_disable(accepting);
-    evtimer_add(listener->pause, &pause_after_error);
-}
-
-static void on_pause_over(evutil_socket_t fd, short what, void *arg)
-{
-    struct listener *listener = arg;
-
-    (void)fd;
-    (void)what;
-    evconnlistener_enable(listener->accepting);
+    if (is_among_the_last(fd))
+        pause_accepting(listener, EMFILE);
+    else
+        listener->last_error = 0;
 }
 
 static bool to_address(const struct config_listener *from, struct sockaddr_storage *out, socklen_t *size)

@@ -530,6 +530,10 @@ static void commit_failed(struct store *store, int error)
         store_set_full(store, true);
         return;
     }
+    if (error == -EMFILE || error == -ENFILE) {
+        log_warning("a checkpoint waits for descriptors: %s", strerror(-error));
+        return;
+    }
     log_error("the catalog cannot be written: %s", catalog_why(store->catalog));
     store->ops.failed(store->ops.context, "the catalog cannot be written");
 }

@@ -135,7 +135,9 @@ class Coneyd:
     def __init__(self, values=None, defs=None):
         self.folder = tempfile.TemporaryDirectory(prefix="coney-blackbox-")
         self.log = open(os.path.join(self.folder.name, "log"), "w+b")
-        command = [os.environ.get("CONEYD", "./coneyd"), "--ephemeral", "--set", "listeners.tcp.1=127.0.0.1:0"]
+        command = [os.environ.get("CONEYD", "./coneyd"), "--set", "listeners.tcp.1=127.0.0.1:0"]
+        command += (["--data", os.path.join(self.folder.name, "data"), "--set", "journal_window=16MiB"]
+                    if os.environ.get("CONEY_DATA") else ["--ephemeral"])
         command += os.environ.get("CONEYD_ARGS", "").split()
         for key, value in (values or {}).items():
             command += ["--set", "%s=%s" % (key, value)]
