@@ -1047,14 +1047,19 @@ bool run_restore(struct queue *queue, struct level *level, const struct restored
         run->returns = xmemdup(spec->returns, spec->return_count * sizeof *run->returns);
         run->return_count = run->return_capacity = spec->return_count;
     }
-    level_add_run(queue, level, run);
-    run->flags &= (uint8_t)~RUN_CHANGED;
-    count_away_ready(queue, level, run);
-    queue_timer_add_run(queue, run);
     if (level->kept->saved < end)
         level->kept->saved = end;
     if (level->next < end)
         level->next = end;
+    if (!run->live_count) { /* what was live in it has not outlived the node */
+        run->flags |= RUN_DROPPED;
+        run_free(queue->vhost, run);
+        return true;
+    }
+    level_add_run(queue, level, run);
+    run->flags &= (uint8_t)~RUN_CHANGED;
+    count_away_ready(queue, level, run);
+    queue_timer_add_run(queue, run);
     return true;
 }
 
