@@ -49,6 +49,7 @@ struct peer {
 
 struct story {
     struct vhost *vhost;
+    struct vhost_settings settings;
     struct journal_seeded *journal; /* NULL: the memory one */
     bool is_late;                   /* nothing is durable before it is told to be */
     struct random random;
@@ -306,6 +307,7 @@ void settle(struct story *s)
 {
     bool any;
 
+    vhost_flush(s->vhost);
     do {
         any = give_back(s);
         if (vhost_has_work(s->vhost)) {
@@ -337,17 +339,23 @@ void sync_journal(struct story *s)
     give_back(s);
 }
 
-void load_bodies(struct story *s)
+void bring_back(struct story *s)
 {
     if (s->journal)
-        journal_seeded_load_wanted(s->journal, s->vhost, s->now);
+        journal_seeded_answer_all(s->journal, s->vhost, s->now);
     vhost_flush(s->vhost);
 }
 
-void evict_bodies(struct story *s)
+void send_away(struct story *s)
 {
     if (s->journal)
         journal_seeded_evict_all(s->journal, s->vhost, s->now);
+    vhost_flush(s->vhost);
+}
+
+struct journal_seeded *story_journal(struct story *s)
+{
+    return s->journal;
 }
 
 void advance(struct story *s, int64_t ms)
@@ -377,11 +385,20 @@ struct vhost *story_vhost(struct story *s)
     return s->vhost;
 }
 
+static struct vhost *make_vhost(void *context, struct journal *journal)
+{
+    struct story *s = context;
+    struct vhost_ops ops = {.output = output, .random = random_octets, .context = s};
+    struct vhost *vhost = vhost_new(BYTES_LITERAL("/"), &s->settings, &ops, journal);
+
+    vhost_set_permission(vhost, B("guest"), B(".*"), B(".*"), B(".*"));
+    return vhost;
+}
+
 static struct story *begin(const struct vhost_settings *settings, bool late)
 {
     const char *seed = getenv("CONEY_JOURNAL_SEED");
     struct story *s = xcalloc(1, sizeof *s);
-    struct vhost_ops ops = {.output = output, .random = random_octets, .context = s};
 
     s->now = STORY_START;
     s->is_late = late;
@@ -389,12 +406,28 @@ static struct story *begin(const struct vhost_settings *settings, bool late)
         s->random.state = seed ? strtoull(seed, NULL, 0) : 1;
         s->journal = journal_seeded_new(random_next(&s->random), NULL);
     }
-    s->vhost = vhost_new(BYTES_LITERAL("/"), settings, &ops,
-                         s->journal ? journal_seeded_journal(s->journal) : journal_memory_new());
-    vhost_set_permission(s->vhost, B("guest"), B(".*"), B(".*"), B(".*"));
+    s->settings = *settings;
+    if (s->journal)
+        s->settings.spill_min = 1;
+    s->vhost = make_vhost(s, s->journal ? journal_seeded_journal(s->journal) : journal_memory_new());
     if (late)
         sync_journal(s);
     return s;
+}
+
+void restart(struct story *s)
+{
+    bool late = s->is_late;
+
+    for (struct peer *peer = s->peers; peer; peer = peer->next)
+        if (!peer->is_gone)
+            vanish(peer->clients);
+    s->is_late = false;
+    settle(s);
+    s->is_late = late;
+    journal_seeded_check(s->journal, s->vhost);
+    s->vhost = journal_seeded_restart(s->journal, s->vhost, make_vhost, s);
+    run_timer(s);
 }
 
 struct story *story_new_with(const struct vhost_settings *settings)
@@ -445,6 +478,7 @@ void story_free(struct story *s)
     settle(s);
     if (s->journal) {
         journal_seeded_check(s->journal, s->vhost);
+        journal_seeded_restart(s->journal, s->vhost, NULL, NULL);
         journal_seeded_seal(s->journal);
     }
     vhost_free(s->vhost);

@@ -13,11 +13,12 @@
  *
  * A client is one channel of one connection. What the core says to it is sorted into replies, deliveries,
  * returns and confirms, each in order; an expectation takes the next of its kind or fails the test. Before an
- * expectation looks, the story settles: the journal becomes durable, bodies come back, chunks are given back.
+ * expectation looks, the story settles: the journal becomes durable, messages come back, chunks are given
+ * back.
  *
  * The journal keeps nothing, unless CONEY_JOURNAL_SEED is set: then it is the seeded one, which is late and
- * takes bodies away whenever it likes. Every story must hold with both. story_new_late() is always late:
- * nothing becomes durable before sync_journal(), no body comes back before load_bodies().
+ * takes messages away whenever it likes. Every story must hold with both. story_new_late() is always late:
+ * nothing becomes durable before sync_journal(), nothing comes back before bring_back().
  */
 #ifndef TESTS_BROKER_STORY_H
 #define TESTS_BROKER_STORY_H
@@ -91,9 +92,13 @@ void settle(struct story *s);
 void turn(struct story *s);
 /* Late stories: what is written becomes durable. */
 void sync_journal(struct story *s);
-/* Seeded journals: all ready bodies leave memory; those asked for come back. Nothing without one. */
-void evict_bodies(struct story *s);
-void load_bodies(struct story *s);
+/* Seeded journals: all that is ready leaves memory; what was asked for comes back. Nothing without one. */
+void send_away(struct story *s);
+void bring_back(struct story *s);
+/* The seeded journal, or NULL. */
+struct journal_seeded *story_journal(struct story *s);
+/* Late stories: all connections vanish, all becomes durable, and the node is started again. */
+void restart(struct story *s);
 
 /* A policy with one key of type l (INT64) or S (STR). */
 void set_policy(struct story *s, const char *name, const char *pattern, struct arguments definition);

@@ -263,7 +263,7 @@ Test(credit, publisher_is_held_while_a_consumer_with_room_cannot_keep_up)
     publish_many(a, 1000);
     cr_expect_eq(held(a), 0);
     publish_many(a, 8000);
-    cr_expect_eq(held(a), OUTBOX_HOLD_CREDIT);
+    cr_expect(held(a) & OUTBOX_HOLD_CREDIT);
     cr_expect_eq(held(other), 0);
     read_on(slow); /* takes all there is */
     expect_count(s, "q", 0, 0);
@@ -296,15 +296,16 @@ Test(credit, ends_with_the_consumer_or_the_queue)
     stop_reading(slow);
     send_consume(slow, "q", "t", NO_ACK | NOWAIT, NO_ARGUMENTS);
     publish_many(a, 9000);
-    cr_expect_eq(held(a), OUTBOX_HOLD_CREDIT);
+    cr_expect(held(a) & OUTBOX_HOLD_CREDIT);
     vanish(slow);
     advance(s, 100);
     cr_expect_eq(held(a), 0);
     slow = client(s);
     stop_reading(slow);
     send_consume(slow, "q", "t", NO_ACK | NOWAIT, NO_ARGUMENTS);
+    settle(s); /* the head may be away */
     publish_many(a, 100);
-    cr_expect_eq(held(a), OUTBOX_HOLD_CREDIT);
+    cr_expect(held(a) & OUTBOX_HOLD_CREDIT);
     send_delete(a, "q", 0);
     cr_expect_eq(held(a), 0);
     story_free(s);
@@ -321,7 +322,7 @@ Test(credit, transaction_counts_too)
     tx_select(a);
     publish_many(a, 9000);
     tx_commit(a);
-    cr_expect_eq(held(a), OUTBOX_HOLD_CREDIT);
+    cr_expect(held(a) & OUTBOX_HOLD_CREDIT);
     story_free(s);
 }
 

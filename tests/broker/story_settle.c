@@ -59,24 +59,24 @@ Test(get, errors)
     story_free(s);
 }
 
-Test(get, body_that_is_away_is_waited_for_in_order)
+Test(get, message_that_is_away_is_waited_for_in_order)
 {
     struct story *s = story_new();
     struct client *a = client(s);
 
     declare(a, "q");
     PUBLISH_EACH(a, "q", "a", "b");
-    evict_bodies(s);
+    send_away(s);
     together(a);
     send_get(a, "q", 0);
     send_get(a, "q", NO_ACK);
     send_get(a, "q", 0);
-    send_purge(a, "q");
+    SEND(a, .id = METHOD_BASIC_QOS);
     together_end(a);
     expect_get(a, "a");
     expect_get(a, "b");
     expect_reply(a, METHOD_BASIC_GET_EMPTY);
-    expect_reply(a, METHOD_QUEUE_PURGE_OK);
+    expect_reply(a, METHOD_BASIC_QOS_OK);
     expect_count(s, "q", 0, 1);
     story_free(s);
 }

@@ -1,59 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * journal_seeded.h. What lasts is kept as sets: the queues declared, and for each the positions of its live
- * messages. Bodies that are away are copies, so that the core's own are really gone.
- */
+/* journal_seeded.h. Questions of the core wait in a list; saves of a level are answered in order, all else in
+ * any. */
 #include "journal_seeded.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/vhost_fields.h"
 #include "coney/xalloc.h"
+#include "kept.h"
 #include "random.h"
 
-struct live {
-    UT_hash_handle hh;
-    uint64_t key; /* level << 56 | number */
-    uint32_t delivery_count;
+enum question_kind { SAVE, FETCH, LOOK, MOVE };
+
+struct question {
+    enum question_kind kind;
+    union {
+        struct journal_save *save;
+        struct journal_fetch *fetch;
+        struct journal_look *look;
+        struct run *moving;
+    };
+    struct kept_run *run;       /* a use: where to read */
+    struct run_message *copies; /* SAVE: as they were; owned */
+    uint64_t *live;             /* MOVE: which; owned */
 };
 
-struct kept_queue {
-    UT_hash_handle hh;
-    const struct queue *queue;
-    struct live *live;
-};
-
-struct kept_thing {
-    UT_hash_handle hh;
-    const void *thing; /* an exchange or a binding */
-};
-
-/* A body that is away. */
-struct away {
-    UT_hash_handle hh;
-    struct {
-        struct queue *queue; /* a reference */
-        uint64_t key;
-    } id;
-    struct message *message;
-    uint32_t place; /* in seeded->places */
-    bool wanted;
-};
+enum checkpoint { NO_CHECKPOINT, SAVING, CAPTURING, COMMITTING };
 
 struct journal_seeded {
     struct journal journal;
+    struct kept kept;
     struct random random;
     struct journal_seeded_hooks hooks;
     uint64_t lsn, closed, durable, told; /* closed: of the last record that is not in an open group */
-    bool in_group, is_sealed;
-    struct kept_queue *queues;
-    struct kept_thing *exchanges, *bindings;
-    struct away *away;
-    struct away **places; /* all of them, for choosing */
-    uint32_t place_count, place_capacity;
-    uint32_t wanted;
+    bool in_group, is_sealed, is_restoring, outlives;
+    struct question *questions;
+    uint32_t question_count, question_capacity;
+    enum checkpoint checkpoint;
+    uint32_t checkpoint_era;
+    uint64_t captured_lsn;
 };
 
 static struct journal_seeded *seeded_of(struct journal *journal)
@@ -61,187 +47,22 @@ static struct journal_seeded *seeded_of(struct journal *journal)
     return (struct journal_seeded *)journal;
 }
 
-static void contradiction(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
-
-static void contradiction(const char *format, ...)
-{
-    va_list arguments;
-
-    fputs("journal: ", stderr);
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fputc('\n', stderr);
-    abort();
-}
-
-/* ---- what lasts ---- */
-
-static uint64_t position_key(struct journal_position position)
-{
-    return (uint64_t)position.level << 56 | position.number;
-}
-
-static struct journal_position key_position(uint64_t key)
-{
-    return (struct journal_position){(uint8_t)(key >> 56), key & (((uint64_t)1 << 56) - 1)};
-}
-
-static struct kept_queue *kept_queue(struct journal_seeded *seeded, const struct queue *queue)
-{
-    struct kept_queue *kept;
-
-    HASH_FIND_PTR(seeded->queues, &queue, kept);
-    return kept;
-}
-
-static struct live *kept_live(struct journal_seeded *seeded, const struct journal_record *record,
-                              struct kept_queue **kept)
-{
-    uint64_t key = position_key(record->position);
-    struct live *live = NULL;
-
-    *kept = kept_queue(seeded, record->queue);
-    if (*kept)
-        HASH_FIND(hh, (*kept)->live, &key, sizeof key, live);
-    return live;
-}
-
-static void live_remove(struct kept_queue *kept, struct live *live)
-{
-    HASH_DEL(kept->live, live);
-    free(live);
-}
-
-static void note_enqueue(struct journal_seeded *seeded, const struct journal_record *record)
-{
-    struct kept_queue *kept;
-    struct live *live = kept_live(seeded, record, &kept);
-
-    if (!kept)
-        contradiction("enqueue in a queue that does not last");
-    if (live)
-        contradiction("enqueue at %u/%llu of '%.*s', which is taken", record->position.level,
-                      (unsigned long long)record->position.number, BYTES_ARG(record->queue->name));
-    if (!record->message)
-        contradiction("enqueue without a message");
-    live = xcalloc(1, sizeof *live);
-    live->key = position_key(record->position);
-    HASH_ADD(hh, kept->live, key, sizeof live->key, live);
-}
-
-static void note_settle(struct journal_seeded *seeded, const struct journal_record *record)
-{
-    struct kept_queue *kept;
-    struct live *live = kept_live(seeded, record, &kept);
-
-    if (!live)
-        contradiction("settle at %u/%llu of '%.*s', where nothing is", record->position.level,
-                      (unsigned long long)record->position.number, BYTES_ARG(record->queue->name));
-    live_remove(kept, live);
-}
-
-static void note_redelivery(struct journal_seeded *seeded, const struct journal_record *record)
-{
-    struct kept_queue *kept;
-    struct live *live = kept_live(seeded, record, &kept);
-
-    if (!live || record->delivery_count <= live->delivery_count)
-        contradiction("redelivery %u at %u/%llu of '%.*s'", record->delivery_count, record->position.level,
-                      (unsigned long long)record->position.number, BYTES_ARG(record->queue->name));
-    live->delivery_count = record->delivery_count;
-}
-
-static void note_purge(struct journal_seeded *seeded, const struct journal_record *record)
-{
-    struct kept_queue *kept = kept_queue(seeded, record->queue);
-    struct live *live, *next;
-
-    if (!kept)
-        contradiction("purge of a queue that does not last");
-    HASH_ITER (hh, kept->live, live, next) {
-        struct journal_position position = key_position(live->key);
-
-        if (seqmap_is_ready(&queue_level(record->queue, position.level)->entries, position.number))
-            live_remove(kept, live);
-    }
-}
-
-static void note_queue(struct journal_seeded *seeded, const struct journal_record *record)
-{
-    struct kept_queue *kept = kept_queue(seeded, record->queue);
-    struct live *live, *next;
-
-    if (record->kind == JOURNAL_DECLARE_QUEUE) {
-        if (kept)
-            contradiction("queue '%.*s' declared twice", BYTES_ARG(record->queue->name));
-        kept = xcalloc(1, sizeof *kept);
-        kept->queue = record->queue;
-        HASH_ADD_PTR(seeded->queues, queue, kept);
-        return;
-    }
-    if (!kept)
-        contradiction("delete of a queue that does not last");
-    HASH_ITER (hh, kept->live, live, next)
-        live_remove(kept, live);
-    HASH_DEL(seeded->queues, kept);
-    free(kept);
-}
-
-static void note_thing(struct kept_thing **things, const void *thing, bool added)
-{
-    struct kept_thing *kept;
-
-    HASH_FIND_PTR(*things, &thing, kept);
-    if (added == (kept != NULL))
-        contradiction("an exchange or binding was %s", added ? "added twice" : "removed but never added");
-    if (added) {
-        kept = xcalloc(1, sizeof *kept);
-        kept->thing = thing;
-        HASH_ADD_PTR(*things, thing, kept);
-        return;
-    }
-    HASH_DEL(*things, kept);
-    free(kept);
-}
+/* ---- records ---- */
 
 static uint64_t seeded_append(struct journal *journal, const struct journal_record *record)
 {
     struct journal_seeded *seeded = seeded_of(journal);
 
+    if (seeded->is_restoring)
+        return seeded->lsn;
     if (seeded->is_sealed)
         contradiction("a record of kind %d at the very end", (int)record->kind);
     seeded->lsn++;
     if (!seeded->in_group)
         seeded->closed = seeded->lsn;
-    switch (record->kind) {
-    case JOURNAL_ENQUEUE:
-        note_enqueue(seeded, record);
-        if (seeded->hooks.enqueued)
-            seeded->hooks.enqueued(seeded->hooks.context, record, seeded->lsn);
-        break;
-    case JOURNAL_SETTLE:
-        note_settle(seeded, record);
-        break;
-    case JOURNAL_REDELIVERY:
-        note_redelivery(seeded, record);
-        break;
-    case JOURNAL_PURGE:
-        note_purge(seeded, record);
-        break;
-    case JOURNAL_DECLARE_QUEUE:
-    case JOURNAL_DELETE_QUEUE:
-        note_queue(seeded, record);
-        break;
-    case JOURNAL_DECLARE_EXCHANGE:
-    case JOURNAL_DELETE_EXCHANGE:
-        note_thing(&seeded->exchanges, record->exchange, record->kind == JOURNAL_DECLARE_EXCHANGE);
-        break;
-    case JOURNAL_BIND:
-    case JOURNAL_UNBIND:
-        note_thing(&seeded->bindings, record->binding, record->kind == JOURNAL_BIND);
-        break;
-    }
+    kept_append(&seeded->kept, record, seeded->lsn, journal->era);
+    if (record->kind == JOURNAL_ENQUEUE && seeded->hooks.enqueued)
+        seeded->hooks.enqueued(seeded->hooks.context, record, seeded->lsn);
     return seeded->lsn;
 }
 
@@ -264,43 +85,205 @@ static void seeded_commit(struct journal *journal)
     seeded->closed = seeded->lsn;
 }
 
+static void seeded_flush(struct journal *journal, uint64_t used)
+{
+    (void)used;
+    if (seeded_of(journal)->in_group)
+        contradiction("a group that goes on from run to run");
+}
+
 static uint64_t seeded_durable(const struct journal *journal)
 {
     return ((const struct journal_seeded *)journal)->durable;
 }
 
-/* ---- bodies ---- */
+/* ---- questions ---- */
 
-static struct away *away_find(struct journal_seeded *seeded, struct queue *queue, uint64_t key)
+static struct question *ask(struct journal_seeded *seeded, enum question_kind kind, const struct run *run)
 {
-    struct away *away, sought = {.id = {queue, key}};
+    struct question *question;
 
-    HASH_FIND(hh, seeded->away, &sought.id, sizeof sought.id, away);
-    return away;
+    if (seeded->is_sealed || seeded->is_restoring)
+        contradiction("a question of kind %d at the wrong time", (int)kind);
+    if (seeded->question_count == seeded->question_capacity) {
+        seeded->question_capacity = seeded->question_capacity * 2 + 16;
+        seeded->questions = xrealloc(seeded->questions, seeded->question_capacity * sizeof *question);
+    }
+    question = &seeded->questions[seeded->question_count++];
+    *question = (struct question){.kind = kind};
+    if (!run)
+        return question;
+    question->run = kept_run_find(&seeded->kept, run->place.file);
+    if (!question->run->is_owned)
+        contradiction("a run is read that was dropped");
+    question->run->uses++;
+    return question;
 }
 
-static void seeded_load(struct journal *journal, struct queue *queue, struct journal_position position)
+static void seeded_save(struct journal *journal, struct journal_save *save)
 {
-    struct journal_seeded *seeded = seeded_of(journal);
-    struct away *away = away_find(seeded, queue, position_key(position));
+    struct question *question = ask(seeded_of(journal), SAVE, NULL);
 
-    if (!away)
-        contradiction("load of a body that is not away");
-    if (away->wanted)
-        contradiction("load of a body that was asked for");
-    away->wanted = true;
-    seeded->wanted++;
+    if (!save->count || save->count > RUN_MESSAGES_MAX || save->from != save->messages[0].number ||
+        save->below != save->messages[save->count - 1].number + 1 || save->below - save->from > RUN_SPAN_MAX)
+        contradiction("a save of %u messages from %llu to %llu", save->count, (unsigned long long)save->from,
+                      (unsigned long long)save->below);
+    question->save = save;
+    question->copies = xmemdup(save->messages, save->count * sizeof *save->messages);
+    for (uint32_t i = 0; i < save->count; i++) {
+        if (i && save->messages[i].number <= save->messages[i - 1].number)
+            contradiction("a save out of order");
+        question->copies[i].message = kept_copy(save->messages[i].message);
+    }
 }
 
-static void away_forget(struct journal_seeded *seeded, struct away *away)
+static void seeded_fetch(struct journal *journal, struct journal_fetch *fetch)
 {
-    HASH_DEL(seeded->away, away);
-    seeded->wanted -= away->wanted;
-    seeded->places[away->place] = seeded->places[--seeded->place_count];
-    seeded->places[away->place]->place = away->place;
-    message_unref(away->message);
-    queue_unref(away->id.queue);
-    free(away);
+    ask(seeded_of(journal), FETCH, fetch->run)->fetch = fetch;
+}
+
+static void seeded_look(struct journal *journal, struct journal_look *look)
+{
+    ask(seeded_of(journal), LOOK, look->run)->look = look;
+}
+
+static void seeded_drop(struct journal *journal, struct run *run)
+{
+    if (!(run->flags & RUN_DROPPED) || run->queue || run->flags & (RUN_LOADING | RUN_LOOKING | RUN_MOVING))
+        contradiction("a run is dropped while it is in use");
+    kept_drop(&seeded_of(journal)->kept, run);
+}
+
+static void ask_move(void *context, struct run *run)
+{
+    struct question *question = ask(context, MOVE, run);
+
+    if (!(run->flags & RUN_MOVING))
+        contradiction("a run is moved that is not moving");
+    question->moving = run;
+    question->live = xmemdup(run_live(run), run_words(run->span) * sizeof(uint64_t));
+}
+
+/* ---- answers ---- */
+
+static void answer_save(struct journal_seeded *seeded, struct vhost *vhost, struct question *question,
+                        bool failed)
+{
+    struct journal_save *save = question->save;
+
+    save->failed = failed;
+    if (failed)
+        for (uint32_t i = 0; i < save->count; i++)
+            message_unref(question->copies[i].message);
+    else
+        save->place =
+            kept_run_write(&seeded->kept, save->queue_id, save->level, question->copies, save->count);
+    free(question->copies);
+    queue_saved(vhost, save);
+}
+
+static void answer_fetch(struct vhost *vhost, const struct question *question, bool failed)
+{
+    struct journal_fetch *fetch = question->fetch;
+    const struct kept_run *run = question->run;
+
+    fetch->failed = failed;
+    for (uint32_t i = 0; !failed && i < run->count; i++) {
+        uint64_t bit = run->messages[i].number - fetch->run->first;
+
+        if (!run_bit(fetch->wanted, bit))
+            continue;
+        fetch->messages[fetch->count] = run->messages[i];
+        fetch->messages[fetch->count++].message = kept_copy(run->messages[i].message);
+    }
+    queue_fetched(vhost, fetch);
+}
+
+static int by_deadline(const void *a, const void *b)
+{
+    const struct run_due *one = a, *other = b;
+
+    if (one->deadline != other->deadline)
+        return one->deadline < other->deadline ? -1 : 1;
+    return one->number < other->number ? -1 : one->number > other->number;
+}
+
+static void answer_look(struct vhost *vhost, const struct question *question, bool failed)
+{
+    struct journal_look *look = question->look;
+    const struct kept_run *run = question->run;
+    struct run_due *list = xmalloc(run->count * sizeof *list);
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < run->count; i++)
+        if (run->messages[i].deadline != INT64_MAX)
+            list[count++] = (struct run_due){run->messages[i].deadline, run->messages[i].number,
+                                             run->messages[i].message->body_size};
+    qsort(list, count, sizeof *list, by_deadline);
+    look->failed = failed;
+    for (uint32_t i = look->from; i < count && look->count < JOURNAL_LOOK_MAX; i++)
+        look->due[look->count++] = list[i];
+    free(list);
+    queue_looked(vhost, look);
+}
+
+static void answer_move(struct journal_seeded *seeded, struct vhost *vhost, const struct question *question,
+                        bool failed)
+{
+    const struct kept_run *from = question->run;
+    struct run_message *messages = xmalloc(from->count * sizeof *messages);
+    struct run *run = question->moving;
+    uint32_t old = run->place.file, count = 0;
+    struct run_place place;
+
+    for (uint32_t i = 0; i < from->count; i++) {
+        if (!run_bit(question->live, from->messages[i].number - run->first))
+            continue;
+        messages[count] = from->messages[i];
+        messages[count++].message = kept_copy(from->messages[i].message);
+    }
+    free(question->live);
+    place = kept_run_write(&seeded->kept, from->queue, from->level, messages, count);
+    free(messages);
+    if (!run_moved(vhost, run, failed ? NULL : &place, count) || failed)
+        kept_leave(&seeded->kept, place.file);
+    else
+        kept_leave(&seeded->kept, old);
+}
+
+static bool same_level(const struct question *a, const struct question *b)
+{
+    return b->kind == SAVE && a->save->queue == b->save->queue && a->save->level == b->save->level;
+}
+
+/* Answer the question at AT, or the save before it that comes first. */
+static void answer_at(struct journal_seeded *seeded, struct vhost *vhost, uint32_t at, bool failed)
+{
+    struct question question;
+
+    for (uint32_t i = 0; seeded->questions[at].kind == SAVE && i < at; i++)
+        if (same_level(&seeded->questions[at], &seeded->questions[i]))
+            at = i;
+    question = seeded->questions[at];
+    seeded->question_count--;
+    memmove(seeded->questions + at, seeded->questions + at + 1,
+            (seeded->question_count - at) * sizeof *seeded->questions);
+    switch (question.kind) {
+    case SAVE:
+        answer_save(seeded, vhost, &question, failed);
+        break;
+    case FETCH:
+        answer_fetch(vhost, &question, failed);
+        break;
+    case LOOK:
+        answer_look(vhost, &question, failed);
+        break;
+    case MOVE:
+        answer_move(seeded, vhost, &question, failed);
+        break;
+    }
+    if (question.run)
+        kept_run_release(&seeded->kept, question.run);
 }
 
 static void inside(struct vhost *vhost, int64_t now, void (*call)(struct vhost *, void *), void *argument)
@@ -312,109 +295,206 @@ static void inside(struct vhost *vhost, int64_t now, void (*call)(struct vhost *
     vhost_run(vhost, &batch, now);
 }
 
-static struct message *copy_of(const struct message *message)
+static void nothing(struct vhost *vhost, void *argument)
 {
-    return message_copy(message, message_exchange(message), message_routing_key(message),
-                        message_more_keys(message), message_properties(message));
-}
-
-static void evict(struct journal_seeded *seeded, struct queue *queue, struct journal_position position)
-{
-    struct entry *entry = queue_entry(queue, (struct place){position.level, position.number});
-    struct message *copy = copy_of(entry->message);
-    struct away *away = away_find(seeded, queue, position_key(position));
-
-    if (!queue_evict(queue, position.level, position.number))
-        contradiction("a ready body does not leave");
-    if (seeded->hooks.evicted)
-        seeded->hooks.evicted(seeded->hooks.context, queue, copy);
-    if (away)
-        contradiction("a body leaves twice");
-    away = xcalloc(1, sizeof *away);
-    away->id.queue = queue;
-    away->id.key = position_key(position);
-    away->message = copy;
-    queue->refs++;
-    HASH_ADD(hh, seeded->away, id, sizeof away->id, away);
-    if (seeded->place_count == seeded->place_capacity) {
-        seeded->place_capacity = seeded->place_capacity * 2 + 16;
-        seeded->places = xrealloc(seeded->places, seeded->place_capacity * sizeof(struct away *));
-    }
-    away->place = seeded->place_count;
-    seeded->places[seeded->place_count++] = away;
-}
-
-static void evict_one(struct vhost *vhost, void *argument)
-{
-    struct journal_seeded *seeded = argument;
-    uint32_t count = HASH_COUNT(vhost->queues);
-    struct queue *queue = vhost->queues;
-    struct journal_position position = {0};
-    struct level *level;
-    struct entry *entry;
-
-    if (!count)
-        return;
-    for (uint32_t skip = random_below(&seeded->random, count); skip; skip--)
-        queue = queue->hh.next;
-    if (seeded->hooks.may_evict && !seeded->hooks.may_evict(seeded->hooks.context, queue))
-        return;
-    if (queue->levels)
-        position.level = (uint8_t)random_below(&seeded->random, queue->options.max_priority + 1U);
-    level = queue_level(queue, position.level);
-    if (!level || !level->ready)
-        return;
-    position.number = seqmap_first_ready(&level->entries);
-    if (random_percent(&seeded->random, 50)) {
-        uint32_t span = (uint32_t)(level->next - position.number);
-
-        position.number =
-            seqmap_next_ready(&level->entries, position.number + random_below(&seeded->random, span));
-        if (position.number == SEQMAP_END)
-            return;
-    }
-    entry = seqmap_get(&level->entries, position.number);
-    if (entry->message)
-        evict(seeded, queue, position);
-}
-
-static void load_one(struct vhost *vhost, void *argument)
-{
-    struct journal_seeded *seeded = argument;
-    struct away *away = seeded->places[random_below(&seeded->random, seeded->place_count)];
-    struct journal_position position = key_position(away->id.key);
-    struct queue *queue = away->id.queue;
-    struct message *message = message_ref(away->message);
-
     (void)vhost;
-    if (seeded->hooks.loading)
-        seeded->hooks.loading(seeded->hooks.context, queue, message);
-    queue->refs++;
-    away_forget(seeded, away);
-    queue_loaded(queue, position.level, position.number, message);
-    message_unref(message);
-    queue_unref(queue);
+    (void)argument;
 }
 
-static void evict_everything(struct vhost *vhost, void *argument)
+/* Reads never fail by chance: that would take queues out of service for good. */
+static void answer_one(struct vhost *vhost, void *argument)
 {
-    struct queue *queue, *next;
+    struct journal_seeded *seeded = argument;
+    uint32_t at = random_below(&seeded->random, seeded->question_count);
+    bool may_fail = seeded->questions[at].kind == SAVE || seeded->questions[at].kind == MOVE;
 
-    HASH_ITER (hh, vhost->queues, queue, next) {
-        for (unsigned i = 0; i <= (queue->levels ? queue->options.max_priority : 0U); i++) {
-            struct level *level = queue_level(queue, (uint8_t)i);
-            uint64_t number = level ? seqmap_first_ready(&level->entries) : SEQMAP_END;
+    answer_at(seeded, vhost, at, may_fail && random_percent(&seeded->random, 10));
+}
 
-            for (; number != SEQMAP_END; number = seqmap_next_ready(&level->entries, number + 1))
-                if (((struct entry *)seqmap_get(&level->entries, number))->message)
-                    evict(argument, queue, (struct journal_position){(uint8_t)i, number});
-        }
+static void answer_any(struct vhost *vhost, void *argument)
+{
+    struct journal_seeded *seeded = argument;
+
+    answer_at(seeded, vhost, random_below(&seeded->random, seeded->question_count), false);
+}
+
+void journal_seeded_answer_all(struct journal_seeded *seeded, struct vhost *vhost, int64_t now)
+{
+    while (seeded->question_count)
+        inside(vhost, now, answer_any, seeded);
+}
+
+static void answer_oldest(struct vhost *vhost, void *argument)
+{
+    answer_at(argument, vhost, 0, false);
+}
+
+void journal_seeded_answer_one(struct journal_seeded *seeded, struct vhost *vhost, int64_t now)
+{
+    inside(vhost, now, answer_oldest, seeded);
+}
+
+uint32_t journal_seeded_questions(const struct journal_seeded *seeded)
+{
+    return seeded->question_count;
+}
+
+struct answers {
+    struct journal_seeded *seeded;
+    bool failed;
+};
+
+static void answer_saves(struct vhost *vhost, void *argument)
+{
+    const struct answers *answers = argument;
+    struct journal_seeded *seeded = answers->seeded;
+
+    for (uint32_t at = 0; at < seeded->question_count;) {
+        if (seeded->questions[at].kind == SAVE)
+            answer_at(seeded, vhost, at, answers->failed);
+        else
+            at++;
     }
+}
+
+void journal_seeded_answer_saves(struct journal_seeded *seeded, struct vhost *vhost, int64_t now, bool failed)
+{
+    inside(vhost, now, answer_saves, &(struct answers){seeded, failed});
+}
+
+static void fail_reads(struct vhost *vhost, void *argument)
+{
+    struct journal_seeded *seeded = argument;
+
+    for (uint32_t at = 0; at < seeded->question_count;) {
+        if (seeded->questions[at].kind == FETCH || seeded->questions[at].kind == LOOK)
+            answer_at(seeded, vhost, at, true);
+        else
+            at++;
+    }
+}
+
+void journal_seeded_fail_reads(struct journal_seeded *seeded, struct vhost *vhost, int64_t now)
+{
+    inside(vhost, now, fail_reads, seeded);
+}
+
+/* ---- memory ---- */
+
+static bool has_saves(const struct journal_seeded *seeded)
+{
+    for (uint32_t i = 0; i < seeded->question_count; i++)
+        if (seeded->questions[i].kind == SAVE)
+            return true;
+    return false;
+}
+
+void journal_seeded_limit(struct journal_seeded *seeded, struct vhost *vhost, int64_t now, uint64_t limit)
+{
+    seeded->journal.memory_limit = limit;
+    inside(vhost, now, nothing, NULL);
 }
 
 void journal_seeded_evict_all(struct journal_seeded *seeded, struct vhost *vhost, int64_t now)
 {
-    inside(vhost, now, evict_everything, seeded);
+    journal_seeded_limit(seeded, vhost, now, 0);
+    while (has_saves(seeded))
+        journal_seeded_answer_saves(seeded, vhost, now, false);
+    journal_seeded_limit(seeded, vhost, now, UINT64_MAX);
+}
+
+static void change_limit(struct journal_seeded *seeded, struct vhost *vhost, int64_t now)
+{
+    static const uint64_t limits[] = {0, 0, 1000, 4000, 20000, UINT64_MAX};
+
+    journal_seeded_limit(seeded, vhost, now,
+                         limits[random_below(&seeded->random, sizeof limits / sizeof *limits)]);
+}
+
+/* ---- checkpoints ---- */
+
+static void sink_state(void *context, uint64_t queue, struct bytes state)
+{
+    kept_capture_state(&((struct journal_seeded *)context)->kept, queue, state);
+}
+
+static void sink_run(void *context, struct run *run)
+{
+    kept_capture_run(&((struct journal_seeded *)context)->kept, run);
+}
+
+static void commit(struct journal_seeded *seeded)
+{
+    kept_commit(&seeded->kept, seeded->checkpoint_era);
+    seeded->checkpoint = NO_CHECKPOINT;
+}
+
+static void checkpoint_go_on(struct vhost *vhost, void *argument)
+{
+    struct journal_seeded *seeded = argument;
+    struct checkpoint_sink sink = {sink_state, sink_run, seeded};
+
+    switch (seeded->checkpoint) {
+    case NO_CHECKPOINT:
+        seeded->checkpoint_era = seeded->journal.era++;
+        seeded->checkpoint = SAVING;
+        break;
+    case SAVING:
+        if (!vhost_save_old(vhost, (uint16_t)seeded->checkpoint_era))
+            seeded->checkpoint = CAPTURING;
+        break;
+    case CAPTURING:
+        if (vhost_capture_states(vhost, &sink, 1 + random_below(&seeded->random, 4)))
+            break;
+        vhost_capture_runs(vhost, &sink);
+        seeded->captured_lsn = seeded->closed;
+        seeded->checkpoint = COMMITTING;
+        break;
+    case COMMITTING:
+        if (seeded->durable >= seeded->captured_lsn)
+            commit(seeded);
+    }
+}
+
+void journal_seeded_checkpoint(struct journal_seeded *seeded, struct vhost *vhost, int64_t now)
+{
+    do {
+        inside(vhost, now, checkpoint_go_on, seeded);
+        journal_seeded_sync(seeded, vhost, now);
+        while (has_saves(seeded))
+            journal_seeded_answer_saves(seeded, vhost, now, false);
+    } while (seeded->checkpoint != NO_CHECKPOINT);
+}
+
+static void move_one(struct vhost *vhost, void *argument)
+{
+    struct journal_seeded *seeded = argument;
+    uint32_t count = HASH_COUNT(seeded->kept.runs);
+    struct kept_run *run = seeded->kept.runs;
+
+    if (!count)
+        return;
+    for (uint32_t skip = random_below(&seeded->random, count); skip; skip--)
+        run = run->hh.next;
+    vhost_move_runs(vhost, run->place.file, random_percent(&seeded->random, 70),
+                    &(struct checkpoint_sink){NULL, ask_move, seeded});
+}
+
+static void move_all(struct vhost *vhost, void *argument)
+{
+    struct journal_seeded *seeded = argument;
+    uint32_t last = seeded->kept.last_file;
+    struct checkpoint_sink sink = {NULL, ask_move, seeded};
+
+    for (uint32_t file = 1; file <= last; file++) {
+        vhost_move_runs(vhost, file, true, &sink);
+        vhost_move_runs(vhost, file, false, &sink);
+    }
+}
+
+void journal_seeded_move_all(struct journal_seeded *seeded, struct vhost *vhost, int64_t now)
+{
+    inside(vhost, now, move_all, seeded);
 }
 
 /* ---- time ---- */
@@ -435,38 +515,43 @@ void journal_seeded_sync(struct journal_seeded *seeded, struct vhost *vhost, int
 
 void journal_seeded_step(struct journal_seeded *seeded, struct vhost *vhost, int64_t now)
 {
-    switch (random_below(&seeded->random, 5)) {
+    switch (random_below(&seeded->random, 16)) {
     case 0:
+    case 1:
+    case 2:
         if (seeded->durable < seeded->closed)
             seeded->durable +=
                 1 + random_below(&seeded->random, (uint32_t)(seeded->closed - seeded->durable));
         break;
-    case 1:
+    case 3:
+    case 4:
+    case 5:
         if (seeded->told < seeded->durable)
             inside(vhost, now, tell, seeded);
         break;
-    case 2:
-        inside(vhost, now, evict_one, seeded);
+    case 6:
+        change_limit(seeded, vhost, now);
+        break;
+    case 7:
+        inside(vhost, now, move_one, seeded);
+        break;
+    case 8:
+    case 9:
+        inside(vhost, now, checkpoint_go_on, seeded);
         break;
     default:
-        if (seeded->place_count && (seeded->wanted || random_percent(&seeded->random, 30)))
-            inside(vhost, now, load_one, seeded);
+        if (seeded->question_count)
+            inside(vhost, now, answer_one, seeded);
     }
-}
-
-void journal_seeded_load_wanted(struct journal_seeded *seeded, struct vhost *vhost, int64_t now)
-{
-    while (seeded->wanted)
-        inside(vhost, now, load_one, seeded);
 }
 
 bool journal_seeded_settle(struct journal_seeded *seeded, struct vhost *vhost, int64_t now)
 {
-    bool any = seeded->durable < seeded->closed || seeded->told < seeded->durable || seeded->wanted;
+    bool any = seeded->durable < seeded->closed || seeded->told < seeded->durable || seeded->question_count;
 
     if (seeded->told < seeded->closed)
         journal_seeded_sync(seeded, vhost, now);
-    journal_seeded_load_wanted(seeded, vhost, now);
+    journal_seeded_answer_all(seeded, vhost, now);
     return any;
 }
 
@@ -475,76 +560,117 @@ uint64_t journal_seeded_durable(const struct journal_seeded *seeded)
     return seeded->durable;
 }
 
+const struct message *journal_seeded_message(struct journal_seeded *seeded, const struct run *run,
+                                             uint64_t number)
+{
+    return kept_message(&seeded->kept, run, number)->message;
+}
+
 void journal_seeded_seal(struct journal_seeded *seeded)
 {
     seeded->is_sealed = true;
 }
 
-/* ---- checking, freeing ---- */
-
-static void check_level(struct kept_queue *kept, const struct level *level, uint8_t number, uint32_t *found)
-{
-    uint64_t at = seqmap_next_live(&level->entries, 0);
-
-    for (; at != SEQMAP_END; at = seqmap_next_live(&level->entries, at + 1)) {
-        const struct entry *entry = seqmap_get(&level->entries, at);
-        uint64_t key = position_key((struct journal_position){number, at});
-        struct live *live;
-
-        HASH_FIND(hh, kept->live, &key, sizeof key, live);
-        if ((entry->flags & ENTRY_JOURNALLED) && !live)
-            contradiction("'%.*s' has a message at %u/%llu that would be lost", BYTES_ARG(kept->queue->name),
-                          number, (unsigned long long)at);
-        if (live && live->delivery_count != entry->delivery_count)
-            contradiction("'%.*s' has a message that came back %u times, not %u",
-                          BYTES_ARG(kept->queue->name), entry->delivery_count, live->delivery_count);
-        *found += live != NULL;
-    }
-}
-
 void journal_seeded_check(struct journal_seeded *seeded, struct vhost *vhost)
 {
-    struct kept_queue *kept, *next;
-
-    HASH_ITER (hh, seeded->queues, kept, next) {
-        struct queue *queue = queue_find(vhost, kept->queue->name);
-        uint32_t found = 0;
-
-        if (queue != kept->queue)
-            contradiction("queue '%.*s' would come back", BYTES_ARG(kept->queue->name));
-        for (unsigned i = 0; i <= (queue->levels ? queue->options.max_priority : 0U); i++)
-            if (queue_level(queue, (uint8_t)i))
-                check_level(kept, queue_level(queue, (uint8_t)i), (uint8_t)i, &found);
-        if (found != HASH_COUNT(kept->live))
-            contradiction("%u messages of '%.*s' would come back", HASH_COUNT(kept->live) - found,
-                          BYTES_ARG(queue->name));
-    }
+    kept_check(&seeded->kept, vhost);
 }
+
+/* ---- starting again ---- */
+
+static void restoring_at(void *context, uint64_t lsn)
+{
+    ((struct journal_seeded *)context)->lsn = lsn;
+}
+
+/* A journal that is none: what would come back is put into its vhost to be looked at. */
+static uint64_t glass_append(struct journal *journal, const struct journal_record *record)
+{
+    (void)record;
+    return ((struct journal_seeded *)journal)->lsn;
+}
+
+static void glass_drop(struct journal *journal, struct run *run)
+{
+    (void)journal;
+    (void)run;
+}
+
+static void glass_free(struct journal *journal)
+{
+    free(journal);
+}
+
+static void no_output(void *context, struct outbox_chunk *chunks)
+{
+    (void)context;
+    (void)chunks;
+}
+
+static void no_chance(void *context, void *out, size_t size)
+{
+    (void)context;
+    memset(out, 0, size);
+}
+
+static void compare(struct journal_seeded *seeded, struct vhost *vhost)
+{
+    static const struct journal_ops glass_ops = {.append = glass_append,
+                                                 .begin = seeded_begin,
+                                                 .commit = seeded_commit,
+                                                 .durable = seeded_durable,
+                                                 .drop = glass_drop,
+                                                 .free = glass_free};
+    const struct vhost_ops ops = {.output = no_output, .random = no_chance};
+    struct journal_seeded *glass = xcalloc(1, sizeof *glass);
+    struct vhost *back;
+
+    glass->journal.ops = &glass_ops;
+    glass->journal.memory_limit = UINT64_MAX;
+    back = vhost_new(vhost->name, &vhost->settings, &ops, &glass->journal);
+    kept_put_back(&seeded->kept, back, restoring_at, glass);
+    kept_compare(&seeded->kept, vhost, back);
+    vhost_free(back);
+}
+
+struct vhost *journal_seeded_restart(struct journal_seeded *seeded, struct vhost *vhost,
+                                     struct vhost *(*make)(void *context, struct journal *journal),
+                                     void *context)
+{
+    uint64_t lsn = seeded->lsn;
+
+    compare(seeded, vhost);
+    if (!make)
+        return vhost;
+    if (seeded->question_count || seeded->durable < seeded->closed)
+        contradiction("a restart while something is under way");
+    seeded->outlives = true;
+    vhost_free(vhost);
+    seeded->outlives = false;
+    kept_crash(&seeded->kept);
+    seeded->checkpoint = NO_CHECKPOINT;
+    seeded->is_restoring = true;
+    seeded->lsn = 0;
+    vhost = make(context, &seeded->journal);
+    kept_put_back(&seeded->kept, vhost, restoring_at, seeded);
+    seeded->is_restoring = false;
+    seeded->lsn = lsn;
+    return vhost;
+}
+
+/* ---- making and freeing ---- */
 
 static void seeded_free(struct journal *journal)
 {
     struct journal_seeded *seeded = seeded_of(journal);
-    struct kept_queue *queue, *next_queue;
-    struct kept_thing *thing, *next_thing;
-    struct live *live, *next_live;
 
-    while (seeded->place_count)
-        away_forget(seeded, seeded->places[seeded->place_count - 1]);
-    free(seeded->places);
-    HASH_ITER (hh, seeded->queues, queue, next_queue) {
-        HASH_ITER (hh, queue->live, live, next_live)
-            live_remove(queue, live);
-        HASH_DEL(seeded->queues, queue);
-        free(queue);
-    }
-    HASH_ITER (hh, seeded->exchanges, thing, next_thing) {
-        HASH_DEL(seeded->exchanges, thing);
-        free(thing);
-    }
-    HASH_ITER (hh, seeded->bindings, thing, next_thing) {
-        HASH_DEL(seeded->bindings, thing);
-        free(thing);
-    }
+    if (seeded->outlives)
+        return;
+    if (seeded->question_count)
+        contradiction("%u questions are left at the end, one of kind %d", seeded->question_count,
+                      (int)seeded->questions[0].kind);
+    kept_clear(&seeded->kept);
+    free(seeded->questions);
     free(seeded);
 }
 
@@ -559,13 +685,19 @@ struct journal_seeded *journal_seeded_new(uint64_t seed, const struct journal_se
         .append = seeded_append,
         .begin = seeded_begin,
         .commit = seeded_commit,
+        .flush = seeded_flush,
         .durable = seeded_durable,
-        .load = seeded_load,
+        .save = seeded_save,
+        .fetch = seeded_fetch,
+        .look = seeded_look,
+        .drop = seeded_drop,
         .free = seeded_free,
     };
     struct journal_seeded *seeded = xcalloc(1, sizeof *seeded);
 
     seeded->journal.ops = &ops;
+    seeded->journal.memory_limit = UINT64_MAX;
+    kept_init(&seeded->kept);
     seeded->random.state = seed;
     if (hooks)
         seeded->hooks = *hooks;

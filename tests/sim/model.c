@@ -47,6 +47,7 @@ static void uncount(struct model_queue *queue, const struct model_message *messa
 {
     queue->ready -= message->state == READY;
     queue->unacked -= message->state == UNACKED;
+    queue->was_empty |= !queue->ready;
 }
 
 static void set_state(struct model_queue *queue, struct model_message *message, enum model_state state)
@@ -70,10 +71,6 @@ static void die(struct model *model, struct model_queue *queue, struct model_mes
 {
     struct model_letter *letter;
 
-    if (queue->has_dlx && message->away) {
-        set_state(queue, message, DEPARTING);
-        return;
-    }
     if (queue->has_dlx) {
         letter = xcalloc(1, sizeof *letter);
         letter->target = (int)(queue - model->queues) + 2;
@@ -85,10 +82,24 @@ static void die(struct model *model, struct model_queue *queue, struct model_mes
     drop(queue, message);
 }
 
+static enum model_place where(const struct model *model, const struct model_queue *queue,
+                              const struct model_message *message, bool *departing)
+{
+    return model->where(model->context, (int)(queue - model->queues), message->id, departing);
+}
+
+static bool is_too_long(const struct model_queue *queue)
+{
+    return queue->overflow == DROP_HEAD && queue->max_length >= 0 &&
+           queue->ready > (uint64_t)queue->max_length;
+}
+
+/* A head that is away is dropped when it is back. */
 static void trim(struct model *model, struct model_queue *queue)
 {
-    while (queue->overflow == DROP_HEAD && queue->max_length >= 0 &&
-           queue->ready > (uint64_t)queue->max_length)
+    bool departing;
+
+    while (is_too_long(queue) && where(model, queue, first_ready(queue), &departing) != AWAY)
         die(model, queue, first_ready(queue));
 }
 
@@ -115,7 +126,7 @@ static struct model_heard *heard_of(struct model *model, int queue, const struct
     for (uint32_t i = 0; i < model->heard_count; i++) {
         struct model_heard *heard = &model->heard[i];
 
-        if (heard->done || heard->id != message->id || heard->consumer->queue != queue)
+        if (heard->done || heard->id != message->id || heard->queue != queue)
             continue;
         if (heard->redelivered == message->redelivered)
             return heard;
@@ -157,22 +168,34 @@ static struct model_delivery *delivery_add(struct model_channel *channel, int qu
     return delivery;
 }
 
+/* The answer to a get. */
+static void got(struct model_queue *queue, const struct model_heard *heard, struct model_message *message)
+{
+    if (heard->no_ack) {
+        drop(queue, message);
+        return;
+    }
+    delivery_add(heard->channel, heard->queue, heard->tag, message);
+    set_state(queue, message, UNACKED);
+}
+
 static void delivered(struct model *model, struct model_heard *heard, struct model_message *message)
 {
     struct model_consumer *consumer = heard->consumer;
-    struct model_queue *queue = &model->queues[consumer->queue];
+    struct model_queue *queue = &model->queues[heard->queue];
     struct model_delivery *delivery;
 
     heard->done = true;
-    if (message->away)
-        fail("message %llu was delivered without its body", (unsigned long long)message->id);
     if (message->redelivered != heard->redelivered)
-        fail("message %llu is %sredelivered from q%d to t%d of c%d.%u, returned %u times",
-             (unsigned long long)message->id, heard->redelivered ? "" : "not ", consumer->queue,
-             (int)(consumer - consumer->channel->consumers), consumer->channel->connection,
-             consumer->channel->number, message->returns);
+        fail("message %llu is %sredelivered from q%d to c%d.%u, returned %u times",
+             (unsigned long long)message->id, heard->redelivered ? "" : "not ", heard->queue,
+             heard->channel->connection, heard->channel->number, message->returns);
     if (heard->delivery_count != (queue->quorum ? message->returns : 0))
         fail("message %llu has delivery count %u", (unsigned long long)message->id, heard->delivery_count);
+    if (!consumer) {
+        got(queue, heard, message);
+        return;
+    }
     if (!consumer->no_ack) {
         delivery = delivery_add(consumer->channel, consumer->queue, heard->tag, message);
         delivery->consumer = consumer;
@@ -269,7 +292,7 @@ static bool enqueue(struct model *model, int index, uint64_t id, uint8_t priorit
     message->deadline = ttl < 0 ? MODEL_NEVER : model->now + ttl + (ttl > 0);
     message->state = READY;
     heard = heard_of(model, index, message);
-    if (heard && !goes_straight(queue, message->rank, heard->consumer))
+    if (heard && (!heard->consumer || !goes_straight(queue, message->rank, heard->consumer)))
         heard = NULL;
     queue->ready++;
     insert(queue, message);
@@ -394,12 +417,11 @@ bool model_settle(struct model_channel *channel, uint64_t tag, bool multiple, in
     bool found = multiple && tag == 0;
 
     DL_FOREACH (channel->deliveries, delivery)
-        found |= delivery->tag == tag && !delivery->held && !delivery->waits;
+        found |= delivery->tag == tag && !delivery->held;
     if (!found)
         return false;
     DL_FOREACH_SAFE (channel->deliveries, delivery, next)
-        if (!delivery->held && !delivery->waits &&
-            (delivery->tag == tag || (multiple && (tag == 0 || delivery->tag < tag))))
+        if (!delivery->held && (delivery->tag == tag || (multiple && (tag == 0 || delivery->tag < tag))))
             settle_or_hold(channel, delivery, how);
     return true;
 }
@@ -409,53 +431,46 @@ void model_recover(struct model_channel *channel)
     struct model_delivery *delivery, *next;
 
     DL_FOREACH_SAFE (channel->deliveries, delivery, next)
-        if (!delivery->held && !delivery->waits)
+        if (!delivery->held)
             settle_delivery(channel, delivery, SETTLE_HOW_REQUEUE);
 }
 
 void model_get(struct model_channel *channel, int index, bool no_ack)
 {
-    struct model_queue *queue = &channel->model->queues[index];
-    struct model_message *message = first_ready(queue);
-    struct model_delivery *delivery;
+    const struct model_queue *queue = &channel->model->queues[index];
     struct model_reply *reply;
 
-    if (!message) {
+    if (!queue->ready) {
         model_expect(channel, METHOD_BASIC_GET_EMPTY);
         return;
     }
     reply = model_expect(channel, REPLY_GET_OK);
-    reply->tag = ++channel->tag;
-    reply->id = message->id;
     reply->queue = index;
-    reply->redelivered = message->redelivered;
-    reply->has_count = true;
-    reply->count = (uint32_t)queue->ready - 1;
-    if (no_ack && !message->away) {
-        drop(queue, message);
-        return;
-    }
-    delivery = delivery_add(channel, index, channel->tag, message);
-    delivery->waits = message->away;
-    delivery->no_ack = no_ack;
-    set_state(queue, message, UNACKED);
+    reply->queue_number = queue->number;
+    reply->no_ack = no_ack;
 }
 
-void model_got(struct model_channel *channel, const struct model_reply *reply, uint64_t id)
+void model_got(struct model_channel *channel, const struct model_reply *reply,
+               const struct model_heard *heard)
 {
-    struct model_delivery *delivery;
+    struct model *model = channel->model;
+    struct model_heard *added = &model->heard[model->heard_count++];
 
-    if (id != reply->id)
-        fail("get-ok with message %llu instead of %llu", (unsigned long long)id,
-             (unsigned long long)reply->id);
-    DL_FOREACH (channel->deliveries, delivery)
-        if (delivery->tag == reply->tag)
-            break;
-    if (!delivery || !delivery->waits)
-        return;
-    delivery->waits = false;
-    if (delivery->no_ack)
-        settle_delivery(channel, delivery, SETTLE_HOW_ACK);
+    if (reply->in_vain || model->queues[reply->queue].number != reply->queue_number)
+        fail("get-ok for a get in vain");
+    *added = *heard;
+    added->channel = channel;
+    added->queue = reply->queue;
+    added->no_ack = reply->no_ack;
+}
+
+void model_got_nothing(struct model_channel *channel, const struct model_reply *reply)
+{
+    struct model *model = channel->model;
+    const struct model_queue *queue = &model->queues[reply->queue];
+
+    if (!reply->in_vain && queue->exists && queue->number == reply->queue_number)
+        model->got_nothing |= 1U << reply->queue;
 }
 
 void model_qos(struct model_channel *channel, uint32_t count, bool global)
@@ -470,9 +485,8 @@ void model_qos(struct model_channel *channel, uint32_t count, bool global)
     if (!channel->prefetch_global && count) {
         channel->unacked_global = 0;
         DL_FOREACH (channel->deliveries, delivery) {
-            /* A get that is not to be acknowledged is none of the channel's deliveries. */
-            delivery->counts_globally = !delivery->no_ack || !delivery->waits;
-            channel->unacked_global += delivery->counts_globally;
+            delivery->counts_globally = true;
+            channel->unacked_global++;
         }
     }
     channel->prefetch_global = count;
@@ -599,28 +613,13 @@ void model_purge(struct model *model, int index)
             drop(queue, message);
 }
 
-static void get_in_vain(struct model_reply *reply)
-{
-    reply->method = METHOD_BASIC_GET_EMPTY;
-    reply->has_count = false;
-}
-
 static void forget_deliveries(struct model_channel *channel, int index)
 {
-    struct model_delivery *delivery, *next;
-    struct model_reply *reply;
+    struct model_delivery *delivery;
 
-    DL_FOREACH_SAFE (channel->deliveries, delivery, next) {
-        if (delivery->queue != index || !delivery->message)
-            continue;
-        delivery->message = NULL;
-        if (!delivery->waits)
-            continue;
-        DL_FOREACH (channel->replies, reply)
-            if (reply->method == REPLY_GET_OK && reply->tag == delivery->tag)
-                get_in_vain(reply);
-        settle_delivery(channel, delivery, SETTLE_HOW_ACK);
-    }
+    DL_FOREACH (channel->deliveries, delivery)
+        if (delivery->queue == index)
+            delivery->message = NULL;
 }
 
 void model_delete(struct model *model, int index)
@@ -645,17 +644,13 @@ void model_delete(struct model *model, int index)
 
 void model_channel_end(struct model_channel *channel)
 {
-    struct model_delivery *delivery;
     struct model_reply *reply;
 
     model_rollback(channel);
-    while ((delivery = channel->deliveries)) {
-        if (delivery->waits)
-            DL_FOREACH (channel->replies, reply)
-                if (reply->method == REPLY_GET_OK && reply->tag == delivery->tag)
-                    get_in_vain(reply);
-        settle_delivery(channel, delivery, SETTLE_HOW_REQUEUE);
-    }
+    DL_FOREACH (channel->replies, reply)
+        reply->in_vain = true;
+    while (channel->deliveries)
+        settle_delivery(channel, channel->deliveries, SETTLE_HOW_REQUEUE);
     for (;;) {
         struct model_consumer *oldest = NULL;
 
@@ -701,26 +696,6 @@ void model_connection_end(struct model *model, int connection)
     }
 }
 
-void model_evicted(struct model *model, int index, uint64_t id)
-{
-    struct model_message *message = find(&model->queues[index], id);
-
-    if (!message || message->state != READY)
-        fail("message %llu was ready and should not be", (unsigned long long)id);
-    message->away = true;
-}
-
-void model_loaded(struct model *model, int index, uint64_t id)
-{
-    struct model_message *message = find(&model->queues[index], id);
-
-    if (!message)
-        return;
-    message->away = false;
-    if (message->state == DEPARTING)
-        die(model, &model->queues[index], message);
-}
-
 void model_clear(struct model *model)
 {
     for (int c = 0; c < CONNECTIONS; c++)
@@ -741,13 +716,43 @@ void model_clear(struct model *model)
 
 /* ---- what follows by itself ---- */
 
+static bool has_away(const struct model *model, const struct model_queue *queue)
+{
+    const struct model_message *message;
+    bool departing;
+
+    DL_FOREACH (queue->messages, message)
+        if (where(model, queue, message, &departing) == AWAY)
+            return true;
+    return false;
+}
+
+/* What is away, or stands behind what is, is late to die; what is to be a dead letter must come back first.
+ */
 static void expire(struct model *model, struct model_queue *queue)
 {
     struct model_message *message, *next;
 
-    DL_FOREACH_SAFE (queue->messages, message, next)
-        if (message->state == READY && message->deadline <= model->now)
-            die(model, queue, message);
+    DL_FOREACH_SAFE (queue->messages, message, next) {
+        bool departing = false;
+
+        if (message->state == UNACKED || (message->state == READY && message->deadline > model->now))
+            continue;
+        switch (where(model, queue, message, &departing)) {
+        case NOWHERE:
+            if (!departing)
+                die(model, queue, message);
+            else if (message->state == READY)
+                set_state(queue, message, DEPARTING);
+            break;
+        case HERE:
+            if (!has_away(model, queue))
+                fail("message %llu is overdue", (unsigned long long)message->id);
+            break;
+        case AWAY:
+            break;
+        }
+    }
 }
 
 static void run_letters(struct model *model)
@@ -772,23 +777,22 @@ static void run_letters(struct model *model)
 
 static void fail_heard(const struct model *model, const struct model_heard *heard)
 {
-    const struct model_queue *queue = &model->queues[heard->consumer->queue];
+    const struct model_queue *queue = &model->queues[heard->queue];
     const struct model_message *message;
     unsigned lines = 12;
+    bool departing;
 
     DL_FOREACH (queue->messages, message)
         if (lines && lines--)
-            fprintf(stderr, "q%d: %llu level %u rank %llu %s%s, returns %u, expires in %lld\n",
-                    heard->consumer->queue, (unsigned long long)message->id, message->level,
-                    (unsigned long long)message->rank,
+            fprintf(stderr, "q%d: %llu level %u rank %llu %s%s, returns %u, expires in %lld\n", heard->queue,
+                    (unsigned long long)message->id, message->level, (unsigned long long)message->rank,
                     message->state == READY     ? "ready"
                     : message->state == UNACKED ? "unacked"
                                                 : "departing",
-                    message->away ? " away" : "", message->returns,
+                    where(model, queue, message, &departing) == AWAY ? " away" : "", message->returns,
                     message->deadline == MODEL_NEVER ? -1LL : (long long)(message->deadline - model->now));
     message = find(queue, heard->id);
-    fail("message %llu was delivered from q%d, where it is %s", (unsigned long long)heard->id,
-         heard->consumer->queue,
+    fail("message %llu was delivered from q%d, where it is %s", (unsigned long long)heard->id, heard->queue,
          !message                  ? "not"
          : message->state == READY ? "behind another one"
                                    : "not ready");
@@ -809,9 +813,11 @@ static uint32_t global_room_taken(const struct model_channel *channel, uint64_t 
 static void check_room(const struct model *model, const struct model_heard *heard)
 {
     const struct model_consumer *consumer = heard->consumer;
-    const struct model_queue *queue = &model->queues[consumer->queue];
-    const struct model_channel *channel = consumer->channel;
+    const struct model_queue *queue = &model->queues[heard->queue];
+    const struct model_channel *channel = heard->channel;
 
+    if (!consumer)
+        return;
     if (!consumer->no_ack && consumer->prefetch && consumer->unacked > consumer->prefetch)
         fail("prefetch of %u exceeded", consumer->prefetch);
     if (channel->prefetch_global && !queue->quorum && !consumer->no_ack &&
@@ -844,6 +850,32 @@ void model_finish(struct model *model)
         check_room(model, &model->heard[i]);
     }
     model->heard_count = 0;
+    for (int i = 0; i < QUEUES; i++) {
+        struct model_queue *queue = &model->queues[i];
+
+        if (model->got_nothing >> i & 1 && !queue->was_empty && queue->ready)
+            fail("get-empty from q%d, which has %llu messages", i, (unsigned long long)queue->ready);
+        queue->was_empty = !queue->ready;
+    }
+    model->got_nothing = 0;
+}
+
+void model_restart(struct model *model)
+{
+    for (int i = 0; i < QUEUES; i++) {
+        struct model_queue *queue = &model->queues[i];
+        struct model_message *message, *next;
+
+        if (!queue->exists)
+            continue;
+        if (!queue->durable) {
+            model_delete(model, i);
+            continue;
+        }
+        DL_FOREACH_SAFE (queue->messages, message, next)
+            if (!queue->quorum && !model_is_persistent(message->id))
+                drop(queue, message);
+    }
 }
 
 /* ---- what must be heard ---- */
@@ -914,8 +946,23 @@ static void check_channel_quiet(struct model *model, const struct model_channel 
     }
 }
 
+static void check_queue_quiet(const struct model *model, int index)
+{
+    const struct model_queue *queue = &model->queues[index];
+    const struct model_message *message;
+
+    if (is_too_long(queue))
+        fail("q%d is too long", index);
+    DL_FOREACH (queue->messages, message)
+        if (message->state == DEPARTING || (message->state == READY && message->deadline <= model->now))
+            fail("message %llu of q%d is overdue, and all is quiet", (unsigned long long)message->id, index);
+}
+
 void model_check_quiet(struct model *model)
 {
+    for (int i = 0; i < QUEUES; i++)
+        if (model->queues[i].exists)
+            check_queue_quiet(model, i);
     for (int c = 0; c < CONNECTIONS; c++)
         for (int n = 0; n < CHANNELS; n++)
             if (model->channels[c][n].state == OPEN)

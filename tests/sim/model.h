@@ -27,6 +27,9 @@ struct model_channel;
 
 enum model_state { READY, UNACKED, DEPARTING };
 
+/* Where the core has a message: what is away may be late to die or to be dropped. */
+enum model_place { NOWHERE, HERE, AWAY };
+
 struct model_message {
     UT_hash_handle hh; /* queue->by_id */
     struct model_message *prev, *next;
@@ -35,7 +38,7 @@ struct model_message {
     int64_t deadline;
     uint32_t returns;
     uint8_t level, priority;
-    bool redelivered, away;
+    bool redelivered;
     enum model_state state;
 };
 
@@ -53,6 +56,7 @@ struct model_queue {
     struct model_message *messages; /* highest level first, then by rank */
     struct model_message *by_id;
     uint64_t ready, unacked;
+    bool was_empty; /* at a time of this run nothing was ready */
     uint64_t next_rank;
     struct model_consumer *active;
     bool bound[2][KEYS]; /* to the direct exchange with a key; to the fanout exchange with key 0 */
@@ -77,23 +81,19 @@ struct model_delivery {
     struct model_message *message;   /* NULL: its queue is gone */
     struct model_consumer *consumer; /* NULL: a get, or the consumer is gone */
     bool counts_globally, held;
-    bool waits;  /* a get whose body is away: not said yet */
-    bool no_ack; /* such a get that is settled when it is said */
-    int how;     /* held: what commit does */
+    int how; /* held: what commit does */
 };
 
-enum { REPLY_GET_OK = 1 }; /* beside method ids */
+enum { REPLY_GET_OK = 1 }; /* beside method ids; or get-empty, if there is nothing when it is its turn */
 
 struct model_reply {
     struct model_reply *prev, *next;
     uint32_t method;
     bool has_count;
     uint32_t count;
-    uint64_t tag, id; /* get-ok */
-    int queue;
-    bool redelivered;
-    struct model_consumer *consumer; /* consume-ok */
-    uint32_t consumer_life;
+    int queue; /* get-ok */
+    uint32_t queue_number;
+    bool no_ack, in_vain; /* in_vain: its channel was closed */
 };
 
 struct model_confirm {
@@ -143,11 +143,13 @@ struct model_letter {
     uint8_t priority;
 };
 
-/* A delivery that was heard in this run. */
+/* A delivery, or the answer to a get, that was heard in this run. */
 struct model_heard {
-    struct model_consumer *consumer;
+    struct model_consumer *consumer; /* NULL: a get */
+    struct model_channel *channel;
+    int queue;
     uint64_t id, tag;
-    bool redelivered, done;
+    bool redelivered, no_ack, done;
     uint32_t delivery_count;
 };
 
@@ -156,9 +158,12 @@ struct model {
     struct model_queue queues[QUEUES];
     struct model_channel channels[CONNECTIONS][CHANNELS];
     struct model_letter *letters, **letters_end;
+    enum model_place (*where)(void *context, int queue, uint64_t id, bool *departing);
+    void *context;
     uint64_t order;
     struct model_heard heard[DELIVERIES_MAX];
     uint32_t heard_count;
+    uint32_t got_nothing;  /* bit n: a get from queue n was told that it is empty */
     uint64_t returned[64]; /* ids that must be returned in this run */
     uint32_t returned_count;
 };
@@ -188,9 +193,12 @@ bool model_commit(struct model_channel *channel);
 void model_rollback(struct model_channel *channel);
 void model_channel_end(struct model_channel *channel);
 void model_connection_end(struct model *model, int connection);
-void model_loaded(struct model *model, int index, uint64_t id);
-void model_evicted(struct model *model, int index, uint64_t id);
-
+/* The node was started again: nobody is connected, what does not last is gone. */
+void model_restart(struct model *model);
+static inline bool model_is_persistent(uint64_t id)
+{
+    return id % 2;
+}
 /* Before the run: a consumer is to be. */
 struct model_consumer *model_consume(struct model_channel *channel, int slot, int index, bool no_ack,
                                      int32_t priority);
@@ -203,8 +211,10 @@ void model_finish(struct model *model);
 struct model_reply *model_expect(struct model_channel *channel, uint32_t method);
 /* The next reply has been heard: takes it off; the caller frees it. */
 struct model_reply *model_reply(struct model_channel *channel);
-/* A get-ok said to be of message ID in reply to REPLY. */
-void model_got(struct model_channel *channel, const struct model_reply *reply, uint64_t id);
+/* get-ok was said in reply to REPLY, with what HEARD says of id, tag, redelivered and count; or get-empty. */
+void model_got(struct model_channel *channel, const struct model_reply *reply,
+               const struct model_heard *heard);
+void model_got_nothing(struct model_channel *channel, const struct model_reply *reply);
 void model_confirm(struct model_channel *channel, uint64_t tag, bool multiple, bool nack, uint64_t durable);
 /* All is quiet: nothing is missing, and no message waits beside a consumer that could take it. */
 void model_check_quiet(struct model *model);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The seeded simulation: random operations on many channels of many connections in several vhosts,
- * interleaved by a seed, each run checked against the model (model.h). Time, the journal's lateness, bodies
- * that leave and come back, chunks given back late and connections that die are all the seed's choice.
+ * interleaved by a seed, each run checked against the model (model.h). Time, the journal's lateness, messages
+ * that leave and come back, restarts, chunks given back late and connections that die are all the seed's
+ * choice.
  *
  *     sim [--seed N] [--seeds COUNT] [--operations N] [--ci] [--trace]
  *
@@ -22,6 +23,7 @@
 #include "broker/vhost_fields.h"
 #include "coney/pool.h"
 #include "coney/properties.h"
+#include "coney/restore.h"
 #include "coney/vhost.h"
 #include "coney/xalloc.h"
 #include "journal_seeded.h"
@@ -34,6 +36,7 @@ enum { WORLDS = 3, NUMBERS = 64, BURST_MAX = 12, READY_MAX = 60, EXCHANGES = 3 }
 #define BODY_MAX    600
 #define BODY_LARGE  14000
 #define UNSENT_MAX  3000
+#define SPILL_MIN   1500
 #define RETURNS_MAX 2
 
 /* Something said other than a delivery; looked at when the model knows what the run meant. */
@@ -144,6 +147,8 @@ static void hear_delivery(struct world *w, struct peer *connection, const struct
     if (!consumer->told)
         fail("a delivery before consume-ok");
     *heard = (struct model_heard){.consumer = consumer,
+                                  .channel = consumer->channel,
+                                  .queue = consumer->queue,
                                   .id = message_id(record->message),
                                   .tag = record->delivery_tag,
                                   .redelivered = record->record.flags & OUTBOX_REDELIVERED,
@@ -252,10 +257,15 @@ static void hear(struct world *w, struct peer *connection, struct outbox_record 
     case OUTBOX_GET_OK: {
         const struct outbox_delivery *delivery = (struct outbox_delivery *)record;
 
+        struct model_channel *channel = &w->model.channels[connection->index][record->channel - 1];
+
         said = say_add(w, record, connection->index);
         said->id = message_id(delivery->message);
         said->tag = delivery->delivery_tag;
-        said->count = delivery->consumer;
+        said->count = delivery->delivery_count;
+        if (said->tag != ++channel->tag)
+            fail("get-ok with tag %llu instead of %llu", (unsigned long long)said->tag,
+                 (unsigned long long)channel->tag);
     }
     }
 }
@@ -280,7 +290,20 @@ static void output(void *context, struct outbox_chunk *chunks)
     }
 }
 
-static void check_reply(struct world *w, struct model_channel *channel, const struct said *said)
+/* The answer to a get. */
+static void check_got(struct model_channel *channel, const struct model_reply *reply, const struct said *said)
+{
+    if (said->kind == OUTBOX_GET_OK)
+        model_got(channel, reply,
+                  &(struct model_heard){.id = said->id,
+                                        .tag = said->tag,
+                                        .redelivered = said->flags & OUTBOX_REDELIVERED,
+                                        .delivery_count = said->count});
+    else
+        model_got_nothing(channel, reply);
+}
+
+static void check_reply(struct model_channel *channel, const struct said *said)
 {
     struct model_reply *reply;
     uint32_t method = said->kind == OUTBOX_GET_OK ? REPLY_GET_OK : said->method;
@@ -291,23 +314,21 @@ static void check_reply(struct world *w, struct model_channel *channel, const st
         return;
     }
     reply = model_reply(channel);
+    if (reply->method == REPLY_GET_OK && (method == REPLY_GET_OK || method == METHOD_BASIC_GET_EMPTY)) {
+        check_got(channel, reply, said);
+        free(reply);
+        return;
+    }
     if (reply->method != method)
         fail("%s instead of %s", method_name((enum method_id)method),
              method_name((enum method_id)reply->method));
     if (reply->has_count && reply->count != said->count)
         fail("%s counts %u messages, not %u", method_name((enum method_id)method), said->count, reply->count);
-    if (method == REPLY_GET_OK) {
-        if (said->tag != reply->tag || reply->redelivered != !!(said->flags & OUTBOX_REDELIVERED))
-            fail("get-ok with tag %llu, not %llu, or redelivered wrong", (unsigned long long)said->tag,
-                 (unsigned long long)reply->tag);
-        model_got(channel, reply, said->id);
-    } else if (method == METHOD_CHANNEL_CLOSE_OK) {
+    if (method == METHOD_CHANNEL_CLOSE_OK)
         channel->state = CLOSED;
-    } else if (method == METHOD_CHANNEL_CLOSE && channel->state != FAILED) {
+    else if (method == METHOD_CHANNEL_CLOSE && channel->state != FAILED)
         fail("a channel was closed");
-    }
     free(reply);
-    (void)w;
 }
 
 static void check_return(struct world *w, uint64_t id)
@@ -342,7 +363,7 @@ static void check_said(struct world *w)
         else if (said->kind == OUTBOX_RETURN)
             check_return(w, said->id);
         else
-            check_reply(w, channel, said);
+            check_reply(channel, said);
     }
     w->said_count = 0;
     if (w->model.returned_count)
@@ -468,9 +489,15 @@ static void quiet(struct world *w)
             any = true;
             return_chunks(w, w->chunk_count);
         }
-    } while (any);
+        if (vhost_next_deadline(w->vhost) <= w->model.now) {
+            any = true;
+            pass_time(w, 0);
+        }
+    } while (any || journal_seeded_questions(w->journal));
     model_check_quiet(&w->model);
     journal_seeded_check(w->journal, w->vhost);
+    if (percent(30))
+        journal_seeded_restart(w->journal, w->vhost, NULL, NULL);
 }
 
 /* ---- operations of connections and channels ---- */
@@ -656,8 +683,7 @@ static struct model_queue *some_queue(const struct actor *a, int *index)
     return queue->exists && (queue->owner < 0 || queue->owner == a->connection->index) ? queue : NULL;
 }
 
-static struct message *make_message(struct world *w, int exchange, int key, uint64_t id, uint8_t priority,
-                                    int64_t ttl, bool persistent)
+static struct message *make_message(int exchange, int key, uint64_t id, uint8_t priority, int64_t ttl)
 {
     static const char *const exchanges[] = {"d", "f", ""};
     static const char *const keys[KEYS] = {"a", "b", "c"};
@@ -667,8 +693,7 @@ static struct message *make_message(struct world *w, int exchange, int key, uint
     uint64_t size = percent(1) ? BODY_LARGE : sizeof id + below(BODY_MAX);
     char expiration[24];
 
-    (void)w;
-    if (persistent) {
+    if (model_is_persistent(id)) {
         properties.flags |= PROPERTY_DELIVERY_MODE;
         properties.delivery_mode = DELIVERY_MODE_PERSISTENT;
     }
@@ -722,7 +747,7 @@ static void publish(const struct actor *a)
     struct world *w = a->w;
     struct batch batch = batch_of(a->connection);
     int exchange = (int)below(EXCHANGES), key = (int)below(exchange == 2 ? QUEUES : KEYS);
-    bool mandatory = percent(20), persistent = percent(50);
+    bool mandatory = percent(20);
     int64_t ttl = percent(10) ? ttls[below(3)] : -1;
     uint8_t priority = (uint8_t)below(6);
     uint32_t count = burst_max(&w->model, exchange, key);
@@ -736,7 +761,7 @@ static void publish(const struct actor *a)
             (struct command){.kind = COMMAND_PUBLISH,
                              .flags = mandatory ? COMMAND_MANDATORY : 0,
                              .channel = a->channel->number,
-                             .message = make_message(w, exchange, key, next_id++, priority, ttl, persistent)};
+                             .message = make_message(exchange, key, next_id++, priority, ttl)};
     TRACE("c%d.%u publishes %llu and %u more to %d %d, ttl %lld", a->connection->index, a->channel->number,
           (unsigned long long)first, count, exchange, key, (long long)ttl);
     w->published_count = 0;
@@ -794,10 +819,10 @@ static void get(const struct actor *a)
     struct model_queue *queue = some_queue(a, &index);
     bool no_ack = percent(50);
 
-    if (!queue || queue->had_letters || (queue->quorum && queue->single_active))
+    if (!queue || (queue->quorum && queue->single_active))
         return;
     TRACE_ACTOR(a, "gets from q%d", index);
-    model_get(a->channel, index, no_ack); /* first: its tag comes before those of deliveries */
+    model_get(a->channel, index, no_ack); /* first: it depends on what is there now */
     act(a, &(struct method){.id = METHOD_BASIC_GET,
                             .basic_get = {.queue = queue_bytes(index), .no_ack = no_ack}});
     finish(a->w);
@@ -811,7 +836,7 @@ static uint64_t some_tag(const struct model_channel *channel)
         return 0;
     for (uint32_t skip = below(channel->delivery_count < 8 ? channel->delivery_count : 8); skip; skip--)
         delivery = delivery->next;
-    return delivery->waits || delivery->held ? 0 : delivery->tag;
+    return delivery->held ? 0 : delivery->tag;
 }
 
 static void settle(const struct actor *a)
@@ -1111,29 +1136,7 @@ static void connection_step(struct world *w, struct peer *connection)
     }
 }
 
-static void world_step(struct world *w)
-{
-    uint32_t roll = below(1000);
-
-    if (roll < 700)
-        connection_step(w, &w->connections[below(CONNECTIONS)]);
-    else if (roll < 850)
-        step_journal(w);
-    else if (roll < 980)
-        return_chunks(w, 1 + below(8));
-    else if (roll < 998)
-        pass_time(w, TICK * (int64_t)(1 + below(20)));
-    else
-        quiet(w);
-    run_work(w);
-}
-
 /* ---- worlds ---- */
-
-static int index_of(const struct queue *queue)
-{
-    return queue->name.data[1] - '0';
-}
 
 static void hook_enqueued(void *context, const struct journal_record *record, uint64_t lsn)
 {
@@ -1146,20 +1149,39 @@ static void hook_enqueued(void *context, const struct journal_record *record, ui
         w->published[w->published_count++] = (struct published){message_id(record->message), lsn};
 }
 
-static bool hook_may_evict(void *context, const struct queue *queue)
+/* ID in LEVEL, ready or not. */
+static enum model_place where_in_level(struct world *w, struct level *level, uint64_t id, bool *departing)
 {
-    return !((struct world *)context)->model.queues[index_of(queue)].had_letters;
+    uint64_t at = seqmap_next_live(&level->entries, 0);
+
+    for (; at != SEQMAP_END; at = seqmap_next_live(&level->entries, at + 1))
+        if (message_id(((struct entry *)seqmap_get(&level->entries, at))->message) == id)
+            return HERE;
+    for (uint32_t i = 0; i < level->kept->run_count; i++) {
+        struct run *run_at = level->kept->runs[i];
+
+        for (uint32_t bit = 0; bit < run_at->span; bit++) {
+            if (!run_bit(run_live(run_at), bit) || seqmap_get(&level->entries, run_at->first + bit) ||
+                message_id(journal_seeded_message(w->journal, run_at, run_at->first + bit)) != id)
+                continue;
+            if (run_bit(run_away(run_at), bit))
+                return AWAY;
+            *departing = true;
+        }
+    }
+    return NOWHERE;
 }
 
-static void hook_evicted(void *context, const struct queue *queue, const struct message *message)
+static enum model_place where(void *context, int index, uint64_t id, bool *departing)
 {
-    model_evicted(&((struct world *)context)->model, index_of(queue), message_id(message));
-}
+    struct world *w = context;
+    struct queue *queue = queue_find(w->vhost, queue_bytes(index));
+    enum model_place place = NOWHERE;
 
-static void hook_loading(void *context, const struct queue *queue, const struct message *message)
-{
-    if (!queue->is_deleted)
-        model_loaded(&((struct world *)context)->model, index_of(queue), message_id(message));
+    for (unsigned i = 0; queue && !place && i <= (queue->levels ? queue->options.max_priority : 0U); i++)
+        if (queue_level(queue, (uint8_t)i))
+            place = where_in_level(w, queue_level(queue, (uint8_t)i), id, departing);
+    return place;
 }
 
 static void random_octets(void *context, void *out, size_t size)
@@ -1169,27 +1191,34 @@ static void random_octets(void *context, void *out, size_t size)
         ((uint8_t *)out)[i] = (uint8_t)random_next(&chance);
 }
 
+static struct vhost *make_vhost(void *context, struct journal *journal)
+{
+    const struct vhost_settings settings = {.message_size_max = 1 << 20,
+                                            .unsent_max = UNSENT_MAX,
+                                            .spill_min = SPILL_MIN,
+                                            .returns_max = RETURNS_MAX};
+    const struct vhost_ops ops = {.output = output, .random = random_octets, .context = context};
+    struct vhost *vhost = vhost_new(BYTES_LITERAL("/"), &settings, &ops, journal);
+
+    vhost_set_permission(vhost, BYTES_LITERAL("guest"), BYTES_LITERAL(".*"), BYTES_LITERAL(".*"),
+                         BYTES_LITERAL(".*"));
+    return vhost;
+}
+
 static void world_begin(struct world *w)
 {
-    const struct vhost_settings settings = {
-        .message_size_max = 1 << 20, .unsent_max = UNSENT_MAX, .returns_max = RETURNS_MAX};
-    const struct vhost_ops ops = {.output = output, .random = random_octets, .context = w};
-    const struct journal_seeded_hooks hooks = {.enqueued = hook_enqueued,
-                                               .may_evict = hook_may_evict,
-                                               .evicted = hook_evicted,
-                                               .loading = hook_loading,
-                                               .context = w};
+    const struct journal_seeded_hooks hooks = {.enqueued = hook_enqueued, .context = w};
     struct reply_error error;
 
     *w = (struct world){0};
     model_init(&w->model);
     w->model.now = 1700000000000;
+    w->model.where = where;
+    w->model.context = w;
     for (int i = 0; i < CONNECTIONS; i++)
         w->connections[i] = (struct peer){.world = w, .index = i};
     w->journal = journal_seeded_new(random_next(&chance), &hooks);
-    w->vhost = vhost_new(BYTES_LITERAL("/"), &settings, &ops, journal_seeded_journal(w->journal));
-    vhost_set_permission(w->vhost, BYTES_LITERAL("guest"), BYTES_LITERAL(".*"), BYTES_LITERAL(".*"),
-                         BYTES_LITERAL(".*"));
+    w->vhost = make_vhost(w, journal_seeded_journal(w->journal));
     vhost_declare_exchange(
         w->vhost,
         &(struct exchange_spec){.name = BYTES_LITERAL("d"), .type = BYTES_LITERAL("direct"), .durable = true},
@@ -1198,6 +1227,42 @@ static void world_begin(struct world *w)
         w->vhost,
         &(struct exchange_spec){.name = BYTES_LITERAL("f"), .type = BYTES_LITERAL("fanout"), .durable = true},
         &error);
+}
+
+/* The node is stopped in good order and started again. */
+static void restart(struct world *w)
+{
+    TRACE("restart");
+    for (int i = 0; i < CONNECTIONS; i++)
+        if (w->connections[i].alive)
+            kill_connection(w, &w->connections[i]);
+    quiet(w);
+    vhost_settle_marks(w->vhost);
+    quiet(w);
+    w->vhost = journal_seeded_restart(w->journal, w->vhost, make_vhost, w);
+    model_restart(&w->model);
+    run(w, &(struct batch){.kind = BATCH_TIMER});
+    finish(w);
+    run_work(w);
+}
+
+static void world_step(struct world *w)
+{
+    uint32_t roll = below(1000);
+
+    if (roll < 700)
+        connection_step(w, &w->connections[below(CONNECTIONS)]);
+    else if (roll < 850)
+        step_journal(w);
+    else if (roll < 980)
+        return_chunks(w, 1 + below(8));
+    else if (roll < 998)
+        pass_time(w, TICK * (int64_t)(1 + below(20)));
+    else if (percent(90))
+        quiet(w);
+    else
+        restart(w);
+    run_work(w);
 }
 
 static void world_end(struct world *w)
@@ -1212,6 +1277,7 @@ static void world_end(struct world *w)
             w->connections[i].alive = false;
             run(w, &(struct batch){.kind = BATCH_CLOSE, .connection = w->connections[i].id});
         }
+    journal_seeded_answer_all(w->journal, w->vhost, w->model.now);
     journal_seeded_seal(w->journal);
     vhost_free(w->vhost);
     while (w->chunk_count)
