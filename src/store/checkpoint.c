@@ -182,6 +182,24 @@ static void submit_commit(struct store *store)
     worker_submit(&store->worker, &store->commit_task);
 }
 
+void checkpoint_tell_dead(struct vhost_journal *journal)
+{
+    for (unsigned lasts = 0; lasts < 2; lasts++) {
+        atomic_fetch_add(&journal->store->dead[lasts], journal->journal.dead[lasts]);
+        journal->told_dead[lasts] += journal->journal.dead[lasts];
+        journal->journal.dead[lasts] = 0;
+    }
+}
+
+/* The ledger knows it all now. */
+static void untell_dead(struct vhost_journal *journal)
+{
+    for (unsigned lasts = 0; lasts < 2; lasts++) {
+        atomic_fetch_sub(&journal->store->dead[lasts], journal->told_dead[lasts]);
+        journal->told_dead[lasts] = journal->journal.dead[lasts] = 0;
+    }
+}
+
 /* The vhost has captured everything. */
 static void captured(struct vhost_journal *journal)
 {
@@ -217,6 +235,7 @@ void checkpoint_inside(struct vhost_journal *journal, struct vhost *vhost)
         return;
     }
     vhost_capture_runs(vhost, &sink);
+    untell_dead(journal);
     capture_dropped(journal);
     journal->checkpoint = CHECKPOINT_NONE;
     captured(journal);
@@ -313,7 +332,7 @@ static int apply_all(struct store *store, struct harvest *harvest, uint64_t firs
     int error = 0;
 
     for (struct pending *pending = harvest->pending; pending && !error; pending = pending->next) {
-        struct logged record;
+        struct logged record = {0};
 
         error = logged_decode(&record, pending->record, pending->size) ? apply_record(store, harvest, &record)
                                                                        : -EBADMSG;
@@ -451,10 +470,13 @@ void checkpoint_free(struct store *store)
 
 /* ---- compaction ---- */
 
+/* The ledger is as old as the last capture; settlements since then count too, or few records that settle many
+ * messages would never be noticed. */
 static bool is_wasteful(const struct store *store, bool lasts)
 {
-    uint64_t live = store->live[lasts];
+    uint64_t live = store->live[lasts], dead = atomic_load(&store->dead[lasts]);
 
+    live -= dead < live ? dead : live;
     /* The dead octets of one file are always put up with. */
     return segments_size(lasts ? store->kept : store->spill) >
            live + live / 2 + store->settings.segment_file_size;
@@ -476,21 +498,26 @@ static struct ledger_file *take_dead(struct store *store, bool lasts, uint32_t c
     return dead;
 }
 
-/* (lock) Ask for the runs of a file that is mostly dead to be moved. */
+/* (lock) Ask for the runs of files that are mostly dead to be moved: in all as much as a file has. */
 static void ask_to_move(struct store *store, bool lasts, uint32_t current)
 {
     struct ledger_file *entry, *next;
+    uint64_t octets = 0;
+    unsigned asked = 0;
 
     if (!is_wasteful(store, lasts))
         return;
     HASH_ITER (hh, store->ledgers[lasts], entry, next) {
         if (entry->file == current || !entry->live || entry->live > entry->size / 2)
             continue;
+        if (asked == MOVE_FILES || octets > store->settings.segment_file_size)
+            break;
         for (struct vhost_journal *journal = store->journals; journal; journal = journal->next) {
-            atomic_store(lasts ? &journal->move_kept : &journal->move_spilled, entry->file);
+            atomic_store(&journal->moves[lasts][asked], entry->file);
             vhost_journal_post(journal);
         }
-        return;
+        octets += entry->live;
+        asked++;
     }
 }
 

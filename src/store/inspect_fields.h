@@ -10,6 +10,7 @@
 #include "catalog.h"
 #include "coney/inspect.h"
 #include "coney/message.h"
+#include "logged.h"
 
 #define INSPECT_WHY_SIZE 1024
 
@@ -43,6 +44,7 @@ struct inspection {
     struct inspect_queue *queues;
     struct inspect_place *places;
     struct segments *segments;
+    struct logged record; /* of the journal: the last one */
 };
 
 void inspect_damage(struct inspection *inspection, const char *format, ...)

@@ -120,24 +120,24 @@ static bool look_at(void *context, uint64_t file, const uint8_t *octets, size_t 
 {
     struct inspection *inspection = context;
     struct message *message = NULL;
-    struct logged record;
+    struct logged *record = &inspection->record;
 
     (void)why;
-    if (!logged_decode(&record, octets, size)) {
+    if (!logged_decode(record, octets, size)) {
         inspect_damage(inspection, "%s/journal: file %" PRIu64 ": a record of %zu octets is none",
                        inspection->folder, file, size);
         return true;
     }
-    if (record.kind == JOURNAL_ENQUEUE) {
-        message = record_get_message(record.message.data, record.message.size);
+    if (record->kind == JOURNAL_ENQUEUE) {
+        message = record_get_message(record->message.data, record->message.size);
         if (!message)
             inspect_damage(inspection,
                            "%s/journal: file %" PRIu64 ": record %" PRIu64 " of vhost %" PRIu32
                            ": its message is none",
-                           inspection->folder, file, record.lsn, record.vhost);
+                           inspection->folder, file, record->lsn, record->vhost);
     }
     if (inspection->sink->line)
-        tell(inspection, file, &record, message);
+        tell(inspection, file, record, message);
     if (message)
         message_unref(message);
     return true;

@@ -5,6 +5,10 @@
  *
  *     0 kind  1 flags  2 level  3 zero  4 vhost u32  8 lsn u64 | 16 queue u64  24 number u64 | 32 ...
  *                                                              | 16 strings: u32 length, octets
+ *
+ * Two kinds are told shorter, since they are many. LOGGED_AGAIN has kind and flags, then the differences of
+ * queue and number to the enqueue before it as numbers of variable length, and what the flags name.
+ * Settlements of numbers that follow each other are one JOURNAL_PURGE.
  */
 #include "logged.h"
 
@@ -127,29 +131,76 @@ static uint8_t names_of(const struct journal_record *record, struct bytes names[
     return record->made->auto_delete ? LOGGED_AUTO_DELETE : 0;
 }
 
-static void encode_enqueue(struct wal_item *item, uint8_t *p, const struct journal_record *record, bool again)
+/* Seven bits an octet, lowest first, the highest bit set in all but the last; signed by zigzag. */
+static uint8_t *put_difference(uint8_t *p, uint64_t to, uint64_t from)
+{
+    uint64_t difference = to - from;
+    uint64_t value = difference << 1 ^ (uint64_t)((int64_t)difference >> 63);
+
+    for (; value > 127; value >>= 7)
+        *p++ = (uint8_t)(value | 128);
+    *p++ = (uint8_t)value;
+    return p;
+}
+
+static void encode_again(struct wal_item *item, const struct journal_record *record,
+                         const struct logged_enqueue *after)
+{
+    uint8_t *p = item->head + 2;
+    uint8_t flags = 0;
+
+    p = put_difference(p, record->queue, after->queue);
+    p = put_difference(p, record->position.number, after->number);
+    if (record->position.level) {
+        flags |= LOGGED_HAS_LEVEL;
+        *p++ = record->position.level;
+    }
+    if (record->deadline != INT64_MAX) {
+        flags |= LOGGED_HAS_DEADLINE;
+        p = put_le64(p, (uint64_t)record->deadline);
+    }
+    item->head[0] = LOGGED_AGAIN;
+    item->head[1] = flags;
+    item->head_size = (uint32_t)(p - item->head);
+}
+
+static void encode_enqueue(struct wal_item *item, uint8_t *p, const struct journal_record *record)
 {
     struct message *message = record->message;
-    struct bytes apart;
+    struct bytes apart = record_message_apart(message);
 
-    put_le64(p, (uint64_t)record->deadline);
-    item->head_size = ENQUEUE_HEAD;
-    if (again) {
-        item->head[0] = LOGGED_AGAIN;
-        return;
+    if (record->deadline != INT64_MAX) {
+        item->head[1] |= LOGGED_HAS_DEADLINE;
+        p = put_le64(p, (uint64_t)record->deadline);
     }
-    record_put_message(item->head + ENQUEUE_HEAD, message);
-    item->head_size += RECORD_MESSAGE_HEAD;
+    record_put_message(p, message);
+    item->head_size = (uint32_t)(p + RECORD_MESSAGE_HEAD - item->head);
     item->first = record_message_data(message).data;
     item->first_size = (uint32_t)record_message_data(message).size;
-    apart = record_message_apart(message);
     item->second = apart.data;
     item->second_size = apart.size;
     item->owner = message_ref(message);
 }
 
+bool logged_extend(struct wal_item *item, const struct journal_record *record)
+{
+    uint64_t from, below;
+
+    if ((item->head[0] != JOURNAL_SETTLE && item->head[0] != JOURNAL_PURGE) ||
+        item->head[2] != record->position.level || get_le64(item->head + HEAD) != record->queue)
+        return false;
+    from = get_le64(item->head + QUEUE_ID_HEAD);
+    below = item->head[0] == JOURNAL_SETTLE ? from + 1 : get_le64(item->head + MESSAGE_HEAD);
+    if (below != record->position.number)
+        return false;
+    item->head[0] = JOURNAL_PURGE;
+    put_le64(item->head + MESSAGE_HEAD, below + 1);
+    item->head_size = MESSAGE_HEAD + 8;
+    return true;
+}
+
 void logged_encode(struct wal_item *item, const struct journal_record *record, uint32_t vhost, uint64_t lsn,
-                   bool again)
+                   const struct logged_enqueue *after)
 {
     uint8_t kind = (uint8_t)record->kind;
     uint8_t *p = put_head(item->head, kind, 0, record->position.level, vhost, lsn);
@@ -157,6 +208,10 @@ void logged_encode(struct wal_item *item, const struct journal_record *record, u
     item->first_size = 0;
     item->second_size = 0;
     item->owner = NULL;
+    if (after) {
+        encode_again(item, record, after);
+        return;
+    }
     item->head_size = HEAD;
     if (name_count(kind)) {
         struct bytes names[LOGGED_NAMES];
@@ -172,7 +227,7 @@ void logged_encode(struct wal_item *item, const struct journal_record *record, u
     p = put_le64(p, record->position.number);
     item->head_size = MESSAGE_HEAD;
     if (kind == JOURNAL_ENQUEUE) {
-        encode_enqueue(item, p, record, again);
+        encode_enqueue(item, p, record);
     } else if (kind == JOURNAL_REDELIVERY) {
         put_le32(p, record->delivery_count);
         item->head_size += 4;
@@ -201,6 +256,56 @@ static bool get_names(struct logged *out, const uint8_t *p, size_t size)
     return size == 0;
 }
 
+static bool get_deadline(struct logged *out, const uint8_t **p, size_t *size)
+{
+    out->deadline = INT64_MAX;
+    if (!(out->flags & LOGGED_HAS_DEADLINE))
+        return true;
+    if (*size < 8)
+        return false;
+    out->deadline = (int64_t)get_le64(*p);
+    *p += 8;
+    *size -= 8;
+    return true;
+}
+
+static bool get_difference(uint64_t *value, const uint8_t **p, size_t *size)
+{
+    uint64_t read = 0;
+
+    for (unsigned shift = 0; *size && shift < 64; shift += 7) {
+        uint8_t octet = *(*p)++;
+
+        --*size;
+        read |= (uint64_t)(octet & 127) << shift;
+        if (octet < 128) {
+            *value += read >> 1 ^ -(read & 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Behind kind and flags. */
+static bool get_again(struct logged *out, const uint8_t *p, size_t size)
+{
+    if (!out->enqueue.lsn)
+        return false;
+    out->vhost = out->enqueue.vhost;
+    out->lsn = out->enqueue.lsn;
+    if (!get_difference(&out->enqueue.queue, &p, &size) || !get_difference(&out->enqueue.number, &p, &size))
+        return false;
+    out->queue = out->enqueue.queue;
+    out->number = out->enqueue.number;
+    if (out->flags & LOGGED_HAS_LEVEL) {
+        if (!size)
+            return false;
+        out->level = *p++;
+        size--;
+    }
+    return get_deadline(out, &p, &size) && size == 0;
+}
+
 /* What follows queue and number. */
 static bool get_rest(struct logged *out, const uint8_t *p, size_t size)
 {
@@ -218,13 +323,12 @@ static bool get_rest(struct logged *out, const uint8_t *p, size_t size)
             return false;
         out->below = get_le64(p);
         return true;
-    case LOGGED_AGAIN:
     case JOURNAL_ENQUEUE:
-        if (size < 8)
+        if (!get_deadline(out, &p, &size) || size < RECORD_MESSAGE_MIN)
             return false;
-        out->deadline = (int64_t)get_le64(p);
-        out->message = (struct bytes){p + 8, size - 8};
-        return (out->kind == LOGGED_AGAIN) == (size == 8);
+        out->message = (struct bytes){p, size};
+        out->enqueue = (struct logged_enqueue){out->vhost, out->lsn, out->queue, out->number};
+        return true;
     default:
         return false;
     }
@@ -232,11 +336,15 @@ static bool get_rest(struct logged *out, const uint8_t *p, size_t size)
 
 bool logged_decode(struct logged *out, const uint8_t *from, size_t size)
 {
-    *out = (struct logged){0};
-    if (size < HEAD)
+    *out = (struct logged){.enqueue = out->enqueue};
+    if (size < 2)
         return false;
     out->kind = from[0];
     out->flags = from[1];
+    if (out->kind == LOGGED_AGAIN)
+        return get_again(out, from + 2, size - 2);
+    if (size < HEAD)
+        return false;
     out->level = from[2];
     out->vhost = get_le32(from + 4);
     out->lsn = get_le64(from + 8);

@@ -25,9 +25,17 @@ enum logged_flag {
     LOGGED_AUTO_DELETE = 1,
     LOGGED_INTERNAL = 2,
     LOGGED_TO_EXCHANGE = 4,
+    LOGGED_HAS_DEADLINE = 8, /* an enqueue */
+    LOGGED_HAS_LEVEL = 16,   /* LOGGED_AGAIN: else it is 0 */
 };
 
 #define LOGGED_NAMES 4
+
+/* Where a message went last: what LOGGED_AGAIN is told by. */
+struct logged_enqueue {
+    uint32_t vhost;
+    uint64_t lsn, queue, number;
+};
 
 /* A record, decoded: what its kind has not is zero. Borrows the octets that it was decoded from. */
 struct logged {
@@ -43,13 +51,19 @@ struct logged {
     struct bytes message;             /* JOURNAL_ENQUEUE: as record_get_message() takes it */
     struct bytes names[LOGGED_NAMES]; /* exchange: name, type, arguments; queue: name, arguments; binding:
                                        * source, destination, routing key, arguments */
+    struct logged_enqueue enqueue;    /* the last one decoded into this struct */
 };
 
 /* Fill ITEM with RECORD, as LSN of VHOST. A message is referred to, and item->owner is a reference to it;
- * what else does not fit the head is in memory of its own, which is item->first and item->owner. AGAIN:
- * RECORD is a JOURNAL_ENQUEUE of the same message as the vhost's last one in this batch. */
+ * what else does not fit the head is in memory of its own, which is item->first and item->owner. AFTER:
+ * RECORD is a JOURNAL_ENQUEUE of the same message as the vhost's last one in this push, which went there;
+ * else NULL. */
 void logged_encode(struct wal_item *item, const struct journal_record *record, uint32_t vhost, uint64_t lsn,
-                   bool again);
+                   const struct logged_enqueue *after);
+
+/* ITEM is the last of its chunk. Make it say that RECORD, a JOURNAL_SETTLE, happened too, if it settled the
+ * number before: false when it did not. */
+bool logged_extend(struct wal_item *item, const struct journal_record *record);
 
 /* The same for a record of the node: KIND of LOGGED_VHOST and on. */
 void logged_encode_names(struct wal_item *item, uint8_t kind, uint32_t vhost, uint64_t lsn,
@@ -58,7 +72,8 @@ void logged_encode_names(struct wal_item *item, uint8_t kind, uint32_t vhost, ui
 /* Tell whether a record of KIND belongs to the catalog. */
 bool logged_is_topology(uint8_t kind);
 
-/* False when the SIZE octets at FROM are no record. */
+/* False when the SIZE octets at FROM are no record. OUT must be the same for all records of a journal, in
+ * order, and zeros at first: a LOGGED_AGAIN is told by the enqueue before it. */
 bool logged_decode(struct logged *out, const uint8_t *from, size_t size);
 
 /* "enqueue", "settle", ...: for --dump. */

@@ -31,6 +31,7 @@ struct recovery {
     struct store_opened *opened;
     struct known_queue *queues;
     struct vhost_journal *last; /* looked up last */
+    struct logged record;       /* of the journal: the last one */
     struct message *message;    /* of the last enqueue, a reference; NULL: none */
     uint64_t first_file;        /* of the journal */
     bool takes_first;           /* see take_entry() */
@@ -373,29 +374,29 @@ static bool replay(void *context, uint64_t file, const uint8_t *octets, size_t s
 {
     struct recovery *recovery = context;
     struct vhost_journal *journal;
-    struct logged record;
+    struct logged *record = &recovery->record;
     bool fine = true;
 
-    if (!logged_decode(&record, octets, size)) {
+    if (!logged_decode(record, octets, size)) {
         snprintf(why, WAL_WHY_SIZE, "a record of %zu octets is none", size);
         return false;
     }
-    if (logged_is_topology(record.kind))
+    if (logged_is_topology(record->kind))
         pending_add(recovery->store, octets, size, NULL, 0);
-    if (record.kind >= LOGGED_VHOST) {
-        fine = replay_node(recovery, &record);
+    if (record->kind >= LOGGED_VHOST) {
+        fine = replay_node(recovery, record);
     } else {
-        journal = find_journal(recovery, record.vhost);
+        journal = find_journal(recovery, record->vhost);
         if (!journal)
             return true;
-        note_lsn(journal, record.lsn);
+        note_lsn(journal, record->lsn);
         journal->journal.era = (uint32_t)file;
-        if (record.kind == JOURNAL_ENQUEUE || record.kind == LOGGED_AGAIN)
-            fine = replay_enqueue(recovery, &record);
-        else if (record.kind == JOURNAL_DELETE_QUEUE || !logged_is_topology(record.kind))
-            replay_message(recovery, &record);
+        if (record->kind == JOURNAL_ENQUEUE || record->kind == LOGGED_AGAIN)
+            fine = replay_enqueue(recovery, record);
+        else if (record->kind == JOURNAL_DELETE_QUEUE || !logged_is_topology(record->kind))
+            replay_message(recovery, record);
         else
-            fine = replay_topology(recovery, journal, &record);
+            fine = replay_topology(recovery, journal, record);
     }
     if (!fine)
         snprintf(why, WAL_WHY_SIZE, "%.500s", recovery->why);

@@ -50,6 +50,9 @@ struct move {
     bool failed;
 };
 
+/* Segment files that are emptied at a time. */
+#define MOVE_FILES 8
+
 struct vhost_journal {
     struct journal journal;
     struct store *store;
@@ -64,7 +67,8 @@ struct vhost_journal {
     bool is_restoring;     /* records get restoring_lsn, and are not written */
     uint64_t restoring_lsn;
     struct wal_chunk *first, *last;     /* (inside) being filled */
-    const struct message *last_message; /* (inside) of the last JOURNAL_ENQUEUE in these */
+    const struct message *last_message; /* (inside) of the last JOURNAL_ENQUEUE in these, */
+    struct logged_enqueue last_enqueue; /* and where it went */
     uint64_t used;                      /* (inside) as told to the store last */
     struct wal_chunk *spare;            /* (inside) to be filled again */
     unsigned spares;
@@ -75,7 +79,8 @@ struct vhost_journal {
     atomic_bool wants_relief; /* it holds publishers until the journal has caught up */
     enum { CHECKPOINT_NONE, CHECKPOINT_SAVING, CHECKPOINT_CAPTURING } checkpoint; /* (inside) */
     atomic_bool checkpoint_wanted;
-    _Atomic uint32_t move_kept, move_spilled;    /* files to be moved */
+    _Atomic uint32_t moves[2][MOVE_FILES];       /* files to be moved, spilled and kept; 0: none */
+    uint64_t told_dead[2];                       /* (inside) what store->dead has of this vhost */
     struct captured_run *dropped, **dropped_end; /* (inside) rows to be removed: for the next capture */
 };
 
@@ -141,10 +146,11 @@ struct store {
     struct vhost_journal *journals; /* (lock) newest first */
     uint32_t last_id;
     uint64_t epoch;
-    struct vhost_journal node;                   /* (lock) the node's own records */
-    struct pending *pending, **pending_end;      /* (lock) */
-    uint64_t live[2];                            /* (lock) octets, spilled and kept */
-    struct ledger_file *ledgers[2];              /* (lock) spilled, kept */
+    struct vhost_journal node;              /* (lock) the node's own records */
+    struct pending *pending, **pending_end; /* (lock) */
+    uint64_t live[2];                       /* (lock) octets, spilled and kept */
+    _Atomic uint64_t dead[2];       /* octets of these, about, that died since their vhosts were captured */
+    struct ledger_file *ledgers[2]; /* (lock) spilled, kept */
     struct captured_state *states, **states_end; /* (lock) */
     struct captured_run *runs, **runs_end;       /* (lock) in order */
     struct checkpoint checkpoint;                /* (lock) */
@@ -173,6 +179,8 @@ void request_submit(struct vhost_journal *journal, struct worker *worker, struct
 
 /* (lock) PLACE of the ledger LASTS has DELTA octets more that are live. */
 void ledger_add(struct store *store, bool lasts, uint32_t file, int64_t delta, uint64_t size);
+/* Inside: tell the store how much has died in segments. */
+void checkpoint_tell_dead(struct vhost_journal *journal);
 /* Inside: go on with what the checkpoint wants of JOURNAL's vhost. */
 void checkpoint_inside(struct vhost_journal *journal, struct vhost *vhost);
 /* Commit thread, worker: begin one if the journal or the segments have grown enough; go on with one that

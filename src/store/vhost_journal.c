@@ -14,8 +14,8 @@
 #include "store_fields.h"
 
 #define SPARE_CHUNKS 8
-/* Octets that wait to be written at which publishers are held: enough for the disk to work on, and a part of what
- * messages may hold in memory, since those that wait here hold some too. */
+/* Octets that wait to be written at which publishers are held: enough for the disk to work on, and a part of
+ * what messages may hold in memory, since those that wait here hold some too. */
 #define BACKLOG_MAX (UINT64_C(32) << 20)
 #define BACKLOG_MIN (UINT64_C(2) << 20)
 
@@ -62,18 +62,27 @@ static struct wal_chunk *chunk_with_room(struct vhost_journal *journal)
 static uint64_t vhost_append(struct journal *base, const struct journal_record *record)
 {
     struct vhost_journal *journal = journal_of(base);
-    struct wal_chunk *chunk;
-    bool again;
+    struct wal_chunk *chunk = journal->last;
+    bool enqueue = record->kind == JOURNAL_ENQUEUE;
 
     if (journal->is_restoring)
         return journal->restoring_lsn;
+    journal->lsn++;
+    if (record->kind == JOURNAL_SETTLE && chunk && logged_extend(&chunk->items[chunk->count - 1], record)) {
+        chunk->lsn = journal->lsn;
+        chunk->relaxed &= record->relaxed;
+        return chunk->lsn;
+    }
     chunk = chunk_with_room(journal);
-    again = record->kind == JOURNAL_ENQUEUE && record->message == journal->last_message;
-    chunk->lsn = ++journal->lsn;
+    chunk->lsn = journal->lsn;
     chunk->relaxed &= record->relaxed;
-    logged_encode(wal_chunk_add(chunk), record, journal->id, chunk->lsn, again);
-    if (record->kind == JOURNAL_ENQUEUE)
+    logged_encode(wal_chunk_add(chunk), record, journal->id, chunk->lsn,
+                  enqueue && record->message == journal->last_message ? &journal->last_enqueue : NULL);
+    if (enqueue) {
         journal->last_message = record->message;
+        journal->last_enqueue.queue = record->queue;
+        journal->last_enqueue.number = record->position.number;
+    }
     return chunk->lsn;
 }
 
@@ -102,6 +111,8 @@ static void vhost_flush_journal(struct journal *base, uint64_t used)
     base->era = (uint32_t)atomic_load_explicit(&store->file, memory_order_relaxed);
     if (used != journal->used)
         share_window(journal, used);
+    if (base->dead[0] || base->dead[1])
+        checkpoint_tell_dead(journal);
     if (!journal->first)
         return;
     if (wal_push(store->wal, journal->first, journal->last))
@@ -405,7 +416,6 @@ void store_answer(struct journal *base, struct vhost *vhost)
     static const struct checkpoint_sink mover_sink = {.run = move_run};
     struct vhost_journal *journal = journal_of(base);
     struct checkpoint_sink mover = mover_sink;
-    uint32_t file;
 
     atomic_store(&journal->posted, false);
     if (base->is_behind && wal_backlog(journal->store->wal) < backlog_low(journal->store)) {
@@ -416,12 +426,12 @@ void store_answer(struct journal *base, struct vhost *vhost)
     take_answers(journal, vhost);
     vhost_journal_moved(vhost);
     mover.context = journal;
-    file = atomic_exchange(&journal->move_kept, 0);
-    if (file)
-        vhost_move_runs(vhost, file, true, &mover);
-    file = atomic_exchange(&journal->move_spilled, 0);
-    if (file)
-        vhost_move_runs(vhost, file, false, &mover);
+    for (unsigned i = 0; i < 2 * MOVE_FILES; i++) {
+        uint32_t file = atomic_exchange(&journal->moves[i / MOVE_FILES][i % MOVE_FILES], 0);
+
+        if (file)
+            vhost_move_runs(vhost, file, i / MOVE_FILES, &mover);
+    }
     checkpoint_inside(journal, vhost);
 }
 
