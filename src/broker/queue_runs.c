@@ -97,7 +97,7 @@ uint64_t level_next_saved(const struct level *level, uint64_t from)
 
 static void run_changed(struct queue *queue, struct run *run)
 {
-    if (!(run->flags & RUN_LASTS) || run->flags & RUN_CHANGED)
+    if (run->flags & RUN_CHANGED)
         return;
     run->flags |= RUN_CHANGED;
     DL_APPEND2(queue->vhost->changed_runs, run, changed_prev, changed_next);
@@ -154,6 +154,7 @@ void run_settle(struct queue *queue, struct place place)
     if (!run_bit(run_live(run), bit))
         return;
     run_live(run)[bit / 64] &= ~((uint64_t)1 << bit % 64);
+    queue->vhost->journal->dead[!!(run->flags & RUN_LASTS)] += run->place.size / run->messages;
     if (--run->live_count == 0)
         level_remove_run(queue, level, at);
     else
