@@ -28,6 +28,7 @@
 
 #include "coney/crc32c.h"
 #include "coney/xalloc.h"
+#include "folder.h"
 #include "record.h"
 #include "segment_fields.h"
 
@@ -277,7 +278,7 @@ struct segments *segments_open(struct sys *sys, const char *folder, uint64_t fil
                                char why[SEGMENT_WHY_SIZE])
 {
     struct segments *segments;
-    int error = strlen(folder) < FOLDER_MAX ? sys_make_folder(sys, folder) : -ENAMETOOLONG;
+    int error = strlen(folder) < FOLDER_MAX ? folder_make(sys, folder) : -ENAMETOOLONG;
 
     if (error) {
         fail(why, error, "cannot make the folder %s: %s", folder, strerror(-error));

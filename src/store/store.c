@@ -10,6 +10,7 @@
 
 #include "coney/restore.h"
 #include "coney/xalloc.h"
+#include "folder.h"
 #include "store_fields.h"
 
 #define SEGMENT_FILE_SIZE (UINT64_C(64) << 20)
@@ -166,7 +167,7 @@ enum store_result store_open(struct sys *sys, const struct store_settings *setti
     init(store, sys, settings, ops);
     *opened = (struct store_opened){0};
     *out = store;
-    error = sys_make_folder(sys, store->folder);
+    error = folder_make(sys, store->folder);
     if (error)
         return refuse_errno(why, store->folder, error);
     result = lock_folder(store, why);

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "coney/xalloc.h"
+#include "folder.h"
 #include "wal_fields.h"
 
 #define WINDOW_SIZE (UINT64_C(1) << 20)
@@ -405,14 +406,8 @@ static bool sync_tail(struct wal *wal, char why[WAL_WHY_SIZE])
 
 static bool make_folder(struct wal *wal, char why[WAL_WHY_SIZE])
 {
-    int error = sys_make_folder(wal->sys, wal->folder);
-    char *parent = xstrdup(wal->folder), *slash = strrchr(parent, '/');
+    int error = folder_make(wal->sys, wal->folder);
 
-    if (slash && slash != parent)
-        *slash = '\0';
-    if (!error)
-        error = sys_sync_folder(wal->sys, !slash ? "." : slash == parent ? "/" : parent);
-    free(parent);
     if (error)
         snprintf(why, WAL_WHY_SIZE, "%.200s: cannot be made: %s", wal->folder, strerror(-error));
     return !error;
