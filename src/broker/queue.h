@@ -260,8 +260,9 @@ enum settle {
 uint64_t queue_settle(struct queue *queue, struct place place, enum settle how);
 
 /* The entry at PLACE, not ready any more or about to be, leaves with REASON (enum death_reason): dead letter
- * if there is an exchange for it, gone otherwise. */
-void queue_discard(struct queue *queue, struct place place, struct entry *entry, int reason);
+ * if there is an exchange for it, gone otherwise. Returns the LSN of the settlement if it is written now, or
+ * 0. */
+uint64_t queue_discard(struct queue *queue, struct place place, struct entry *entry, int reason);
 
 /* Drop from the head until within the limits, where the overflow in force says so. */
 void queue_trim(struct queue *queue);

@@ -294,16 +294,18 @@ struct message *queue_take(struct queue *queue, struct place place, struct entry
     return message;
 }
 
-void queue_discard(struct queue *queue, struct place place, struct entry *entry, int reason)
+uint64_t queue_discard(struct queue *queue, struct place place, struct entry *entry, int reason)
 {
     struct message *message = entry->message;
+    uint64_t lsn = 0;
 
     /* A dead letter settles its original together with its own arrival, and only then. */
     if (!deadletter_send(queue, message, place, entry->flags & ENTRY_JOURNALLED, reason) ||
         !(entry->flags & ENTRY_JOURNALLED))
-        settle_entry(queue, place, entry);
+        lsn = settle_entry(queue, place, entry);
     entry_remove(queue, place, entry);
     message_unref(message);
+    return lsn;
 }
 
 /* Tell whether an entry that has come back COUNT times may be delivered once more (7.3). */
@@ -319,10 +321,8 @@ static uint64_t requeue(struct queue *queue, struct place place, struct entry *e
 
     entry->flags |= ENTRY_REDELIVERED;
     entry->delivery_count++;
-    if (!is_within_delivery_limit(queue, entry->delivery_count)) {
-        queue_discard(queue, place, entry, DEATH_DELIVERY_LIMIT);
-        return 0;
-    }
+    if (!is_within_delivery_limit(queue, entry->delivery_count))
+        return queue_discard(queue, place, entry, DEATH_DELIVERY_LIMIT);
     if (place.number < queue_level(queue, place.level)->kept->saved)
         run_returned(queue, place, entry->delivery_count);
     if (entry->flags & ENTRY_JOURNALLED && !queue_counts_deliveries(queue))
@@ -355,7 +355,7 @@ uint64_t queue_settle(struct queue *queue, struct place place, enum settle how)
         break;
     }
     case SETTLE_REJECT:
-        queue_discard(queue, place, entry, DEATH_REJECTED);
+        lsn = queue_discard(queue, place, entry, DEATH_REJECTED);
         break;
     case SETTLE_REQUEUE:
         lsn = requeue(queue, place, entry);
