@@ -105,11 +105,10 @@ static struct level *level_of(struct queue *queue, uint8_t number)
 
 bool restore_state(struct queue *queue, struct bytes state)
 {
-    const uint8_t *p = state.data;
-
     if (state.size % QUEUE_STATE_LEVEL)
         return false;
-    for (; p < state.data + state.size; p += QUEUE_STATE_LEVEL) {
+    for (size_t at = 0; at < state.size; at += QUEUE_STATE_LEVEL) {
+        const uint8_t *p = state.data + at;
         struct level *level = level_of(queue, p[0]);
 
         if (!level)

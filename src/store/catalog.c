@@ -575,7 +575,8 @@ static struct bytes octets(struct row *row, int column)
         return (struct bytes){0};
     }
     data = sqlite3_column_blob(row->statement, column);
-    return (struct bytes){data, data ? (size_t)sqlite3_column_bytes(row->statement, column) : 0};
+    return data ? (struct bytes){data, (size_t)sqlite3_column_bytes(row->statement, column)}
+                : BYTES_LITERAL("");
 }
 
 /* Give what a row says to the reader's function, unless it is damaged; false ends the reading. */

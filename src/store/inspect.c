@@ -124,13 +124,13 @@ static bool take_exchange(void *context, const struct catalog_exchange *exchange
 
 static void take_levels(struct inspection *inspection, const struct catalog_queue *queue)
 {
-    const uint8_t *end = queue->state.data + queue->state.size / QUEUE_STATE_LEVEL * QUEUE_STATE_LEVEL;
-
     if (queue->state.size % QUEUE_STATE_LEVEL)
         inspect_damage(inspection,
                        "%s/catalog.db: queue %" PRIu64 " of vhost %" PRIu32 ": a state of %zu octets",
                        inspection->folder, queue->id, queue->vhost, queue->state.size);
-    for (const uint8_t *p = queue->state.data; p < end; p += QUEUE_STATE_LEVEL) {
+    for (size_t at = 0; queue->state.size - at >= QUEUE_STATE_LEVEL; at += QUEUE_STATE_LEVEL) {
+        const uint8_t *p = queue->state.data + at;
+
         INSPECT_LINE(inspection, "level", INSPECT_COUNT("vhost", queue->vhost),
                      INSPECT_COUNT("queue", queue->id), INSPECT_COUNT("level", p[0]),
                      INSPECT_COUNT("next", get_u64(p + 1)), INSPECT_COUNT("saved", get_u64(p + 9)),

@@ -414,11 +414,22 @@ static bool is_needed(void *context, uint32_t file)
     return entry;
 }
 
+static void forget(struct recovery *recovery)
+{
+    struct known_queue *known, *next;
+
+    HASH_ITER (hh, recovery->queues, known, next) {
+        HASH_DEL(recovery->queues, known);
+        free(known);
+    }
+    if (recovery->message)
+        message_unref(recovery->message);
+}
+
 static void finish(struct recovery *recovery)
 {
     struct store *store = recovery->store;
     struct vhost_journal *journal;
-    struct known_queue *known, *next;
 
     for (journal = store->journals; journal; journal = journal->next) {
         struct vhost_info info;
@@ -431,13 +442,6 @@ static void finish(struct recovery *recovery)
         journal->journal.era = (uint32_t)wal_file(store->wal);
         journal->is_restoring = false;
     }
-    HASH_ITER (hh, recovery->queues, known, next) {
-        HASH_DEL(recovery->queues, known);
-        free(known);
-    }
-    if (recovery->message)
-        message_unref(recovery->message);
-    recovery->message = NULL;
 }
 
 static int read_catalog(struct recovery *recovery)
@@ -473,14 +477,17 @@ enum store_result recover(struct store *store, struct store_opened *opened, char
 
     if (error && error != -ECANCELED)
         refuse(&recovery, "the catalog: %s", catalog_why(store->catalog));
-    if (error)
+    if (error) {
+        forget(&recovery);
         return error == -EBADMSG || error == -ECANCELED ? STORE_DAMAGED : STORE_UNREADABLE;
+    }
     store_path(store, "journal", folder);
     settings.folder = folder;
     settings.epoch = store->epoch;
     journal.first = recovery.first_file;
     store->wal = wal_open(store->sys, &settings, &journal, store_written, store, reason);
     if (!store->wal) {
+        forget(&recovery);
         refuse(&recovery, "%s", reason);
         return STORE_DAMAGED;
     }
@@ -489,6 +496,7 @@ enum store_result recover(struct store *store, struct store_opened *opened, char
     opened->cut = journal.cut;
     atomic_store(&store->file, wal_file(store->wal));
     finish(&recovery);
+    forget(&recovery);
     segments_sweep(store->kept, is_needed, store);
     return STORE_OPENED;
 }
