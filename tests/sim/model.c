@@ -667,6 +667,7 @@ void model_channel_open(struct model_channel *channel)
 {
     channel->state = OPEN;
     channel->mode = NORMAL;
+    channel->opened = ++channel->model->order;
     channel->tag = channel->published = channel->confirm_base = 0;
     channel->prefetch = channel->prefetch_global = channel->unacked_global = 0;
     channel->confirm_count = 0;
@@ -682,11 +683,27 @@ static void forget_replies(struct model_channel *channel)
     memset(channel->cancels, 0, sizeof channel->cancels);
 }
 
+/* The channel of CONNECTION that was opened first after LAST; NULL when there is none. */
+static struct model_channel *opened_after(struct model *model, int connection, uint64_t last)
+{
+    struct model_channel *first = NULL;
+
+    for (int n = 0; n < CHANNELS; n++) {
+        struct model_channel *channel = &model->channels[connection][n];
+
+        if (channel->state != CLOSED && channel->opened > last && (!first || channel->opened < first->opened))
+            first = channel;
+    }
+    return first;
+}
+
+/* In the order of their opening: one may have the last consumer of a queue that another has messages of. */
 void model_connection_end(struct model *model, int connection)
 {
-    for (int n = 0; n < CHANNELS; n++)
-        if (model->channels[connection][n].state != CLOSED)
-            model_channel_end(&model->channels[connection][n]);
+    struct model_channel *channel = opened_after(model, connection, 0);
+
+    for (; channel; channel = opened_after(model, connection, channel->opened))
+        model_channel_end(channel);
     for (int i = 0; i < QUEUES; i++)
         if (model->queues[i].exists && model->queues[i].owner == connection)
             model_delete(model, i);

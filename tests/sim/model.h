@@ -122,7 +122,8 @@ struct model_channel {
     uint16_t number;
     enum model_channel_state state;
     enum model_mode mode;
-    uint64_t tag; /* the last one used */
+    uint64_t opened; /* order of opening */
+    uint64_t tag;    /* the last one used */
     uint32_t prefetch, prefetch_global, unacked_global;
     struct model_delivery *deliveries; /* by tag */
     uint32_t delivery_count;
