@@ -576,6 +576,8 @@ static void run_commit(struct task *task)
     era = store->checkpoint.era;
     committed = store->checkpoint.begun;
     store->checkpoint.waits = !is_all_durable(store);
+    /* Nothing else may give room to what this waits for. */
+    wal_overdraw(store->wal, store->checkpoint.waits);
     if (store->checkpoint.waits) {
         pthread_mutex_unlock(&store->lock);
         return;

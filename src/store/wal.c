@@ -342,7 +342,7 @@ int wal_step(struct wal *wal)
 
 static bool is_full(const struct wal *wal)
 {
-    return wal->ordinal - atomic_load(&wal->released) >= wal->settings.file_count;
+    return wal->ordinal - atomic_load(&wal->released) >= wal_files_allowed(wal);
 }
 
 /* Wait on `wake` until UNTIL (0: for ever); false when that has come. With sleep_lock held. */

@@ -129,6 +129,11 @@ uint32_t wal_files_in_use(const struct wal *wal);
  * called only when the next opening will surely say FIRST > LAST. */
 void wal_release(struct wal *wal, uint64_t last);
 
+/* Any thread: while ON, what is pushed may take more files than file_count, up to WAL_OVERDRAFT octets more:
+ * for a release that waits for what is pushed. */
+#define WAL_OVERDRAFT (UINT64_C(64) << 20)
+void wal_overdraw(struct wal *wal, bool on);
+
 /* The worker, ahead of need: make the next file if the current one is half full and none is ready. wal_step()
  * does it itself if it must. Does nothing where file_count files are in use. Returns 0, or a negative errno;
  * -ENOSPC is the disk alarm. */

@@ -66,6 +66,7 @@ struct wal {
     _Atomic bool sleeping; /* the commit thread, for want of chunks */
     _Atomic uint64_t file;
     _Atomic uint64_t released;
+    _Atomic bool overdrawn; /* file_count may be exceeded */
     _Atomic bool needs_next; /* the current file is half full */
     struct {
         _Atomic uint64_t batches, octets, syncs, records, largest_batch, sync_ns;
@@ -113,6 +114,17 @@ static inline uint64_t wal_round_up(uint64_t size)
 static inline uint64_t wal_batch_size(uint64_t length)
 {
     return wal_round_up(WAL_BATCH_HEADER_SIZE + length);
+}
+
+static inline uint64_t wal_files_overdraft(const struct wal *wal)
+{
+    return WAL_OVERDRAFT / wal->settings.file_size + 1;
+}
+
+/* How many files there may be now. */
+static inline uint64_t wal_files_allowed(const struct wal *wal)
+{
+    return wal->settings.file_count + (atomic_load(&wal->overdrawn) ? wal_files_overdraft(wal) : 0);
 }
 
 /* Write HEADER into the block at TO. */

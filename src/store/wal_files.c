@@ -209,7 +209,7 @@ int wal_take_place(struct wal *wal, uint64_t ordinal, uint64_t size, struct wal_
     struct wal_place *best;
     int error;
 
-    if (ordinal - atomic_load(&wal->released) > wal->settings.file_count)
+    if (ordinal - atomic_load(&wal->released) > wal_files_allowed(wal))
         return -EAGAIN;
     pthread_mutex_lock(&wal->files_lock);
     while ((best = best_free(wal, size)) && best->busy)
@@ -248,6 +248,30 @@ uint32_t wal_files_in_use(const struct wal *wal)
     return (uint32_t)(atomic_load(&wal->file) - atomic_load(&wal->released));
 }
 
+/* Places beyond file_count, from a time when it was larger or exceeded. */
+static void remove_surplus(struct wal *wal)
+{
+    char path[WAL_PATH_SIZE];
+
+    for (uint32_t i = wal->settings.file_count; i < wal->place_count; i++) {
+        struct wal_place *place = &wal->places[i];
+
+        if (!place->file || place->busy || place->ordinal > atomic_load(&wal->released))
+            continue;
+        sys_close(wal->sys, place->file);
+        *place = (struct wal_place){0};
+        wal_path(wal, i, ".wal", path);
+        sys_unlink(wal->sys, path);
+    }
+}
+
+static void wake_up(struct wal *wal)
+{
+    pthread_mutex_lock(&wal->sleep_lock);
+    pthread_cond_broadcast(&wal->wake);
+    pthread_mutex_unlock(&wal->sleep_lock);
+}
+
 void wal_release(struct wal *wal, uint64_t last)
 {
     uint64_t released = atomic_load(&wal->released);
@@ -256,9 +280,16 @@ void wal_release(struct wal *wal, uint64_t last)
         last = atomic_load(&wal->file) - 1;
     while (released < last && !atomic_compare_exchange_weak(&wal->released, &released, last))
         ;
-    pthread_mutex_lock(&wal->sleep_lock);
-    pthread_cond_broadcast(&wal->wake);
-    pthread_mutex_unlock(&wal->sleep_lock);
+    pthread_mutex_lock(&wal->files_lock);
+    remove_surplus(wal);
+    pthread_mutex_unlock(&wal->files_lock);
+    wake_up(wal);
+}
+
+void wal_overdraw(struct wal *wal, bool on)
+{
+    if (atomic_exchange(&wal->overdrawn, on) != on && on)
+        wake_up(wal);
 }
 
 /* ---- before the first write ---- */
@@ -294,23 +325,6 @@ static int wipe_tail(struct wal *wal)
             return error;
     }
     return sys_sync(wal->sys, file);
-}
-
-/* Places beyond file_count, from a time when it was larger. */
-static void remove_surplus(struct wal *wal)
-{
-    char path[WAL_PATH_SIZE];
-
-    for (uint32_t i = wal->settings.file_count; i < wal->place_count; i++) {
-        struct wal_place *place = &wal->places[i];
-
-        if (!place->file || place->busy || place->ordinal > atomic_load(&wal->released))
-            continue;
-        sys_close(wal->sys, place->file);
-        *place = (struct wal_place){0};
-        wal_path(wal, i, ".wal", path);
-        sys_unlink(wal->sys, path);
-    }
 }
 
 int wal_settle(struct wal *wal)

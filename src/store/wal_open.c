@@ -181,8 +181,11 @@ static bool find_files(struct wal *wal, char why[WAL_WHY_SIZE])
 
     if (error)
         snprintf(why, WAL_WHY_SIZE, "%.200s: cannot be listed: %s", wal->folder, strerror(-error));
-    wal->place_count = found.count && found.highest >= wal->settings.file_count ? found.highest + 1
-                                                                                : wal->settings.file_count;
+    wal->place_count = (uint32_t)(wal->settings.file_count + wal_files_overdraft(wal));
+    if (wal->place_count > WAL_PLACES_MAX)
+        wal->place_count = WAL_PLACES_MAX;
+    if (found.count && found.highest >= wal->place_count)
+        wal->place_count = found.highest + 1;
     wal->places = xcalloc(wal->place_count, sizeof *wal->places);
     for (uint32_t i = 0; good && i < found.count; i++)
         good = open_place(wal, &wal->places[found.numbers[i]], why);
