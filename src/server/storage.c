@@ -10,6 +10,7 @@
 
 #include "coney/log.h"
 #include "coney/store.h"
+#include "coney/users.h"
 #include "coney/xalloc.h"
 #include "loop.h"
 #include "server.h"
@@ -147,7 +148,8 @@ enum server_failure storage_open(struct server *server, const struct definitions
     server->opening = &opening;
     result = store_open(server->sys, &settings, &ops, &server->store, &opened, reason);
     server->opening = NULL;
-    *is_new = opened.is_new;
+    /* A folder may be there though its first start never came to write anything. */
+    *is_new = !opened.vhosts && !users_count(server->users);
     if (result == STORE_OPENED)
         log_opened(server, &opened, server_now_ns() - began);
     else

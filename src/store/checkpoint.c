@@ -26,6 +26,7 @@
 
 #define CAPTURE_SLICE 2000 /* states of queues, in one batch */
 #define RETRY_NS      UINT64_C(500000000)
+#define SEGMENT_SLACK (UINT64_C(64) << 10) /* what a full disk is not worth a checkpoint for */
 #define TIDY_EVERY_NS UINT64_C(1000000000)
 
 /* ---- the ledger of files ---- */
@@ -221,6 +222,8 @@ void checkpoint_inside(struct vhost_journal *journal, struct vhost *vhost)
     if (atomic_exchange(&journal->checkpoint_wanted, false))
         journal->checkpoint = CHECKPOINT_SAVING;
     if (journal->checkpoint == CHECKPOINT_SAVING) {
+        if (journal->save_after > store_clock_ns()) /* the store's care brings it back */
+            return;
         /* Answers bring this function back; without any under way somebody else must. */
         if (vhost_save_old(vhost, (uint16_t)journal->store->checkpoint.era)) {
             vhost_journal_post_later(journal, vhost);
@@ -475,11 +478,11 @@ void checkpoint_free(struct store *store)
 static bool is_wasteful(const struct store *store, bool lasts)
 {
     uint64_t live = store->live[lasts], dead = atomic_load(&store->dead[lasts]);
+    /* The dead octets of one file are put up with, unless the disk wants them. */
+    uint64_t slack = atomic_load(&store->is_full) ? SEGMENT_SLACK : store->settings.segment_file_size;
 
     live -= dead < live ? dead : live;
-    /* The dead octets of one file are always put up with. */
-    return segments_size(lasts ? store->kept : store->spill) >
-           live + live / 2 + store->settings.segment_file_size;
+    return segments_size(lasts ? store->kept : store->spill) > live + live / 2 + slack;
 }
 
 /* (lock) Take the files off the ledger that nothing names any more: the last of them died before the
@@ -489,7 +492,8 @@ static struct ledger_file *take_dead(struct store *store, bool lasts, uint32_t c
     struct ledger_file *entry, *next, *dead = NULL;
 
     HASH_ITER (hh, store->ledgers[lasts], entry, next) {
-        if (entry->file == current || entry->live || entry->dead_at >= committed)
+        if (entry->live || entry->dead_at >= committed ||
+            (entry->file == current && !atomic_load(&store->is_full)))
             continue;
         HASH_DEL(store->ledgers[lasts], entry);
         entry->next_dead = dead;
@@ -565,6 +569,17 @@ static void commit_failed(struct store *store, int error)
     store->ops.failed(store->ops.context, "the catalog cannot be written");
 }
 
+static int commit_with_reserve(struct store *store, struct harvest *harvest, uint64_t first)
+{
+    int error = commit_catalog(store, harvest, first);
+
+    if (error != -ENOSPC || !reserve_spend(store))
+        return error;
+    error = commit_catalog(store, harvest, first);
+    reserve_spent(store);
+    return error;
+}
+
 static void run_commit(struct task *task)
 {
     struct store *store = (struct store *)(void *)((char *)task - offsetof(struct store, commit_task));
@@ -584,7 +599,7 @@ static void run_commit(struct task *task)
     }
     take_harvest(store, &harvest);
     pthread_mutex_unlock(&store->lock);
-    error = commit_catalog(store, &harvest, era + 1);
+    error = commit_with_reserve(store, &harvest, era + 1);
     pthread_mutex_lock(&store->lock);
     if (error) {
         give_back_harvest(store, &harvest);

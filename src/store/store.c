@@ -151,6 +151,7 @@ static void init(struct store *store, struct sys *sys, const struct store_settin
     worker_init(&store->worker);
     worker_init(&store->reader);
     store->node.store = store;
+    store->needs_reserve = true;
     store->pending_end = &store->pending;
     store->states_end = &store->states;
     store->runs_end = &store->runs;
@@ -298,16 +299,24 @@ void store_set_full(struct store *store, bool full)
         store->ops.disk_full(store->ops.context, full);
 }
 
+/* A disk that was full has room again when it has enough for a file of the journal too, and for the reserve.
+ */
+static bool has_room(const struct store *store, uint64_t room)
+{
+    uint64_t limit = store->settings.disk_free_limit;
+
+    return !store->needs_reserve && room > limit + limit / 4 && room > store->settings.journal_file_size;
+}
+
 static void check_room(struct store *store)
 {
     int64_t room = sys_room(store->sys, store->folder);
-    uint64_t limit = store->settings.disk_free_limit;
 
     if (room < 0)
         return;
-    if ((uint64_t)room < limit)
+    if ((uint64_t)room < store->settings.disk_free_limit)
         store_set_full(store, true);
-    else if ((uint64_t)room > limit + limit / 4)
+    else if (has_room(store, (uint64_t)room))
         store_set_full(store, false);
 }
 
@@ -318,6 +327,8 @@ static void care(struct task *task)
     struct vhost_journal *journal;
 
     atomic_store(&store->is_cared_for, false);
+    if (store->needs_reserve)
+        reserve_make(store);
     check_room(store);
     wal_prepare(store->wal);
     pthread_mutex_lock(&store->lock);
@@ -357,6 +368,8 @@ void store_finish(struct store *store)
             vhost_settle_marks(journal->vhost);
             vhost_flush(journal->vhost);
         }
+    /* No vhost answers a checkpoint any more, which may be what a full journal waits for. */
+    wal_overdraw(store->wal, true);
     wal_wake(store->wal);
     wal_stop(store->wal);
     worker_stop(&store->worker);
@@ -394,6 +407,8 @@ void store_free(struct store *store)
         free((void *)(uintptr_t)journal->name.data);
         free(journal);
     }
+    if (store->reserve)
+        sys_close(store->sys, store->reserve);
     sys_close(store->sys, store->lock_file);
     worker_destroy(&store->worker);
     worker_destroy(&store->reader);

@@ -77,6 +77,7 @@ struct vhost_journal {
     _Atomic(struct request *) answers;
     atomic_bool posted;
     atomic_bool wants_relief; /* it holds publishers until the journal has caught up */
+    uint64_t save_after;      /* (inside) ns: for the checkpoint, after a save has failed */
     enum { CHECKPOINT_NONE, CHECKPOINT_SAVING, CHECKPOINT_CAPTURING } checkpoint; /* (inside) */
     atomic_bool checkpoint_wanted;
     _Atomic uint32_t moves[2][MOVE_FILES];       /* files to be moved, spilled and kept; 0: none */
@@ -156,6 +157,8 @@ struct store {
     struct checkpoint checkpoint;                /* (lock) */
     struct store_counters counters;              /* (lock) */
     struct task commit_task, care_task;
+    struct sys_file *reserve; /* (worker) */
+    bool needs_reserve;       /* (worker) it was given up, or could not be made */
     atomic_bool is_cared_for; /* care_task is under way */
 };
 
@@ -198,6 +201,15 @@ void checkpoint_free(struct store *store);
 
 void store_path(const struct store *store, const char *name, char path[STORE_PATH_SIZE]);
 void store_set_full(struct store *store, bool full);
+
+/* ---- reserve.c ---- */
+
+/* Make the file that keeps room for a commit of the catalog, or fill it again. (worker) */
+void reserve_make(struct store *store);
+/* Give its room up; false when there was none. No file of the journal takes it before reserve_spent().
+ * (worker) */
+bool reserve_spend(struct store *store);
+void reserve_spent(struct store *store);
 
 /* ---- recovery.c ---- */
 

@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "coney/log.h"
 #include "coney/pool.h"
 #include "coney/xalloc.h"
 #include "store_fields.h"
 
-#define SPARE_CHUNKS 8
+#define SPARE_CHUNKS  8
+#define SAVE_RETRY_NS UINT64_C(200000000)
 /* Octets that wait to be written at which publishers are held: enough for the disk to work on, and a part of
  * what messages may hold in memory, since those that wait here hold some too. */
 #define BACKLOG_MAX (UINT64_C(32) << 20)
@@ -350,6 +352,8 @@ static void take_answer(struct vhost_journal *journal, struct vhost *vhost, stru
 {
     switch (request->kind) {
     case REQUEST_SAVE:
+        if (request->save->failed)
+            journal->save_after = store_clock_ns() + SAVE_RETRY_NS;
         queue_saved(vhost, request->save);
         break;
     case REQUEST_FETCH:

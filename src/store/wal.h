@@ -134,6 +134,10 @@ void wal_release(struct wal *wal, uint64_t last);
 #define WAL_OVERDRAFT (UINT64_C(64) << 20)
 void wal_overdraw(struct wal *wal, bool on);
 
+/* Any thread: until it is called with false no file is made, as if the disk had no room. Returns when none is
+ * being made. */
+void wal_hold(struct wal *wal, bool hold);
+
 /* The worker, ahead of need: make the next file if the current one is half full and none is ready. wal_step()
  * does it itself if it must. Does nothing where file_count files are in use. Returns 0, or a negative errno;
  * -ENOSPC is the disk alarm. */

@@ -66,7 +66,7 @@ struct wal {
     _Atomic bool sleeping; /* the commit thread, for want of chunks */
     _Atomic uint64_t file;
     _Atomic uint64_t released;
-    _Atomic bool overdrawn; /* file_count may be exceeded */
+    _Atomic bool overdrawn;  /* file_count may be exceeded */
     _Atomic bool needs_next; /* the current file is half full */
     struct {
         _Atomic uint64_t batches, octets, syncs, records, largest_batch, sync_ns;
@@ -94,6 +94,7 @@ struct wal {
     pthread_cond_t files_made;
     struct wal_place *places;
     uint32_t place_count;
+    bool holds; /* nothing is made */
 
     /* Under sleep_lock. */
     pthread_mutex_t sleep_lock;

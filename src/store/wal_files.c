@@ -163,6 +163,8 @@ static int make(struct wal *wal, struct wal_place *place, uint64_t size)
 
     if (is_ready(place, size))
         return 0;
+    if (wal->holds)
+        return -ENOSPC;
     place->busy = true;
     pthread_mutex_unlock(&wal->files_lock);
     error = place->file ? make_again(wal, place, size) : make_new(wal, place, size);
@@ -290,6 +292,16 @@ void wal_overdraw(struct wal *wal, bool on)
 {
     if (atomic_exchange(&wal->overdrawn, on) != on && on)
         wake_up(wal);
+}
+
+void wal_hold(struct wal *wal, bool hold)
+{
+    pthread_mutex_lock(&wal->files_lock);
+    wal->holds = hold;
+    for (uint32_t i = 0; hold && i < wal->place_count; i++)
+        while (wal->places[i].busy)
+            pthread_cond_wait(&wal->files_made, &wal->files_lock);
+    pthread_mutex_unlock(&wal->files_lock);
 }
 
 /* ---- before the first write ---- */
