@@ -113,7 +113,7 @@ static void row_key(struct captured_run *row, const struct vhost_journal *journa
                                     .level = run->level,
                                     .first = run->first,
                                     .span = run->span,
-                                    .next_deadline = (uint64_t)run->next_deadline,
+                                    .next_deadline = (uint64_t)run->deadline,
                                     .place = run->place};
 }
 
