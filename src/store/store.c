@@ -352,7 +352,8 @@ static bool answer_all(struct store *store)
     bool any = false;
 
     for (struct vhost_journal *journal = store->journals; journal; journal = journal->next) {
-        if (!journal->vhost || (!atomic_load(&journal->returned) && !atomic_load(&journal->answers)))
+        if (!journal->vhost ||
+            (!atomic_load(&journal->returned) && !atomic_load(&journal->answers) && !journal->waiting))
             continue;
         store_answer(&journal->journal, journal->vhost);
         vhost_flush(journal->vhost);

@@ -75,6 +75,7 @@ struct vhost_journal {
     _Atomic uint64_t durable;
     _Atomic(struct wal_chunk *) returned;
     _Atomic(struct request *) answers;
+    struct request *waiting, **waiting_end; /* (inside) answers taken from there, oldest first */
     atomic_bool posted;
     atomic_bool wants_relief; /* it holds publishers until the journal has caught up */
     uint64_t save_after;      /* (inside) ns: for the checkpoint, after a save has failed */

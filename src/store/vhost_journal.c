@@ -15,6 +15,7 @@
 #include "store_fields.h"
 
 #define SPARE_CHUNKS  8
+#define ANSWERS_MAX   4 /* taken in one run of the vhost */
 #define SAVE_RETRY_NS UINT64_C(200000000)
 /* Octets that wait to be written at which publishers are held: enough for the disk to work on, and a part of
  * what messages may hold in memory, since those that wait here hold some too. */
@@ -369,10 +370,11 @@ static void take_answer(struct vhost_journal *journal, struct vhost *vhost, stru
     free(request);
 }
 
-/* Oldest first: saves of a level must be answered in their order. */
-static void take_answers(struct vhost_journal *journal, struct vhost *vhost)
+/* What has come, oldest first: saves of a level must be answered in their order. */
+static void gather_answers(struct vhost_journal *journal)
 {
     struct request *newest = atomic_exchange(&journal->answers, NULL), *oldest = NULL;
+    struct request **end = newest ? &newest->next : journal->waiting_end;
 
     while (newest) {
         struct request *request = newest;
@@ -381,12 +383,24 @@ static void take_answers(struct vhost_journal *journal, struct vhost *vhost)
         request->next = oldest;
         oldest = request;
     }
-    while (oldest) {
-        struct request *request = oldest;
+    *journal->waiting_end = oldest;
+    journal->waiting_end = end;
+}
 
-        oldest = request->next;
+/* A few at a time, as each may be about thousands of messages, and others want the vhost too. */
+static void take_answers(struct vhost_journal *journal, struct vhost *vhost)
+{
+    gather_answers(journal);
+    for (unsigned budget = ANSWERS_MAX; budget && journal->waiting; budget--) {
+        struct request *request = journal->waiting;
+
+        journal->waiting = request->next;
+        if (!journal->waiting)
+            journal->waiting_end = &journal->waiting;
         take_answer(journal, vhost, request);
     }
+    if (journal->waiting)
+        vhost_journal_post(journal);
 }
 
 static void chunk_free(struct vhost_journal *journal, struct wal_chunk *chunk)
@@ -569,5 +583,6 @@ struct vhost_journal *vhost_journal_new(struct store *store, uint32_t id, struct
     journal->name = (struct bytes){xmemdup(name.data, name.size), name.size};
     journal->is_restoring = true;
     journal->dropped_end = &journal->dropped;
+    journal->waiting_end = &journal->waiting;
     return journal;
 }
