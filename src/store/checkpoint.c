@@ -364,12 +364,18 @@ static int apply_all(struct store *store, struct harvest *harvest, uint64_t firs
 static int commit_catalog(struct store *store, struct harvest *harvest, uint64_t first)
 {
     struct gone_queue *gone, *next;
-    int error = segments_sync(store->kept);
+    int error = failpoint("checkpoint_before_sync");
 
+    if (!error)
+        error = segments_sync(store->kept);
+    if (!error)
+        error = failpoint("checkpoint_after_sync");
     if (!error)
         error = catalog_begin(store->catalog);
     if (!error) {
         error = apply_all(store, harvest, first);
+        if (!error)
+            error = failpoint("checkpoint_before_commit");
         if (error)
             catalog_rollback(store->catalog);
         else
@@ -502,7 +508,13 @@ static struct ledger_file *take_dead(struct store *store, bool lasts, uint32_t c
     return dead;
 }
 
-/* (lock) Ask for the runs of files that are mostly dead to be moved: in all as much as a file has. */
+static int compare_live(const struct ledger_file *a, const struct ledger_file *b)
+{
+    return a->live < b->live ? -1 : a->live > b->live;
+}
+
+/* (lock) Ask for the runs of the emptiest files to be moved: in all as much as a file has. While it is
+ * wasteful there is one of which at most two thirds are live, so this ends. */
 static void ask_to_move(struct store *store, bool lasts, uint32_t current)
 {
     struct ledger_file *entry, *next;
@@ -511,8 +523,9 @@ static void ask_to_move(struct store *store, bool lasts, uint32_t current)
 
     if (!is_wasteful(store, lasts))
         return;
+    HASH_SORT(store->ledgers[lasts], compare_live);
     HASH_ITER (hh, store->ledgers[lasts], entry, next) {
-        if (entry->file == current || !entry->live || entry->live > entry->size / 2)
+        if (entry->file == current || !entry->live || entry->live > entry->size / 3 * 2)
             continue;
         if (asked == MOVE_FILES || octets > store->settings.segment_file_size)
             break;
@@ -615,10 +628,13 @@ static void run_commit(struct task *task)
         commit_failed(store, error);
         return;
     }
+    failpoint("checkpoint_after_commit");
     tidy(store, true, committed);
     tidy(store, false, committed);
     free_harvest(&harvest);
+    failpoint("journal_before_release");
     wal_release(store->wal, era);
+    failpoint("journal_after_release");
     segments_sync(store->spill);
 }
 

@@ -232,11 +232,14 @@ void world_crash(struct world *w, bool power)
         return;
     for (bool any = true; any;) {
         any = worker_step(&w->store->worker) || worker_step(&w->store->reader);
-        for (int i = 0; i < WORLD_VHOSTS; i++)
-            if (atomic_load(&((struct vhost_journal *)(void *)w->vhosts[i].journal)->answers)) {
-                store_answer(w->vhosts[i].journal, w->vhosts[i].vhost);
+        for (int i = 0; i < WORLD_VHOSTS; i++) {
+            struct vhost_journal *journal = journal_of(w->vhosts[i].journal);
+
+            if (atomic_load(&journal->answers) || journal->waiting) {
+                store_answer(&journal->journal, w->vhosts[i].vhost);
                 any = true;
             }
+        }
     }
     bury(w);
 }
