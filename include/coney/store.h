@@ -68,13 +68,13 @@ enum store_result {
 /* Open what is in the folder, or make it. Takes over nothing; SYS, the settings' folder and OPS' context must
  * last. */
 enum store_result store_open(struct sys *sys, const struct store_settings *settings,
-                             const struct store_ops *ops, struct store **store, struct store_opened *opened,
+                             const struct store_ops *ops, struct store **out, struct store_opened *opened,
                              char why[STORE_WHY_SIZE]);
 
 /* Before store_start(), or any time from any thread: a vhost that was not there. Its journal is for
  * vhost_new(); until store_share() it may not be used but by that. */
 struct journal *store_vhost(struct store *store, struct bytes name);
-void store_share(struct journal *journal, struct vhost *vhost, void *owner);
+void store_share(struct journal *base, struct vhost *vhost, void *owner);
 
 /* Any thread: keep an entry; an empty JSON: it is gone. */
 void store_put_entry(struct store *store, struct bytes section, struct bytes vhost, struct bytes name,
@@ -86,8 +86,8 @@ bool store_start(struct store *store, char why[STORE_WHY_SIZE]);
 /* Do something that a thread would do, if there is anything. */
 bool store_step(struct store *store);
 
-/* Inside JOURNAL's vhost: what was asked for is answered, what became durable is told. */
-void store_answer(struct journal *journal, struct vhost *vhost);
+/* Inside BASE's vhost: what was asked for is answered, what became durable is told. */
+void store_answer(struct journal *base, struct vhost *vhost);
 
 /* Any thread, after the role was let go: wake the commit thread if it sleeps and there is work. */
 void store_wake(struct store *store);

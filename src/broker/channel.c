@@ -337,8 +337,8 @@ void channel_end(struct channel *channel, enum channel_state state)
     if (channel->returning)
         return;
     channel_reconsider_consumers(channel); /* none can take any more */
-    give_up_gets(channel);
-    tx_free(channel);
+    give_up_gets(channel); /* close-ok alone frees the channel, and that is not in the gate yet */
+    tx_free(channel);      /* NOLINT(clang-analyzer-unix.Malloc): see above */
     drop_confirming(channel);
     reply_to_channel_ends(channel);
     channel_give_back(channel);

@@ -300,7 +300,8 @@ static void run_get(struct channel *channel, const struct method_basic_get *get)
     if (!queue)
         return;
     queue_touch(queue);
-    /* Behind other replies nothing is taken before its turn, so that delivery tags are told in their order. */
+    /* Behind other replies nothing is taken before its turn, so that delivery tags are told in their order.
+     */
     switch (channel->gate && queue->ready ? GET_WAITS : channel_get(channel, queue, get->no_ack, &record)) {
     case GET_EMPTY:
         channel_reply(channel, &(struct method){.id = METHOD_BASIC_GET_EMPTY}, 0);

@@ -355,7 +355,7 @@ void queue_saved(struct vhost *vhost, struct journal_save *save)
         run_fill(queue, run, save, level);
         level->kept->saved = save->below;
     }
-    if (run && run->live_count) {
+    if (level && run && run->live_count) {
         level_add_run(queue, level, run);
     } else if (run) {
         run->flags |= RUN_DROPPED;

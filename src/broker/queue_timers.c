@@ -95,7 +95,8 @@ void queue_timer_remove(struct queue *queue, uint32_t timer)
 
 void queue_timer_add(struct queue *queue, struct place place, struct entry *entry)
 {
-    bool returned = entry->flags & ENTRY_REDELIVERED || place.number < queue_level(queue, place.level)->kept->saved;
+    bool returned =
+        entry->flags & ENTRY_REDELIVERED || place.number < queue_level(queue, place.level)->kept->saved;
 
     if (entry->deadline == VHOST_NEVER) {
         queue->deadline_max = VHOST_NEVER;

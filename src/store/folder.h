@@ -5,7 +5,8 @@
 
 #include "coney/sys.h"
 
-/* Make PATH, or find it; its name in the folder around it is on stable storage then. 0 or a negative errno. */
+/* Make PATH, or find it; its name in the folder around it is on stable storage then. 0 or a negative errno.
+ */
 int folder_make(struct sys *sys, const char *path);
 
 #endif

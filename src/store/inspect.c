@@ -363,7 +363,7 @@ static bool lock(struct inspection *inspection, struct sys *sys, struct sys_file
         error = sys_lock(sys, *file);
     if (error == -EWOULDBLOCK) {
         sys_read(sys, *file, text, sizeof text - 1, 0);
-        inspect_damage(inspection, "%s is in use by process %d", inspection->folder, atoi(text));
+        inspect_damage(inspection, "%s is in use by process %ld", inspection->folder, strtol(text, NULL, 10));
         *result = INSPECT_IN_USE;
     } else if (error) {
         inspect_damage(inspection, "%s: %s", path, strerror(-error));

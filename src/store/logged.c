@@ -214,7 +214,7 @@ void logged_encode(struct wal_item *item, const struct journal_record *record, u
     }
     item->head_size = HEAD;
     if (name_count(kind)) {
-        struct bytes names[LOGGED_NAMES];
+        struct bytes names[LOGGED_NAMES] = {{NULL, 0}};
 
         item->head[1] = names_of(record, names);
         put_names(item, kind, names);

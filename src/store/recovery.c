@@ -14,6 +14,7 @@
 #include "coney/log.h"
 #include "coney/restore.h"
 #include "coney/xalloc.h"
+#include "failpoint.h"
 #include "record.h"
 #include "store_fields.h"
 
@@ -377,6 +378,7 @@ static bool replay(void *context, uint64_t file, const uint8_t *octets, size_t s
     struct logged *record = &recovery->record;
     bool fine = true;
 
+    failpoint("recovery_in_replay");
     if (!logged_decode(record, octets, size)) {
         snprintf(why, WAL_WHY_SIZE, "a record of %zu octets is none", size);
         return false;
@@ -481,6 +483,7 @@ enum store_result recover(struct store *store, struct store_opened *opened, char
         forget(&recovery);
         return error == -EBADMSG || error == -ECANCELED ? STORE_DAMAGED : STORE_UNREADABLE;
     }
+    failpoint("recovery_after_catalog");
     store_path(store, "journal", folder);
     settings.folder = folder;
     settings.epoch = store->epoch;
@@ -497,6 +500,7 @@ enum store_result recover(struct store *store, struct store_opened *opened, char
     atomic_store(&store->file, wal_file(store->wal));
     finish(&recovery);
     forget(&recovery);
+    failpoint("recovery_before_sweep");
     segments_sweep(store->kept, is_needed, store);
     return STORE_OPENED;
 }

@@ -151,7 +151,7 @@ static void open_wal(struct bench *bench)
 static void run(struct bench *bench, uint32_t window, uint64_t records)
 {
     struct wal_counters before = wal_counters(bench->wal), after;
-    uint64_t start = clock_ns(CLOCK_MONOTONIC), took;
+    uint64_t start = clock_ns(CLOCK_MONOTONIC), took, middle, slow;
 
     bench->window = window;
     bench->records = records;
@@ -160,14 +160,14 @@ static void run(struct bench *bench, uint32_t window, uint64_t records)
     took = clock_ns(CLOCK_MONOTONIC) - start;
     after = wal_counters(bench->wal);
     qsort(bench->samples, bench->sample_count, sizeof *bench->samples, by_value);
+    middle = bench->samples[bench->sample_count / 2];
+    slow = bench->samples[bench->sample_count * 99 / 100];
     printf("%7u octets, window %7u: %9.0f records/s, %7.1f MiB/s, p50 %8.1f us, p99 %8.1f us, %6.1f records "
            "a sync, "
            "%5.1f%% in syncs\n",
            bench->size, window, (double)records * 1e9 / (double)took,
-           (double)(after.octets - before.octets) / 1048576 * 1e9 / (double)took,
-           (double)bench->samples[bench->sample_count / 2] / 1e3,
-           (double)bench->samples[bench->sample_count * 99 / 100] / 1e3,
-           (double)records / (double)(after.syncs - before.syncs),
+           (double)(after.octets - before.octets) / 1048576 * 1e9 / (double)took, (double)middle / 1e3,
+           (double)slow / 1e3, (double)records / (double)(after.syncs - before.syncs),
            (double)(after.sync_ns - before.sync_ns) * 100 / (double)took);
 }
 

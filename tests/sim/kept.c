@@ -777,7 +777,7 @@ static void put_runs(struct kept *kept, struct putting *putting)
             contradiction(
                 "a run of the catalog does not come back: %llu to %llu of level %u of %s, %u messages",
                 (unsigned long long)row->restored->first,
-                (unsigned long long)(row->restored->first + row->restored->span), row->restored->level,
+                (unsigned long long)row->restored->first + row->restored->span, row->restored->level,
                 queue ? "a queue" : "nothing", row->restored->messages);
     }
 }
@@ -893,7 +893,7 @@ static void see_run(struct kept *kept, struct seen_level *seen, const struct lev
             continue;
         away++;
         if (!run_bit(run_live(run), bit))
-            contradiction("message %llu is away but not live", (unsigned long long)(run->first + bit));
+            contradiction("message %llu is away but not live", (unsigned long long)run->first + bit);
         message = kept_message(kept, run, run->first + bit);
         found = (struct seen){run->first + bit, message->message, message->deadline, message->delivery_count,
                               message->redelivered || run->first + bit < level->kept->redelivered_below};

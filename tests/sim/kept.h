@@ -119,7 +119,7 @@ void kept_drop(struct kept *kept, const struct run *run);
 void kept_leave(struct kept *kept, uint32_t file);
 
 /* For a checkpoint. */
-void kept_capture_state(struct kept *kept, uint64_t queue, struct bytes state);
+void kept_capture_state(struct kept *kept, uint64_t queue, struct bytes octets);
 void kept_capture_run(struct kept *kept, struct run *run);
 /* What was captured is the catalog's; records of ERA and before are forgotten. */
 void kept_commit(struct kept *kept, uint32_t era);
