@@ -21,6 +21,7 @@
 #include "clock.h"
 #include "coney/log.h"
 #include "coney/xalloc.h"
+#include "failpoint.h"
 #include "record.h"
 #include "store_fields.h"
 
@@ -364,12 +365,18 @@ static int apply_all(struct store *store, struct harvest *harvest, uint64_t firs
 static int commit_catalog(struct store *store, struct harvest *harvest, uint64_t first)
 {
     struct gone_queue *gone, *next;
-    int error = segments_sync(store->kept);
+    int error = failpoint("checkpoint_before_sync");
 
+    if (!error)
+        error = segments_sync(store->kept);
+    if (!error)
+        error = failpoint("checkpoint_after_sync");
     if (!error)
         error = catalog_begin(store->catalog);
     if (!error) {
         error = apply_all(store, harvest, first);
+        if (!error)
+            error = failpoint("checkpoint_before_commit");
         if (error)
             catalog_rollback(store->catalog);
         else
@@ -622,10 +629,13 @@ static void run_commit(struct task *task)
         commit_failed(store, error);
         return;
     }
+    failpoint("checkpoint_after_commit");
     tidy(store, true, committed);
     tidy(store, false, committed);
     free_harvest(&harvest);
+    failpoint("journal_before_release");
     wal_release(store->wal, era);
+    failpoint("journal_after_release");
     segments_sync(store->spill);
 }
 

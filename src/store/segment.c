@@ -28,6 +28,7 @@
 
 #include "coney/crc32c.h"
 #include "coney/xalloc.h"
+#include "failpoint.h"
 #include "folder.h"
 #include "record.h"
 #include "segment_fields.h"
@@ -496,7 +497,10 @@ int segments_remove(struct segments *segments, uint32_t file)
         }
     open_forget(segments, file);
     path_of(segments, file, path);
-    error = sys_unlink(segments->sys, path);
+    error = failpoint("segment_before_remove");
+    if (!error)
+        error = sys_unlink(segments->sys, path);
+    failpoint("segment_after_remove");
     if (error && error != -ENOENT)
         return error;
     known_forget(segments, file);

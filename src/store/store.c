@@ -10,6 +10,7 @@
 
 #include "coney/restore.h"
 #include "coney/xalloc.h"
+#include "failpoint.h"
 #include "folder.h"
 #include "store_fields.h"
 
@@ -45,7 +46,7 @@ static enum store_result lock_folder(struct store *store, char why[STORE_WHY_SIZ
     if (error == -EWOULDBLOCK) {
         size = sys_read(store->sys, store->lock_file, text, sizeof text - 1, 0);
         text[size > 0 ? size : 0] = 0;
-        snprintf(why, STORE_WHY_SIZE, "%s is in use by process %d", store->folder, atoi(text));
+        snprintf(why, STORE_WHY_SIZE, "%s is in use by process %ld", store->folder, strtol(text, NULL, 10));
         return STORE_IN_USE;
     }
     if (error)
@@ -168,6 +169,10 @@ enum store_result store_open(struct sys *sys, const struct store_settings *setti
     init(store, sys, settings, ops);
     *opened = (struct store_opened){0};
     *out = store;
+    if (!failpoint_read()) {
+        snprintf(why, STORE_WHY_SIZE, "CONEY_FAIL is not NAME:ACTION@N");
+        return STORE_UNREADABLE;
+    }
     error = folder_make(sys, store->folder);
     if (error)
         return refuse_errno(why, store->folder, error);

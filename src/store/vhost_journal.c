@@ -12,6 +12,7 @@
 #include "coney/log.h"
 #include "coney/pool.h"
 #include "coney/xalloc.h"
+#include "failpoint.h"
 #include "store_fields.h"
 
 #define SPARE_CHUNKS  8
@@ -153,7 +154,12 @@ static void run_save(struct request *request)
     struct store *store = request->journal->store;
     struct segments *segments = save->lasts ? store->kept : store->spill;
     struct run_head head = {.vhost = request->journal->id, .queue = save->queue_id, .level = save->level};
-    int error = segments_write(segments, &head, save->messages, save->count, &save->place);
+    int error = failpoint("save_before_write");
+
+    if (!error)
+        error = segments_write(segments, &head, save->messages, save->count, &save->place);
+    if (!error)
+        error = failpoint("save_after_write");
 
     save->failed = error != 0;
     if (error)
@@ -227,6 +233,8 @@ static void run_move(struct request *request)
             error = -EBADMSG;
         unref_all(messages, move->messages);
     }
+    if (!error)
+        error = failpoint("move_after_write");
     move->failed = error != 0;
     if (error == -ENOSPC)
         store_set_full(store, true);

@@ -17,6 +17,7 @@
 
 #include "clock.h"
 #include "coney/xalloc.h"
+#include "failpoint.h"
 #include "wal_fields.h"
 
 #define BATCH_MAX      (UINT64_C(16) << 20) /* about: octets of records */
@@ -43,10 +44,12 @@ bool wal_push(struct wal *wal, struct wal_chunk *first, struct wal_chunk *last)
     uint64_t size = 0;
 
     last->next = NULL;
-    for (struct wal_chunk *chunk = first; chunk; chunk = chunk->next) {
+    for (struct wal_chunk *chunk = first;; chunk = chunk->next) {
         measure(chunk);
         chunk->last = NULL;
         size += chunk->size;
+        if (chunk == last)
+            break;
     }
     first->last = last;
     atomic_fetch_add_explicit(&wal->backlog, size, memory_order_relaxed);
@@ -99,8 +102,12 @@ static bool is_unsynced(const struct wal *wal)
 static int sync_current(struct wal *wal)
 {
     uint64_t start = store_clock_ns();
-    int error = sys_sync(wal->sys, wal->current->file);
+    int error = failpoint("journal_before_sync");
 
+    if (!error)
+        error = sys_sync(wal->sys, wal->current->file);
+    if (!error)
+        error = failpoint("journal_after_sync");
     if (error)
         return fail(wal, error);
     wal->synced = wal->sequence - 1;
@@ -163,7 +170,11 @@ static int enter_file(struct wal *wal, uint64_t size)
     if (error)
         return error == -ENOSPC || error == -EAGAIN ? error : fail(wal, error);
     header.size = file_size;
-    error = wal_file_header_write(wal, place->file, 0, &header);
+    error = failpoint("journal_before_switch");
+    if (!error)
+        error = wal_file_header_write(wal, place->file, 0, &header);
+    if (!error)
+        error = failpoint("journal_after_switch");
     if (error)
         return fail(wal, error);
     wal->current = place;
@@ -277,9 +288,13 @@ static void count_batch(struct wal *wal, const struct batch *batch)
 
 static int write_gathered(struct wal *wal, const struct batch *batch)
 {
-    int error = sys_write(wal->sys, wal->current->file, wal->buffer, wal->gathered,
-                          wal->offset - (wal->copy_due ? WAL_BLOCK : 0));
+    int error = failpoint("journal_before_write");
 
+    if (!error)
+        error = sys_write(wal->sys, wal->current->file, wal->buffer, wal->gathered,
+                          wal->offset - (wal->copy_due ? WAL_BLOCK : 0));
+    if (!error)
+        error = failpoint("journal_after_write");
     if (error)
         return fail(wal, error);
     if (!is_unsynced(wal))
@@ -403,9 +418,7 @@ static void *commit_thread(void *context)
             sleep_until_released(wal);
         else if (error == -ENOSPC && !atomic_load(&wal->stopping))
             nap(wal);
-        else if (error)
-            break;
-        else if (atomic_load(&wal->stopping) && !atomic_load(&wal->pushed))
+        else if (error || (atomic_load(&wal->stopping) && !atomic_load(&wal->pushed)))
             break;
         else
             sleep_until_pushed(wal);

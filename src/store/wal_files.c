@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "failpoint.h"
 #include "wal_fields.h"
 
 static _Alignas(SYS_ALIGNMENT) uint8_t zeros[262144];
@@ -167,7 +168,9 @@ static int make(struct wal *wal, struct wal_place *place, uint64_t size)
         return -ENOSPC;
     place->busy = true;
     pthread_mutex_unlock(&wal->files_lock);
-    error = place->file ? make_again(wal, place, size) : make_new(wal, place, size);
+    error = failpoint("journal_make_file");
+    if (!error)
+        error = place->file ? make_again(wal, place, size) : make_new(wal, place, size);
     pthread_mutex_lock(&wal->files_lock);
     place->busy = false;
     pthread_cond_broadcast(&wal->files_made);
