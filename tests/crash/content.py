@@ -90,8 +90,10 @@ class Content:
         self.publish_old(channel)
         wait_confirms(channel, self.serial)
         churn(connection.channel(), node.data)
-        self.settle_some(channel, "c.plain", 0.3)
-        self.settle_some(channel, "c.quorum", 0.5)
+        settling = connection.channel()
+        self.settle_some(settling, "c.plain", 0.3)
+        self.settle_some(settling, "c.quorum", 0.5)
+        settling.close()            # so that nothing of it is in the journal's last batch
         self.publish_young(channel)
         wait_confirms(channel, self.serial)
         channel.close()
