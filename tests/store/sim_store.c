@@ -466,13 +466,12 @@ static void deliver(struct line *channel, int queue, const struct outbox_deliver
         fail("v%d: %s delivers %llu, which was%s delivered before, as if it %s", side->v->index,
              kinds[queue].name, (unsigned long long)id, copy->delivered ? "" : " not",
              redelivered ? "was" : "was not");
-    copy->delivered = true;
     copy->is_ready = false;
     if (no_ack) {
         copy->gone = (struct range){asked.first, world_lsn(side->v)};
         return;
     }
-    copy->is_out = true;
+    copy->is_out = copy->delivered = true;
     if (channel->delivery_count == channel->delivery_capacity) {
         channel->delivery_capacity = channel->delivery_capacity * 2 + 16;
         channel->deliveries =
