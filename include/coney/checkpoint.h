@@ -44,7 +44,8 @@ struct checkpoint_sink {
  * more. */
 bool vhost_capture_states(struct vhost *vhost, const struct checkpoint_sink *sink, unsigned budget);
 
-/* Pass all runs that have changed since they were last passed. */
+/* Pass all runs that have changed since they were last passed; of those that do not last only the space
+ * counts. */
 void vhost_capture_runs(struct vhost *vhost, const struct checkpoint_sink *sink);
 
 /* Pass all runs of FILE that may be written again elsewhere; they are RUN_MOVING then. LASTS: of those that

@@ -482,9 +482,13 @@ void kept_capture_state(struct kept *kept, uint64_t queue, struct bytes octets)
 void kept_capture_run(struct kept *kept, struct run *run)
 {
     uint32_t words = run_words(run->span);
-    struct kept_row *row = xcalloc(1, sizeof *row);
-    uint64_t *live = xmalloc(words * sizeof *live);
+    struct kept_row *row;
+    uint64_t *live;
 
+    if (!(run->flags & RUN_LASTS)) /* told so that what is dead can be counted */
+        return;
+    row = xcalloc(1, sizeof *row);
+    live = xmalloc(words * sizeof *live);
     row->key.queue = run->queue_id;
     row->key.level = run->level;
     row->key.first = run->first;
