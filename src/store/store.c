@@ -270,13 +270,12 @@ bool store_start(struct store *store, char why[STORE_WHY_SIZE])
 {
     struct vhost_journal *journal;
 
+    for (journal = store->journals; journal; journal = journal->next)
+        journal->is_shared = journal->owner != NULL;
     store->has_threads = wal_start(store->wal, write_failed, store) &&
                          worker_start(&store->worker, "store") && worker_start(&store->reader, "store-read");
     if (!store->has_threads)
         snprintf(why, STORE_WHY_SIZE, "the store's threads cannot be started");
-    for (journal = store->journals; journal; journal = journal->next)
-        if (journal->owner)
-            journal->is_shared = true;
     return store->has_threads;
 }
 
