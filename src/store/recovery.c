@@ -483,7 +483,8 @@ enum store_result recover(struct store *store, struct store_opened *opened, char
         forget(&recovery);
         return error == -EBADMSG || error == -ECANCELED ? STORE_DAMAGED : STORE_UNREADABLE;
     }
-    failpoint("recovery_after_catalog");
+    if (!opened->is_new) /* where nothing is recovered, nothing can go wrong with that */
+        failpoint("recovery_after_catalog");
     store_path(store, "journal", folder);
     settings.folder = folder;
     settings.epoch = store->epoch;
@@ -500,7 +501,8 @@ enum store_result recover(struct store *store, struct store_opened *opened, char
     atomic_store(&store->file, wal_file(store->wal));
     finish(&recovery);
     forget(&recovery);
-    failpoint("recovery_before_sweep");
+    if (!opened->is_new)
+        failpoint("recovery_before_sweep");
     segments_sweep(store->kept, is_needed, store);
     return STORE_OPENED;
 }
