@@ -1423,6 +1423,7 @@ static void inspect(struct side *side)
         copy->seen = 0;
     peer_init(side, &side->inspector, 9);
     peer_open(&side->inspector);
+    world_settle(world); /* what expired has arrived where it goes */
     for (int queue = 0; queue < QUEUES; queue++)
         if (queue_find(side->v->vhost, queue_bytes(queue)))
             inspect_queue(side, queue);
