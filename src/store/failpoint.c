@@ -21,15 +21,16 @@ static _Atomic unsigned long hits;
 bool failpoint_read(void)
 {
     const char *text = getenv("CONEY_FAIL");
-    char action[16] = "", argument[16] = "";
+    char action[16] = "", argument[16] = "", *end;
     int used = 0;
 
     if (!text || !*text)
         return true;
-    if (sscanf(text, "%63[a-z_]:%15[a-z] %15[A-Z0-9]@%lu%n", chosen, action, argument, &wanted, &used) != 4 &&
-        sscanf(text, "%63[a-z_]:%15[a-z]@%lu%n", chosen, action, &wanted, &used) != 3)
+    if (sscanf(text, "%63[a-z_]:%15[a-z]%n %15[A-Z0-9]%n", chosen, action, &used, argument, &used) < 2 ||
+        text[used] != '@')
         return false;
-    if (text[used] || !wanted)
+    wanted = strtoul(text + used + 1, &end, 10);
+    if (*end || !wanted)
         return false;
     if (strcmp(action, "error") == 0)
         error = strcmp(argument, "ENOSPC") == 0 ? -ENOSPC : strcmp(argument, "EIO") == 0 ? -EIO : 0;

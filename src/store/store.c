@@ -375,8 +375,6 @@ void store_finish(struct store *store)
         }
     /* No vhost answers a checkpoint any more, which may be what a full journal waits for. */
     wal_overdraw(store->wal, true);
-    /* A checkpoint that would make room needs the vhosts run, which nobody does any more. */
-    wal_overdraw(store->wal, true);
     wal_wake(store->wal);
     wal_stop(store->wal);
     worker_stop(&store->worker);
