@@ -808,7 +808,6 @@ static bool settle_copy(struct side *side, struct copy *copy, char how)
         copy->is_ready = true;
         copy->in_target = true;
         copy->delivered = false;
-        copy->deadline = INT64_MAX;
         happens(side, &copy->moved);
     } else {
         happens(side, &copy->gone);
