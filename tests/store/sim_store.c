@@ -594,9 +594,9 @@ static void hear(struct world_vhost *v, void *owner, struct outbox_record *recor
 static void peer_init(struct side *side, struct peer *peer, int index)
 {
     *peer = (struct peer){.side = side, .index = index};
-    for (uint16_t i = 0; i <= CHANNELS; i++) {
+    for (int i = 0; i <= CHANNELS; i++) {
         peer->channels[i].peer = peer;
-        peer->channels[i].number = i;
+        peer->channels[i].number = (uint16_t)i;
         peer->channels[i].expected_end = &peer->channels[i].expected;
         peer->channels[i].consumes = -1;
     }
@@ -1095,6 +1095,15 @@ static void put_entry(void)
     entries[number].lsn = world_node_lsn(world);
 }
 
+/* In order, or not. */
+static void peer_end(struct peer *peer)
+{
+    if (percent(50))
+        peer_close(peer);
+    else
+        peer_vanish(peer);
+}
+
 static void operate(struct side *side)
 {
     struct peer *peer = &side->peers[below(CONNECTIONS)];
@@ -1104,7 +1113,7 @@ static void operate(struct side *side)
     if (!peer->id)
         peer_open(peer);
     else if (peer->broken)
-        peer_vanish(peer);
+        peer_vanish(peer); /* there is nothing else that it could do */
     else if (channel->number == 2 && channel->post_count + channel->delivery_count > 0 && percent(15))
         end_transaction(channel);
     else if (roll < 330)
@@ -1127,10 +1136,8 @@ static void operate(struct side *side)
         put_entry();
     else if (roll < 990)
         world_pass(world, below(40));
-    else if (percent(50))
-        peer_close(peer);
     else
-        peer_vanish(peer);
+        peer_end(peer);
 }
 
 /* ---- what should be there ---- */
