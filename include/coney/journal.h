@@ -87,6 +87,9 @@ struct journal_ops {
     void (*save)(struct journal *journal, struct journal_save *save);
     void (*fetch)(struct journal *journal, struct journal_fetch *fetch);
     void (*look)(struct journal *journal, struct journal_look *look);
+    /* Nothing in RUN, which is RUN_LISTED, is live any more: its row leaves the catalog with the records that
+     * said so, whatever is still under way. The core clears the flag after this. */
+    void (*emptied)(struct journal *journal, struct run *run);
     /* Nothing in RUN is live any more, and nothing of it is under way; the core frees it after this. */
     void (*drop)(struct journal *journal, struct run *run);
     void (*free)(struct journal *journal);

@@ -53,6 +53,7 @@ struct journal *journal_memory_new(void)
         .commit = memory_nothing,
         .flush = memory_flush,
         .durable = memory_durable,
+        .emptied = memory_drop,
         .drop = memory_drop,
         .free = memory_free,
     };

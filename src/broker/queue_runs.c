@@ -118,6 +118,9 @@ static void run_retire(struct queue *queue, struct run *run)
     if (run->flags & RUN_CHANGED)
         DL_DELETE2(queue->vhost->changed_runs, run, changed_prev, changed_next);
     run->flags &= (uint8_t)~RUN_CHANGED;
+    if (run->flags & RUN_LISTED)
+        queue->vhost->journal->ops->emptied(queue->vhost->journal, run);
+    run->flags &= (uint8_t)~RUN_LISTED;
     run->flags |= RUN_DROPPED;
     run->queue = NULL;
     if (!(run->flags & (RUN_LOADING | RUN_LOOKING | RUN_MOVING)))
@@ -1053,8 +1056,8 @@ bool run_restore(struct queue *queue, struct level *level, const struct restored
     if (level->next < end)
         level->next = end;
     if (!run->live_count) { /* what was live in it has not outlived the node */
-        run->flags |= RUN_DROPPED;
-        run_free(queue->vhost, run);
+        run->flags &= (uint8_t)~RUN_CHANGED;
+        run_retire(queue, run);
         return true;
     }
     level_add_run(queue, level, run);

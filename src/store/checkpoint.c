@@ -152,14 +152,16 @@ void checkpoint_drop(struct vhost_journal *journal, struct run *run)
     ledger_add(store, run->flags & RUN_LASTS, run->place.file,
                -(int64_t)(run->counted ? run->counted : run->place.size), 0);
     pthread_mutex_unlock(&store->lock);
-    if (run->flags & RUN_LISTED) {
-        struct captured_run *row = xmalloc(sizeof *row);
+}
 
-        row_key(row, journal, run);
-        row->row.live = (struct bytes){NULL, 0};
-        row->row.span = 0; /* to be removed */
-        add_row(&journal->dropped_end, row);
-    }
+void checkpoint_emptied(struct vhost_journal *journal, struct run *run)
+{
+    struct captured_run *row = xmalloc(sizeof *row);
+
+    row_key(row, journal, run);
+    row->row.live = (struct bytes){NULL, 0};
+    row->row.span = 0; /* to be removed */
+    add_row(&journal->dropped_end, row);
 }
 
 static void capture_dropped(struct vhost_journal *journal)

@@ -192,6 +192,8 @@ void checkpoint_inside(struct vhost_journal *journal, struct vhost *vhost);
 void checkpoint_consider(struct store *store);
 /* RUN is gone: its row goes too, with the next capture, as what it settled is not durable yet. (inside) */
 void checkpoint_drop(struct vhost_journal *journal, struct run *run);
+/* RUN has nothing live: its row goes. (inside) */
+void checkpoint_emptied(struct vhost_journal *journal, struct run *run);
 void pending_add(struct store *store, const uint8_t *head, size_t head_size, const void *rest,
                  size_t rest_size);
 void checkpoint_free(struct store *store);

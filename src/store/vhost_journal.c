@@ -316,6 +316,11 @@ static void vhost_look(struct journal *base, struct journal_look *look)
     request_submit(journal_of(base), &journal_of(base)->store->reader, request);
 }
 
+static void vhost_emptied(struct journal *base, struct run *run)
+{
+    checkpoint_emptied(journal_of(base), run);
+}
+
 static void vhost_drop(struct journal *base, struct run *run)
 {
     checkpoint_drop(journal_of(base), run);
@@ -578,6 +583,7 @@ struct vhost_journal *vhost_journal_new(struct store *store, uint32_t id, struct
         .save = vhost_save,
         .fetch = vhost_fetch,
         .look = vhost_look,
+        .emptied = vhost_emptied,
         .drop = vhost_drop,
         .free = vhost_free_journal,
     };

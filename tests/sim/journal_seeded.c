@@ -147,6 +147,13 @@ static void seeded_look(struct journal *journal, struct journal_look *look)
     ask(seeded_of(journal), LOOK, look->run)->look = look;
 }
 
+static void seeded_emptied(struct journal *journal, struct run *run)
+{
+    if (!(run->flags & RUN_LISTED))
+        contradiction("a run leaves the catalog that is not there");
+    kept_emptied(&seeded_of(journal)->kept, run);
+}
+
 static void seeded_drop(struct journal *journal, struct run *run)
 {
     if (!(run->flags & RUN_DROPPED) || run->queue || run->flags & (RUN_LOADING | RUN_LOOKING | RUN_MOVING))
@@ -619,6 +626,7 @@ static void compare(struct journal_seeded *seeded, struct vhost *vhost)
                                                  .begin = seeded_begin,
                                                  .commit = seeded_commit,
                                                  .durable = seeded_durable,
+                                                 .emptied = glass_drop,
                                                  .drop = glass_drop,
                                                  .free = glass_free};
     const struct vhost_ops ops = {.output = no_output, .random = no_chance};
@@ -690,6 +698,7 @@ struct journal_seeded *journal_seeded_new(uint64_t seed, const struct journal_se
         .save = seeded_save,
         .fetch = seeded_fetch,
         .look = seeded_look,
+        .emptied = seeded_emptied,
         .drop = seeded_drop,
         .free = seeded_free,
     };

@@ -452,18 +452,20 @@ void kept_leave(struct kept *kept, uint32_t file)
     run_forget(kept, run);
 }
 
+void kept_emptied(struct kept *kept, const struct run *run)
+{
+    struct kept_row *row = xcalloc(1, sizeof *row);
+
+    row->key.queue = run->queue_id;
+    row->key.level = run->level;
+    row->key.first = run->first;
+    row->is_removal = true;
+    *kept->rows_end = row;
+    kept->rows_end = &row->next;
+}
+
 void kept_drop(struct kept *kept, const struct run *run)
 {
-    if (run->flags & RUN_LISTED) {
-        struct kept_row *row = xcalloc(1, sizeof *row);
-
-        row->key.queue = run->queue_id;
-        row->key.level = run->level;
-        row->key.first = run->first;
-        row->is_removal = true;
-        *kept->rows_end = row;
-        kept->rows_end = &row->next;
-    }
     kept_leave(kept, run->place.file);
 }
 

@@ -115,6 +115,7 @@ const struct run_message *kept_message(struct kept *kept, const struct run *run,
 void kept_run_release(struct kept *kept, struct kept_run *run);
 
 /* RUN is dropped, or written elsewhere. */
+void kept_emptied(struct kept *kept, const struct run *run);
 void kept_drop(struct kept *kept, const struct run *run);
 void kept_leave(struct kept *kept, uint32_t file);
 
