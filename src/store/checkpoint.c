@@ -122,14 +122,13 @@ static void capture_run(void *context, struct run *run)
 {
     struct vhost_journal *journal = context;
     struct store *store = journal->store;
-    uint64_t live = run->place.size * run->live_count / run->messages;
+    uint64_t octets = run->place.size * run->live_count / run->messages;
+    uint64_t live = octets ? octets : 1; /* 0 is for what was never counted */
     uint64_t counted = run->counted ? run->counted : run->place.size;
 
     pthread_mutex_lock(&store->lock);
     ledger_add(store, run->flags & RUN_LASTS, run->place.file, (int64_t)(live - counted), 0);
-    run->counted = live ? live : 1;
-    if (!live)
-        ledger_add(store, run->flags & RUN_LASTS, run->place.file, 1, 0);
+    run->counted = live;
     if (run->flags & RUN_LASTS) {
         size_t size = RUN_ROW_HEAD + run_words(run->span) * sizeof(uint64_t) +
                       run->return_count * sizeof(struct run_return);
@@ -623,7 +622,6 @@ static void run_commit(struct task *task)
         store->checkpoint.waits = true;
     } else {
         store->checkpoint.is_on = false;
-        store->checkpoint.done++;
         store->counters.checkpoints++;
     }
     pthread_mutex_unlock(&store->lock);

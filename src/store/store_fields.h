@@ -121,7 +121,7 @@ struct checkpoint {
     bool is_on;
     uint64_t era;     /* files up to here are to be released */
     uint32_t pending; /* vhosts that have not captured yet */
-    uint64_t begun, done;
+    uint64_t begun;
     bool waits;        /* captured, but not all of it is durable */
     uint64_t retry_at; /* ns: after a failure */
     uint64_t tidy_at;  /* ns: not for the segments' sake alone before this */

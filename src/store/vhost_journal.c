@@ -177,8 +177,6 @@ static void run_save(struct request *request)
     pthread_mutex_unlock(&store->lock);
 }
 
-/* A run that was moved between the question and the answer is asked again where it is now: that is the core's
- * doing, so only what cannot be read is a failure. */
 static void run_fetch(struct request *request)
 {
     struct journal_fetch *fetch = request->fetch;
@@ -444,9 +442,8 @@ static void take_chunks(struct vhost_journal *journal)
 
 void store_answer(struct journal *base, struct vhost *vhost)
 {
-    static const struct checkpoint_sink mover_sink = {.run = move_run};
     struct vhost_journal *journal = journal_of(base);
-    struct checkpoint_sink mover = mover_sink;
+    const struct checkpoint_sink mover = {.run = move_run, .context = journal};
 
     atomic_store(&journal->posted, false);
     if (base->is_behind && wal_backlog(journal->store->wal) < backlog_low(journal->store)) {
@@ -456,7 +453,6 @@ void store_answer(struct journal *base, struct vhost *vhost)
     take_chunks(journal);
     take_answers(journal, vhost);
     vhost_journal_moved(vhost);
-    mover.context = journal;
     for (unsigned i = 0; i < 2 * MOVE_FILES; i++) {
         uint32_t file = atomic_exchange(&journal->moves[i / MOVE_FILES][i % MOVE_FILES], 0);
 

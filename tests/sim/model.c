@@ -94,13 +94,20 @@ static bool is_too_long(const struct model_queue *queue)
            queue->ready > (uint64_t)queue->max_length;
 }
 
-/* A head that is away is dropped when it is back. */
+/* A head that is away is dropped when it is back; one that is overdue and being fetched has left already. */
 static void trim(struct model *model, struct model_queue *queue)
 {
-    bool departing;
+    while (is_too_long(queue)) {
+        struct model_message *head = first_ready(queue);
+        bool departing = false;
 
-    while (is_too_long(queue) && where(model, queue, first_ready(queue), &departing) != AWAY)
-        die(model, queue, first_ready(queue));
+        if (where(model, queue, head, &departing) == AWAY)
+            return;
+        if (departing)
+            set_state(queue, head, DEPARTING);
+        else
+            die(model, queue, head);
+    }
 }
 
 static void insert(struct model_queue *queue, struct model_message *message)

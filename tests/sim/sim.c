@@ -1314,12 +1314,9 @@ static uint64_t number(const char *text)
     return strtoull(text, NULL, 0);
 }
 
-/* Seeds whose failure is not explained yet: model and core differ about one message, a dead letter as it
- * seems. They fail when they are asked for. */
-static bool is_open(uint64_t candidate)
-{
-    return candidate == 80 || candidate == 148;
-}
+/* A seed whose failure is not explained yet: an overdue message was delivered, or heard of late. It fails
+ * when it is asked for. */
+#define OPEN_SEED 148
 
 int main(int argc, char **argv)
 {
@@ -1349,7 +1346,7 @@ int main(int argc, char **argv)
             wanted = number(optarg);
             break;
         case 'c':
-            seeds = 202;
+            seeds = 201;
             skip_open = true;
             break;
         case 't':
@@ -1360,7 +1357,7 @@ int main(int argc, char **argv)
         }
     signal(SIGABRT, on_abort);
     for (; seeds; seeds--, seed++)
-        if (!skip_open || !is_open(seed))
+        if (!skip_open || seed != OPEN_SEED)
             simulate();
     printf("sim: %llu operations\n", (unsigned long long)operations_done);
     return 0;
