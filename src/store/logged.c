@@ -135,7 +135,7 @@ static uint8_t names_of(const struct journal_record *record, struct bytes names[
 static uint8_t *put_difference(uint8_t *p, uint64_t to, uint64_t from)
 {
     uint64_t difference = to - from;
-    uint64_t value = difference << 1 ^ (uint64_t)((int64_t)difference >> 63);
+    uint64_t value = difference << 1 ^ (0 - (difference >> 63));
 
     for (; value > 127; value >>= 7)
         *p++ = (uint8_t)(value | 128);

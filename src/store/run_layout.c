@@ -135,7 +135,8 @@ static void put_due_list(uint8_t *p, const struct run_layout *layout, const stru
     for (uint32_t i = 0; i < layout->count; i++)
         if (is_dated(&messages[i]))
             dated[count++] = &messages[i];
-    qsort(dated, count, sizeof *dated, compare_due);
+    if (count > 1)
+        qsort(dated, count, sizeof *dated, compare_due);
     for (uint32_t i = 0; i < count; i++) {
         uint8_t *begin = p;
 
