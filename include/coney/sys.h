@@ -24,11 +24,10 @@ enum sys_open_flag {
     SYS_CREATE = 4,    /* if it is not there; mode 0600 */
     SYS_EXCLUSIVE = 8, /* with SYS_CREATE: it must not be there */
     SYS_TRUNCATE = 16,
-    SYS_DIRECT =
-        32, /* writes of aligned octets (SYS_ALIGNMENT: address, size and offset) may go past the cache */
+    SYS_DIRECT = 32, /* aligned writes (address, size and offset) may go past the cache */
 };
 
-#define SYS_ALIGNMENT 4096
+#define SYS_ALIGNMENT 512 /* what most devices take; where one wants more, the cache is used */
 
 struct sys_ops {
     int (*open)(struct sys *sys, const char *path, unsigned flags, struct sys_file **file);

@@ -98,7 +98,7 @@ static const char settings[] =
 static const char making[] =
     "BEGIN IMMEDIATE;"
     "CREATE TABLE node (one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL,"
-    " journal_first INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    " journal_first INTEGER NOT NULL, journal_synced INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;"
     "CREATE TABLE vhosts (id INTEGER NOT NULL PRIMARY KEY, name BLOB NOT NULL, lsn INTEGER NOT NULL)"
     " STRICT, WITHOUT ROWID;"
     "CREATE TABLE entries (section BLOB NOT NULL, vhost BLOB NOT NULL, name BLOB NOT NULL, json BLOB NOT "
@@ -122,11 +122,19 @@ static const char making[] =
                                                            CATALOG_VERSION) ";"
                                                                             "COMMIT";
 
+/* Of version 1. */
+static const char upgrading[] =
+    "BEGIN IMMEDIATE;"
+    "ALTER TABLE node ADD COLUMN journal_synced INTEGER NOT NULL DEFAULT 0;"
+    "PRAGMA user_version = " TEXT_OF(CATALOG_VERSION) ";"
+                                                      "COMMIT";
+
 static const char *const statement_texts[STATEMENTS] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
     [SQL_ROLLBACK] = "ROLLBACK",
-    [SQL_PUT_STATE] = "REPLACE INTO node (one, epoch, journal_first) VALUES (1, ?, ?)",
+    [SQL_PUT_STATE] = "REPLACE INTO node (one, epoch, journal_first, journal_synced)"
+                      " VALUES (1, ?, ?, ?)",
     [SQL_PUT_ENTRY] = "REPLACE INTO entries (section, vhost, name, json) VALUES (?, ?, ?, ?)",
     [SQL_REMOVE_ENTRY] = "DELETE FROM entries WHERE section = ? AND vhost = ? AND name = ?",
     [SQL_PUT_VHOST] = "REPLACE INTO vhosts (id, name, lsn) VALUES (?, ?, ?)",
@@ -159,7 +167,7 @@ static const char *const statement_texts[STATEMENTS] = {
     [SQL_PUT_RUN] = "REPLACE INTO runs (vhost, queue, level, first, span, next_deadline, file, offset, size,"
                     " live_octets, live) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [SQL_REMOVE_RUN] = "DELETE FROM runs WHERE vhost = ? AND queue = ? AND level = ? AND first = ?",
-    [SQL_READ_STATE] = "SELECT epoch, journal_first FROM node",
+    [SQL_READ_STATE] = "SELECT epoch, journal_first, journal_synced FROM node",
     [SQL_READ_VHOSTS] = "SELECT id, name, lsn FROM vhosts ORDER BY id",
     [SQL_READ_ENTRIES] = "SELECT section, vhost, name, json FROM entries ORDER BY section, vhost, name",
     [SQL_READ_EXCHANGES] = "SELECT vhost, lsn, name, type, arguments, auto_delete, internal FROM exchanges"
@@ -257,7 +265,8 @@ static int ask(struct catalog *catalog, const char *sql, int64_t *number)
     return error;
 }
 
-/* Make the tables in a file that has none; a file of somebody else's or of another version is left alone. */
+/* Make the tables in a file that has none, or what an older version lacks; a file of somebody else's or of a
+ * version to come is left alone. */
 static int make_or_recognize(struct catalog *catalog)
 {
     int64_t application = 0, version = 0, tables = 0;
@@ -273,6 +282,8 @@ static int make_or_recognize(struct catalog *catalog)
         return run_script(catalog, making);
     if (application != APPLICATION_ID)
         return refuse(catalog, -EBADMSG, "is no catalog of coney's");
+    if (version == 1)
+        return run_script(catalog, upgrading);
     if (version != CATALOG_VERSION)
         return refuse(catalog, -ENOTSUP, "has format version %lld, this coney knows version %d",
                       (long long)version, CATALOG_VERSION);
@@ -451,7 +462,8 @@ void catalog_rollback(struct catalog *catalog)
 
 int catalog_put_state(struct catalog *catalog, const struct catalog_state *state)
 {
-    return CHANGE(catalog, SQL_PUT_STATE, NUMBER(state->epoch), NUMBER(state->journal_first));
+    return CHANGE(catalog, SQL_PUT_STATE, NUMBER(state->epoch), NUMBER(state->journal_first),
+                  NUMBER(state->journal_synced));
 }
 
 int catalog_put_entry(struct catalog *catalog, const struct catalog_entry *entry)
@@ -588,6 +600,7 @@ static bool give_state(struct row *row, const struct catalog_reader *reader)
     struct catalog_state state = {
         .epoch = number(row, 0, UINT64_MAX),
         .journal_first = number(row, 1, UINT64_MAX),
+        .journal_synced = number(row, 2, UINT64_MAX),
     };
 
     return GIVE(row, reader, state, &state);

@@ -27,12 +27,14 @@
 struct catalog;
 
 #define CATALOG_WHY_SIZE 512
-#define CATALOG_VERSION  1
+#define CATALOG_VERSION  2
 
 /* The node's own numbers. */
 struct catalog_state {
     uint64_t epoch;         /* of this node, from its making */
     uint64_t journal_first; /* the journal is needed from this file on */
+    /* The journal had batches up to this sequence number on stable storage, at least; 0: none is known of. */
+    uint64_t journal_synced;
 };
 
 /* Everything by (section, vhost, name): users, permissions, policies, parameters as entries of a definitions
@@ -82,8 +84,8 @@ struct catalog_run {
 };
 
 /* Open or make FOLDER/catalog.db; borrows SYS. *IS_NEW: no state was ever committed to it, so it was made
- * now, or by a node that ended before its first transaction. Refused: -EBADMSG what is no catalog, -ENOTSUP
- * one of another version. Otherwise looks at its first pages only: see catalog_check(). On errors *CATALOG is
+ * now, or by a node that ended before its first transaction. One of an older version becomes one of this.
+ * Refused: -EBADMSG what is no catalog, -ENOTSUP one of a version that is not known. Otherwise looks at its first pages only: see catalog_check(). On errors *CATALOG is
  * NULL. */
 int catalog_open(struct sys *sys, const char *folder, struct catalog **opened, bool *is_new,
                  char why[CATALOG_WHY_SIZE]);

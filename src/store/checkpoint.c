@@ -13,8 +13,12 @@
  *
  * A segment file is removed by the commit of a checkpoint that began after the last of it died: by then no
  * row of the catalog names it.
+ *
+ * Every commit also says how far the journal was on stable storage, so that what is missing of it later is
+ * not taken for what a crash tore; a new node says it early, and a clean end says it exactly.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -263,6 +267,7 @@ struct harvest {
     struct captured_state *states;
     struct captured_run *runs;
     struct gone_queue *gone;
+    const char *why; /* it failed, if it was not the catalog */
 };
 
 static int apply_record(struct store *store, struct harvest *harvest, const struct logged *record)
@@ -317,6 +322,7 @@ static int apply_record(struct store *store, struct harvest *harvest, const stru
             store->catalog,
             &(struct catalog_entry){.section = names[0], .vhost = names[1], .name = names[2]});
     default:
+        harvest->why = "a record for the catalog is of no kind";
         return -EBADMSG;
     }
 }
@@ -331,7 +337,7 @@ static bool is_gone(const struct harvest *harvest, uint32_t vhost, uint64_t queu
     return gone;
 }
 
-static int apply_all(struct store *store, struct harvest *harvest, uint64_t first)
+static int apply_all(struct store *store, struct harvest *harvest, const struct catalog_state *state)
 {
     struct vhost_journal *journal;
     int error = 0;
@@ -339,8 +345,12 @@ static int apply_all(struct store *store, struct harvest *harvest, uint64_t firs
     for (struct pending *pending = harvest->pending; pending && !error; pending = pending->next) {
         struct logged record = {0};
 
-        error = logged_decode(&record, pending->record, pending->size) ? apply_record(store, harvest, &record)
-                                                                       : -EBADMSG;
+        if (logged_decode(&record, pending->record, pending->size)) {
+            error = apply_record(store, harvest, &record);
+        } else {
+            error = -EBADMSG;
+            harvest->why = "a record for the catalog is none";
+        }
     }
     for (struct captured_state *state = harvest->states; state && !error; state = state->next)
         if (!is_gone(harvest, state->vhost, state->queue))
@@ -357,32 +367,42 @@ static int apply_all(struct store *store, struct harvest *harvest, uint64_t firs
         error = catalog_put_vhost(
             store->catalog,
             &(struct catalog_vhost){.id = journal->id, .name = journal->name, .lsn = journal->captured_lsn});
-    if (!error)
-        error = catalog_put_state(store->catalog,
-                                  &(struct catalog_state){.epoch = store->epoch, .journal_first = first});
-    return error;
+    return error ? error : catalog_put_state(store->catalog, state);
 }
 
-static int commit_catalog(struct store *store, struct harvest *harvest, uint64_t first)
+static int sync_segments(struct store *store, struct harvest *harvest)
 {
-    struct gone_queue *gone, *next;
     int error = failpoint("checkpoint_before_sync");
 
     if (!error)
         error = segments_sync(store->kept);
     if (!error)
         error = failpoint("checkpoint_after_sync");
+    harvest->why = error ? "the segments cannot be synced" : NULL;
+    return error;
+}
+
+static int commit_catalog(struct store *store, struct harvest *harvest, uint64_t first)
+{
+    const struct catalog_state state = {store->state.epoch, first, wal_synced(store->wal)};
+    struct gone_queue *gone, *next;
+    int error = sync_segments(store, harvest);
+
     if (!error)
         error = catalog_begin(store->catalog);
     if (!error) {
-        error = apply_all(store, harvest, first);
-        if (!error)
+        error = apply_all(store, harvest, &state);
+        if (!error) {
             error = failpoint("checkpoint_before_commit");
+            harvest->why = error ? "the catalog cannot be written" : NULL;
+        }
         if (error)
             catalog_rollback(store->catalog);
         else
             error = catalog_commit(store->catalog);
     }
+    if (!error)
+        store->state = state;
     HASH_ITER (hh, harvest->gone, gone, next) {
         HASH_DEL(harvest->gone, gone);
         free(gone);
@@ -570,8 +590,11 @@ static bool is_all_durable(struct store *store)
     return true;
 }
 
-static void commit_failed(struct store *store, int error)
+/* WHY: what failed, if it was not the catalog. */
+static void commit_failed(struct store *store, int error, const char *why)
 {
+    char text[STORE_WHY_SIZE];
+
     if (error == -ENOSPC) {
         store_set_full(store, true);
         return;
@@ -580,8 +603,9 @@ static void commit_failed(struct store *store, int error)
         log_warning("a checkpoint waits for descriptors: %s", strerror(-error));
         return;
     }
-    log_error("the catalog cannot be written: %s", catalog_why(store->catalog));
-    store->ops.failed(store->ops.context, "the catalog cannot be written");
+    snprintf(text, sizeof text, "%s: %s", why ? why : "the catalog cannot be written",
+             why ? strerror(-error) : catalog_why(store->catalog));
+    store->ops.failed(store->ops.context, text);
 }
 
 static int commit_with_reserve(struct store *store, struct harvest *harvest, uint64_t first)
@@ -593,6 +617,38 @@ static int commit_with_reserve(struct store *store, struct harvest *harvest, uin
     error = commit_catalog(store, harvest, first);
     reserve_spent(store);
     return error;
+}
+
+static int commit_state(struct store *store, const struct catalog_state *state)
+{
+    int error = catalog_begin(store->catalog);
+
+    if (error)
+        return error;
+    error = catalog_put_state(store->catalog, state);
+    if (!error)
+        return catalog_commit(store->catalog);
+    catalog_rollback(store->catalog);
+    return error;
+}
+
+void checkpoint_note_synced(struct store *store)
+{
+    struct catalog_state state = store->state;
+    int error;
+
+    state.journal_synced = wal_synced(store->wal);
+    if (state.journal_synced <= store->state.journal_synced)
+        return;
+    error = commit_state(store, &state);
+    if (error == -ENOSPC && reserve_spend(store)) {
+        error = commit_state(store, &state);
+        reserve_spent(store);
+    }
+    if (error)
+        commit_failed(store, error, NULL);
+    else
+        store->state = state;
 }
 
 static void run_commit(struct task *task)
@@ -626,7 +682,7 @@ static void run_commit(struct task *task)
     }
     pthread_mutex_unlock(&store->lock);
     if (error) {
-        commit_failed(store, error);
+        commit_failed(store, error, harvest.why);
         return;
     }
     failpoint("checkpoint_after_commit");
@@ -650,7 +706,8 @@ static bool is_due(const struct store *store)
            (is_wasteful(store, true) || is_wasteful(store, false));
 }
 
-static void begin(struct store *store)
+/* True: there is no vhost to wait for, only what the node itself has written. */
+static bool begin(struct store *store)
 {
     struct vhost_journal *journal;
 
@@ -667,6 +724,7 @@ static void begin(struct store *store)
     }
     for (journal = store->journals; journal; journal = journal->next)
         vhost_journal_post(journal);
+    return !store->checkpoint.pending;
 }
 
 void checkpoint_consider(struct store *store)
@@ -680,7 +738,7 @@ void checkpoint_consider(struct store *store)
         if (commit)
             store->checkpoint.waits = false;
     } else if (is_due(store)) {
-        begin(store);
+        commit = begin(store);
     }
     pthread_mutex_unlock(&store->lock);
     if (commit)

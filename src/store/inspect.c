@@ -91,7 +91,8 @@ static bool take_state(void *context, const struct catalog_state *state)
     inspection->state = *state;
     inspection->has_state = true;
     INSPECT_LINE(inspection, "node", INSPECT_COUNT("epoch", state->epoch),
-                 INSPECT_COUNT("journal_first", state->journal_first));
+                 INSPECT_COUNT("journal_first", state->journal_first),
+                 INSPECT_COUNT("journal_synced", state->journal_synced));
     return true;
 }
 

@@ -154,8 +154,10 @@ void inspect_journal(struct inspection *inspection)
 {
     char folder[4096], why[WAL_WHY_SIZE];
     const struct wal_settings settings = {.folder = folder, .epoch = inspection->state.epoch};
-    struct wal_replay replay = {
-        .first = inspection->state.journal_first, .each = look_at, .context = inspection};
+    struct wal_replay replay = {.first = inspection->state.journal_first,
+                                .synced = inspection->state.journal_synced,
+                                .each = look_at,
+                                .context = inspection};
     struct wal *wal;
 
     if (!inspection->has_state) /* of a node that ended before it kept anything */
@@ -166,7 +168,7 @@ void inspect_journal(struct inspection *inspection)
     inspection->summary->octets = replay.octets;
     inspection->summary->cut = replay.cut;
     if (!wal) {
-        inspect_error(inspection, -EBADMSG, why);
+        inspect_error(inspection, replay.error, why);
         return;
     }
     if (replay.cut)

@@ -34,7 +34,6 @@ struct recovery {
     struct vhost_journal *last; /* looked up last */
     struct logged record;       /* of the journal: the last one */
     struct message *message;    /* of the last enqueue, a reference; NULL: none */
-    uint64_t first_file;        /* of the journal */
     bool takes_first;           /* see take_entry() */
     char *why;                  /* STORE_WHY_SIZE */
 };
@@ -128,8 +127,7 @@ static bool take_state(void *context, const struct catalog_state *state)
 {
     struct recovery *recovery = context;
 
-    recovery->store->epoch = state->epoch;
-    recovery->first_file = state->journal_first;
+    recovery->store->state = *state;
     return true;
 }
 
@@ -487,13 +485,14 @@ enum store_result recover(struct store *store, struct store_opened *opened, char
         failpoint("recovery_after_catalog");
     store_path(store, "journal", folder);
     settings.folder = folder;
-    settings.epoch = store->epoch;
-    journal.first = recovery.first_file;
+    settings.epoch = store->state.epoch;
+    journal.first = store->state.journal_first;
+    journal.synced = store->state.journal_synced;
     store->wal = wal_open(store->sys, &settings, &journal, store_written, store, reason);
     if (!store->wal) {
         forget(&recovery);
         refuse(&recovery, "%s", reason);
-        return STORE_DAMAGED;
+        return journal.error == -EBADMSG ? STORE_DAMAGED : STORE_UNREADABLE;
     }
     opened->records = journal.records;
     opened->octets = journal.octets;

@@ -334,6 +334,8 @@ static void care(struct task *task)
     if (store->needs_reserve)
         reserve_make(store);
     check_room(store);
+    if (!store->state.journal_synced) /* of a new node: checkpoints see to it from now on */
+        checkpoint_note_synced(store);
     wal_prepare(store->wal);
     pthread_mutex_lock(&store->lock);
     if (store->checkpoint.is_on)
@@ -366,6 +368,17 @@ static bool answer_all(struct store *store)
     return any;
 }
 
+/* From now on nothing can be missing at the end of the journal without being noticed. */
+static void finish_journal(struct store *store)
+{
+    int error = wal_sync(store->wal);
+
+    if (error)
+        write_failed(store, error);
+    else
+        checkpoint_note_synced(store);
+}
+
 void store_finish(struct store *store)
 {
     for (struct vhost_journal *journal = store->journals; journal; journal = journal->next)
@@ -382,6 +395,7 @@ void store_finish(struct store *store)
     store->has_threads = false;
     while (answer_all(store) || store_step(store))
         continue;
+    finish_journal(store);
 }
 
 void store_free(struct store *store)

@@ -134,6 +134,7 @@ struct store {
     char *folder; /* owned */
     struct sys_file *lock_file;
     struct catalog *catalog; /* (worker) */
+    struct catalog_state state; /* (worker) as the catalog has it */
     struct wal *wal;
     struct segments *kept, *spill;
     struct worker worker, reader;
@@ -147,7 +148,6 @@ struct store {
     pthread_cond_t moved;           /* the node's own durable LSN */
     struct vhost_journal *journals; /* (lock) newest first */
     uint32_t last_id;
-    uint64_t epoch;
     struct vhost_journal node;              /* (lock) the node's own records */
     struct pending *pending, **pending_end; /* (lock) */
     uint64_t live[2];                       /* (lock) octets, spilled and kept */
@@ -196,6 +196,8 @@ void checkpoint_drop(struct vhost_journal *journal, struct run *run);
 void checkpoint_emptied(struct vhost_journal *journal, struct run *run);
 void pending_add(struct store *store, const uint8_t *head, size_t head_size, const void *rest,
                  size_t rest_size);
+/* Have the catalog say how far the journal is on stable storage. Says itself what goes wrong. (worker) */
+void checkpoint_note_synced(struct store *store);
 void checkpoint_free(struct store *store);
 
 /* ---- store.c ---- */

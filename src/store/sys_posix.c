@@ -94,6 +94,23 @@ static bool is_aligned(const struct iovec *part, size_t skip, uint64_t offset)
            !((part->iov_len - skip) % SYS_ALIGNMENT) && !(offset % SYS_ALIGNMENT);
 }
 
+/* Write past the cache what may go there, else through it. A device with sectors that are larger than
+ * SYS_ALIGNMENT refuses the former; then it is not tried again. */
+static ssize_t write_best(struct sys_file *file, const struct iovec *parts, int count, size_t skip,
+                          uint64_t offset)
+{
+    ssize_t n;
+
+    if (file->direct < 0 || count != 1 || !is_aligned(parts, skip, offset))
+        return write_some(file->descriptor, parts, count, skip, offset);
+    n = write_some(file->direct, parts, count, skip, offset);
+    if (n >= 0 || errno != EINVAL)
+        return n;
+    close(file->direct);
+    file->direct = -1;
+    return write_some(file->descriptor, parts, count, skip, offset);
+}
+
 static int posix_write(struct sys *sys, struct sys_file *file, const struct iovec *parts, int count,
                        uint64_t offset)
 {
@@ -110,9 +127,7 @@ static int posix_write(struct sys *sys, struct sys_file *file, const struct iove
         }
         if (count == 0)
             return 0;
-        n = write_some(file->direct >= 0 && count == 1 && is_aligned(parts, done, offset) ? file->direct
-                                                                                          : file->descriptor,
-                       parts, count, done, offset);
+        n = write_best(file, parts, count, done, offset);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)

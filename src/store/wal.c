@@ -96,7 +96,7 @@ static int fail(struct wal *wal, int error)
 
 static bool is_unsynced(const struct wal *wal)
 {
-    return wal->synced + 1 < wal->sequence;
+    return atomic_load(&wal->synced) + 1 < wal->sequence;
 }
 
 static int sync_current(struct wal *wal)
@@ -110,11 +110,16 @@ static int sync_current(struct wal *wal)
         error = failpoint("journal_after_sync");
     if (error)
         return fail(wal, error);
-    wal->synced = wal->sequence - 1;
+    atomic_store(&wal->synced, wal->sequence - 1);
     atomic_store(&wal->file, wal->ordinal);
     atomic_fetch_add_explicit(&wal->counters.syncs, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&wal->counters.sync_ns, store_clock_ns() - start, memory_order_relaxed);
     return 0;
+}
+
+int wal_sync(struct wal *wal)
+{
+    return wal->broken ? wal->broken : is_unsynced(wal) ? sync_current(wal) : 0;
 }
 
 static int sync_if_due(struct wal *wal)
@@ -247,10 +252,11 @@ static void size_buffer(struct wal *wal, size_t size)
 
 static void gather_batch(struct wal *wal, const struct batch *batch)
 {
-    size_t before = wal->copy_due ? WAL_BLOCK : 0;
+    size_t before = wal->copy_due ? WAL_HEADER_BLOCK : 0;
     size_t padding = wal_batch_size(batch->length) - WAL_BATCH_HEADER_SIZE - batch->length;
-    struct wal_batch_header header = {wal->settings.epoch, wal->ordinal, wal->sequence, wal->synced,
-                                      batch->length,       wal->offset,  batch->count};
+    struct wal_batch_header header = {wal->settings.epoch,       wal->ordinal,  wal->sequence,
+                                      atomic_load(&wal->synced), batch->length, wal->offset,
+                                      batch->count};
     struct gather gather;
     uint8_t *start;
 
@@ -292,7 +298,7 @@ static int write_gathered(struct wal *wal, const struct batch *batch)
 
     if (!error)
         error = sys_write(wal->sys, wal->current->file, wal->buffer, wal->gathered,
-                          wal->offset - (wal->copy_due ? WAL_BLOCK : 0));
+                          wal->offset - (wal->copy_due ? WAL_HEADER_BLOCK : 0));
     if (!error)
         error = failpoint("journal_after_write");
     if (error)
@@ -465,8 +471,7 @@ struct wal_chunk *wal_close(struct wal *wal)
     wal_stop(wal);
     take_pushed(wal);
     left = wal->pending;
-    if (!wal->broken && is_unsynced(wal))
-        sync_current(wal);
+    wal_sync(wal);
     for (uint32_t i = 0; i < wal->place_count; i++)
         sys_close(wal->sys, wal->places[i].file);
     pthread_mutex_destroy(&wal->files_lock);

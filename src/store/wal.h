@@ -78,14 +78,17 @@ typedef void wal_done(void *context, struct wal_chunk *chunks, uint64_t file);
 /* Open what is in the folder, making it if it is not there; nothing else is changed on disk before the first
  * wal_step(). Records of files from ordinal FIRST on (the first of all is 1, 0 is the same) are passed to
  * EACH in order, with the ordinal; EACH returning false ends the opening with its WHY. NULL with WHY (file,
- * offset, what is wrong) when something is damaged or the system refuses. What was passed is on stable
- * storage when wal_open() returns. CUT is the number of octets of a torn tail that were given up, as far as
- * can be told. Files before FIRST count as released. */
+ * offset, what is wrong) when something is damaged (ERROR is -EBADMSG), batches up to SYNCED not being there
+ * included, or when the system refuses (another negative errno). What was passed is on stable storage when
+ * wal_open() returns. CUT is the number of octets of a torn tail that were given up, as far as can be told.
+ * Files before FIRST count as released. */
 struct wal_replay {
     uint64_t first;
+    uint64_t synced; /* what wal_synced() once said */
     bool (*each)(void *context, uint64_t file, const uint8_t *record, size_t size, char why[WAL_WHY_SIZE]);
     void *context;
     uint64_t records, octets, cut; /* out */
+    int error;                     /* out */
 };
 struct wal *wal_open(struct sys *sys, const struct wal_settings *settings, struct wal_replay *replay,
                      wal_done *done, void *done_context, char why[WAL_WHY_SIZE]);
@@ -121,6 +124,14 @@ void wal_stop(struct wal *wal);
 /* Any thread: the ordinal of the last file that is known to be begun on stable storage: what is pushed from
  * here on is in it or a later one. It may be named as FIRST at the next opening. 1 when there is none yet. */
 uint64_t wal_file(const struct wal *wal);
+
+/* Any thread: the sequence number of the last batch that is on stable storage; 0: none is yet. Whoever
+ * remembers it can tell the next opening, which then knows what is missing at the end from what was torn. */
+uint64_t wal_synced(const struct wal *wal);
+
+/* Where nothing else is called, and no commit thread runs: what was written is on stable storage. 0 or a
+ * negative errno. */
+int wal_sync(struct wal *wal);
 
 /* Any thread: how many files hold live parts of the log (from the lowest not released to wal_file()). */
 uint32_t wal_files_in_use(const struct wal *wal);

@@ -18,8 +18,9 @@
 #include "coney/crc32c.h"
 #include "wal.h"
 
-#define WAL_BLOCK             4096           /* batches start at multiples of it */
-#define WAL_HEADERS           UINT64_C(8192) /* two blocks, a copy of the file's header in each; then batches */
+#define WAL_BLOCK             512            /* batches start at multiples of it */
+#define WAL_HEADER_BLOCK      4096           /* room for a copy of the file's header, in a sector of its own */
+#define WAL_HEADERS           UINT64_C(8192) /* two copies of it; then batches */
 #define WAL_VERSION           1
 #define WAL_FILE_MAGIC        UINT64_C(0x434f4e455957414c) /* "CONEYWAL" */
 #define WAL_BATCH_MAGIC       UINT32_C(0x42415443)         /* "BATC" */
@@ -66,6 +67,7 @@ struct wal {
     _Atomic bool sleeping; /* the commit thread, for want of chunks */
     _Atomic uint64_t file;
     _Atomic uint64_t released;
+    _Atomic uint64_t synced; /* highest sequence on stable storage */
     _Atomic bool overdrawn;  /* file_count may be exceeded */
     _Atomic bool needs_next; /* the current file is half full */
     struct {
@@ -78,7 +80,6 @@ struct wal {
     uint64_t ordinal;  /* of the current file, or of the last one: the next is one more */
     uint64_t offset;   /* of the next batch */
     uint64_t sequence; /* of the next batch */
-    uint64_t synced;   /* highest sequence on stable storage */
     uint64_t sync_due_ns;
     uint64_t cut_end; /* what stands from offset up to here must be wiped before anything is written */
     bool copy_due;    /* the second copy of the current file's header is written with its first batch */
@@ -129,7 +130,7 @@ static inline uint64_t wal_files_allowed(const struct wal *wal)
 }
 
 /* Write HEADER into the block at TO. */
-void wal_file_header_put(uint8_t to[WAL_BLOCK], const struct wal_file_header *header);
+void wal_file_header_put(uint8_t to[WAL_HEADER_BLOCK], const struct wal_file_header *header);
 
 /* Write HEADER as the copy NUMBER, 0 or 1, of FILE, and sync. 0 or a negative errno. */
 int wal_file_header_write(struct wal *wal, struct sys_file *file, int number,

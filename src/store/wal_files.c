@@ -25,9 +25,9 @@ static _Alignas(SYS_ALIGNMENT) uint8_t zeros[262144];
 
 /* ---- layout ---- */
 
-void wal_file_header_put(uint8_t to[WAL_BLOCK], const struct wal_file_header *header)
+void wal_file_header_put(uint8_t to[WAL_HEADER_BLOCK], const struct wal_file_header *header)
 {
-    memset(to, 0, WAL_BLOCK);
+    memset(to, 0, WAL_HEADER_BLOCK);
     put_u64(to, WAL_FILE_MAGIC);
     put_u32(to + 8, WAL_VERSION);
     put_u64(to + 16, header->epoch);
@@ -86,11 +86,11 @@ static int fill(struct wal *wal, struct sys_file *file, uint64_t from, uint64_t 
 int wal_file_header_write(struct wal *wal, struct sys_file *file, int number,
                           const struct wal_file_header *header)
 {
-    uint8_t block[WAL_BLOCK];
+    uint8_t block[WAL_HEADER_BLOCK];
     int error;
 
     wal_file_header_put(block, header);
-    error = sys_write(wal->sys, file, block, sizeof block, (uint64_t)number * WAL_BLOCK);
+    error = sys_write(wal->sys, file, block, sizeof block, (uint64_t)number * WAL_HEADER_BLOCK);
     return error ? error : sys_sync(wal->sys, file);
 }
 
@@ -246,6 +246,11 @@ int wal_prepare(struct wal *wal)
 uint64_t wal_file(const struct wal *wal)
 {
     return atomic_load(&wal->file);
+}
+
+uint64_t wal_synced(const struct wal *wal)
+{
+    return atomic_load(&wal->synced);
 }
 
 uint32_t wal_files_in_use(const struct wal *wal)

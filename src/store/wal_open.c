@@ -7,7 +7,8 @@
  * the sequence number of its first batch, and was written only after all batches before that were synced:
  * where the files before it end earlier, something is missing. In the last file a batch says which were
  * synced before it: where one behind the end of what is good says that more was synced than is there,
- * something is missing. All else behind that end was never promised: it is cut.
+ * something is missing. So it is where less is there than the caller knows to have been synced: what the
+ * last batch held, or all files. All else behind that end was never promised: it is cut.
  *
  * Memory is bounded by the largest batch whose checksum is right.
  */
@@ -23,19 +24,36 @@
 
 #define WINDOW_SIZE (UINT64_C(1) << 20)
 
-/* Writes WHY and returns false. */
-static bool __attribute__((format(printf, 5, 6)))
-refuse(char why[WAL_WHY_SIZE], const struct wal *wal, const struct wal_place *place, uint64_t offset,
-       const char *format, ...)
+/* Writes WHY, notes ERROR, and returns false. */
+static bool __attribute__((format(printf, 6, 7)))
+fail(char why[WAL_WHY_SIZE], struct wal *wal, int error, const struct wal_place *place, uint64_t offset,
+     const char *format, ...)
 {
     char path[WAL_PATH_SIZE], text[256];
     va_list arguments;
 
+    wal->broken = error;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     wal_path(wal, (uint32_t)(place - wal->places), ".wal", path);
     snprintf(why, WAL_WHY_SIZE, "%.200s: offset %" PRIu64 ": %s", path, offset, text);
+    return false;
+}
+
+#define DAMAGED(why, wal, place, offset, ...) fail(why, wal, -EBADMSG, place, offset, __VA_ARGS__)
+
+/* The same, where no file can be named. */
+static bool __attribute__((format(printf, 4, 5)))
+fail_folder(char why[WAL_WHY_SIZE], struct wal *wal, int error, const char *format, ...)
+{
+    int used = snprintf(why, WAL_WHY_SIZE, "%.200s: ", wal->folder);
+    va_list arguments;
+
+    wal->broken = error;
+    va_start(arguments, format);
+    vsnprintf(why + used, WAL_WHY_SIZE - (size_t)used, format, arguments);
+    va_end(arguments);
     return false;
 }
 
@@ -80,7 +98,8 @@ static void look_at(struct window *window, const struct wal_place *place)
 
 static bool unreadable(const struct window *window, uint64_t offset, char why[WAL_WHY_SIZE])
 {
-    return refuse(why, window->wal, window->place, offset, "cannot be read: %s", strerror(-window->error));
+    return fail(why, window->wal, window->error, window->place, offset, "cannot be read: %s",
+                strerror(-window->error));
 }
 
 /* ---- finding the files ---- */
@@ -136,16 +155,17 @@ static bool read_file_header(struct wal *wal, struct wal_place *place, char why[
     for (int i = 0; i < 2; i++) {
         good[i] = read_copy(wal, place, i, &copies[i]);
         if (good[i] < 0)
-            return refuse(why, wal, place, (uint64_t)i * WAL_BLOCK, "cannot be read: %s", strerror(-good[i]));
+            return fail(why, wal, good[i], place, (uint64_t)i * WAL_BLOCK, "cannot be read: %s",
+                        strerror(-good[i]));
     }
     if (!good[0] && !good[1])
-        return refuse(why, wal, place, 0, "both copies of the file's header are damaged");
+        return DAMAGED(why, wal, place, 0, "both copies of the file's header are damaged");
     newer = !good[0] || (good[1] && copies[1].ordinal > copies[0].ordinal);
     *header = copies[newer];
     if (header->version != WAL_VERSION)
-        return refuse(why, wal, place, 8, "version %" PRIu32 " is not known here", header->version);
+        return DAMAGED(why, wal, place, 8, "version %" PRIu32 " is not known here", header->version);
     if (header->epoch != wal->settings.epoch)
-        return refuse(why, wal, place, 16, "belongs to another node: epoch %" PRIx64, header->epoch);
+        return DAMAGED(why, wal, place, 16, "belongs to another node: epoch %" PRIx64, header->epoch);
     place->is_worn[!newer] = !good[!newer] || copies[!newer].ordinal != header->ordinal;
     place->ordinal = header->ordinal;
     return true;
@@ -160,15 +180,15 @@ static bool open_place(struct wal *wal, struct wal_place *place, char why[WAL_WH
     wal_path(wal, (uint32_t)(place - wal->places), ".wal", path);
     error = sys_open(wal->sys, path, SYS_WRITE | SYS_DIRECT, &place->file);
     if (error)
-        return refuse(why, wal, place, 0, "cannot be opened: %s", strerror(-error));
+        return fail(why, wal, error, place, 0, "cannot be opened: %s", strerror(-error));
     size = sys_size(wal->sys, place->file);
     if (size < 0)
-        return refuse(why, wal, place, 0, "its size is not known: %s", strerror((int)-size));
+        return fail(why, wal, (int)size, place, 0, "its size is not known: %s", strerror((int)-size));
     place->size = (uint64_t)size;
     if (!read_file_header(wal, place, why))
         return false;
     if (place->ordinal > atomic_load(&wal->released) && place->size < place->header.size)
-        return refuse(why, wal, place, place->size, "cut short: it had %" PRIu64 " octets",
+        return DAMAGED(why, wal, place, place->size, "cut short: it had %" PRIu64 " octets",
                       place->header.size);
     return true;
 }
@@ -177,10 +197,8 @@ static bool find_files(struct wal *wal, char why[WAL_WHY_SIZE])
 {
     struct found found = {0};
     int error = sys_list(wal->sys, wal->folder, note_name, &found);
-    bool good = !error;
+    bool good = !error || fail_folder(why, wal, error, "cannot be listed: %s", strerror(-error));
 
-    if (error)
-        snprintf(why, WAL_WHY_SIZE, "%.200s: cannot be listed: %s", wal->folder, strerror(-error));
     wal->place_count = (uint32_t)(wal->settings.file_count + wal_files_overdraft(wal));
     if (wal->place_count > WAL_PLACES_MAX)
         wal->place_count = WAL_PLACES_MAX;
@@ -217,14 +235,13 @@ static bool order_live(struct wal *wal, struct live *live, char why[WAL_WHY_SIZE
     qsort(live->places, live->count, sizeof(struct wal_place *), by_ordinal);
     for (uint32_t i = 0; i < live->count; i++)
         if (live->places[i]->ordinal != first + i)
-            return refuse(why, wal, live->places[i], 0,
+            return DAMAGED(why, wal, live->places[i], 0,
                           "file %" PRIu64 " of the journal is missing: here is file %" PRIu64, first + i,
                           live->places[i]->ordinal);
     if (live->count || first == 1)
         return true;
-    snprintf(why, WAL_WHY_SIZE, "%.200s: file %" PRIu64 " of the journal is missing: there is none behind it",
-             wal->folder, first);
-    return false;
+    return fail_folder(why, wal, -EBADMSG,
+                       "file %" PRIu64 " of the journal is missing: there is none behind it", first);
 }
 
 /* ---- batches ---- */
@@ -299,7 +316,7 @@ static bool replay_batch(struct window *window, const struct wal_batch_header *h
     if (!payload)
         return unreadable(window, start, why);
     if (!records_are_sound(payload, header))
-        return refuse(why, window->wal, window->place, header->offset,
+        return DAMAGED(why, window->wal, window->place, header->offset,
                       "the batch's records do not fill it, though its checksum is right");
     for (uint64_t at = 0; at < header->length;) {
         uint32_t size = get_u32(payload + at);
@@ -359,13 +376,29 @@ static bool examine_tail(struct window *window, struct wal_replay *replay, char 
         if (verdict == FAILED)
             return unreadable(window, at, why);
         if (verdict == GOOD)
-            return refuse(why, wal, window->place, wal->offset,
+            return DAMAGED(why, wal, window->place, wal->offset,
                           "batch %" PRIu64 " is damaged or missing, and was synced before batch %" PRIu64
                           " at offset %" PRIu64,
                           wal->sequence, header.sequence, at);
     }
     replay->cut = wal->cut_end - wal->offset;
     return true;
+}
+
+/* What is there must reach as far as it was once known to. */
+static bool check_end(struct wal *wal, const struct wal_replay *replay, char why[WAL_WHY_SIZE])
+{
+    if (wal->sequence > replay->synced)
+        return true;
+    if (!wal->current)
+        return fail_folder(why, wal, -EBADMSG,
+                           "offset 0: no file of the journal (NN.wal) is there, though batches up to %" PRIu64
+                           " were synced",
+                           replay->synced);
+    return DAMAGED(why, wal, wal->current, wal->offset,
+                   "batch %" PRIu64 " is damaged or missing, here or in a file behind this one: batches up to "
+                   "%" PRIu64 " were synced",
+                   wal->sequence, replay->synced);
 }
 
 static bool replay_files(struct wal *wal, const struct live *live, struct wal_replay *replay,
@@ -381,7 +414,7 @@ static bool replay_files(struct wal *wal, const struct live *live, struct wal_re
             wal->sequence = place->header.first_sequence;
         else if (wal->sequence != place->header.first_sequence)
             good =
-                refuse(why, wal, live->places[i - 1], wal->offset,
+                DAMAGED(why, wal, live->places[i - 1], wal->offset,
                        "batch %" PRIu64 " is damaged or missing: file %" PRIu64 " begins with batch %" PRIu64,
                        wal->sequence, place->ordinal, place->header.first_sequence);
         look_at(&window, place);
@@ -389,7 +422,7 @@ static bool replay_files(struct wal *wal, const struct live *live, struct wal_re
         wal->ordinal = place->ordinal;
         good = good && replay_file(&window, replay, why);
     }
-    good = good && (!live->count || examine_tail(&window, replay, why));
+    good = good && (!live->count || examine_tail(&window, replay, why)) && check_end(wal, replay, why);
     free(window.octets);
     return good;
 }
@@ -400,8 +433,8 @@ static bool sync_tail(struct wal *wal, char why[WAL_WHY_SIZE])
     int error = wal->current ? sys_sync(wal->sys, wal->current->file) : 0;
 
     if (error)
-        return refuse(why, wal, wal->current, 0, "cannot be synced: %s", strerror(-error));
-    wal->synced = wal->sequence - 1;
+        return fail(why, wal, error, wal->current, 0, "cannot be synced: %s", strerror(-error));
+    atomic_store(&wal->synced, wal->sequence - 1);
     return true;
 }
 
@@ -411,9 +444,7 @@ static bool make_folder(struct wal *wal, char why[WAL_WHY_SIZE])
 {
     int error = folder_make(wal->sys, wal->folder);
 
-    if (error)
-        snprintf(why, WAL_WHY_SIZE, "%.200s: cannot be made: %s", wal->folder, strerror(-error));
-    return !error;
+    return !error || fail_folder(why, wal, error, "cannot be made: %s", strerror(-error));
 }
 
 static struct wal *new_wal(struct sys *sys, const struct wal_settings *settings, uint64_t first,
@@ -454,11 +485,14 @@ struct wal *wal_open(struct sys *sys, const struct wal_settings *settings, struc
     bool good;
 
     replay->records = replay->octets = replay->cut = 0;
+    replay->error = 0;
     good = make_folder(wal, why) && find_files(wal, why) && order_live(wal, &live, why) &&
            replay_files(wal, &live, replay, why) && sync_tail(wal, why);
     free(live.places);
     if (!good) {
-        wal->sequence = wal->synced + 1; /* there is nothing to sync */
+        if (!wal->broken) /* EACH did not like what a record says */
+            wal->broken = -EBADMSG;
+        replay->error = wal->broken;
         wal_close(wal);
         return NULL;
     }

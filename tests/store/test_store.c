@@ -63,7 +63,7 @@ static uint64_t fill(struct world *w)
 {
     uint64_t value = 0;
 
-    sys_fake_capacity(w->fake, UINT64_C(300000));
+    sys_fake_capacity(w->fake, UINT64_C(200000));
     while (!w->is_full && value < 100000) {
         world_put_entry(w, 3, ++value);
         world_turn(w);

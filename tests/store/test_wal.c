@@ -25,6 +25,7 @@
 #define FILE_SIZE   UINT64_C(32768)
 #define FILE_COUNT  4
 #define HEADERS     8192
+#define BLOCK       512
 #define RECORDS_MAX 20000
 #define FILES_MAX   4000
 
@@ -288,7 +289,7 @@ static void expect_refusal(struct rig *rig, const char *what)
 /* Three batches in the first file, two in the second, the last. */
 static struct rig *five_batches(void)
 {
-    static const uint32_t sizes[] = {10, 9000, 100, 9000, 300};
+    static const uint32_t sizes[] = {10, 12000, 100, 12000, 300};
     struct rig *rig = rig_new();
 
     rig_open(rig);
@@ -576,11 +577,11 @@ Test(wal, cuts_a_torn_tail_for_good)
         step(rig);
     }
     rig_close(rig);
-    overwrite(rig, 0, HEADERS + 4096 + 200, nothing, 10);
+    overwrite(rig, 0, HEADERS + BLOCK + 200, nothing, 10);
     rig->promised = 1;
     rig_open(rig);
     cr_assert_eq(rig->replayed, 1);
-    cr_expect_eq(rig->replay.cut, 3 * 4096);
+    cr_expect_eq(rig->replay.cut, 3 * BLOCK);
     /* The next batch takes just the place of the torn one, and what was behind that must not follow it. */
     push(rig, 300);
     step(rig);
@@ -598,10 +599,10 @@ Test(wal, refuses_damage_before_the_tail)
     overwrite(rig, 0, HEADERS, nothing, sizeof nothing);
     expect_refusal(rig, "00.wal: offset 8192: batch 1 ");
     put_back(rig, &first, first.size);
-    overwrite(rig, 0, HEADERS + 4096 * 4, nothing, 100);
-    expect_refusal(rig, "00.wal: offset 24576: batch 3 ");
+    overwrite(rig, 0, HEADERS + BLOCK * 25, nothing, 100);
+    expect_refusal(rig, "00.wal: offset 20992: batch 3 ");
     put_back(rig, &first, first.size);
-    overwrite(rig, 1, HEADERS + 4096, nothing, 100);
+    overwrite(rig, 1, HEADERS + BLOCK, nothing, 100);
     expect_refusal(rig, "01.wal: offset 8192: batch 4 ");
     put_back(rig, &second, second.size);
     cr_assert_eq(sys_unlink(rig->sys, second.path), 0);
@@ -630,7 +631,7 @@ Test(wal, changes_nothing_by_opening)
     struct rig *rig = five_batches();
     uint64_t before;
 
-    overwrite(rig, 1, HEADERS + 4096 * 3 + 70, nothing, 10);
+    overwrite(rig, 1, HEADERS + BLOCK * 24 + 70, nothing, 10);
     before = sys_fake_counters(rig->fake).octets_written;
     rig_try_open(rig);
     cr_assert_eq(rig->replayed, 4);
