@@ -25,8 +25,25 @@ AC_DEFUN([CONEY_TRY_FLAGS],
   [m4_foreach_w([flag], [$2], [CONEY_IF_FLAG(m4_defn([flag]), [AS_VAR_APPEND([$1], [" flag"])])
   ])])
 
-
-
+dnl CONEY_FORTIFY(VAR): append the highest _FORTIFY_SOURCE that compiler and C library know. There is none without
+dnl optimization, and one that was asked for is left alone. Some compilers define one of their own accord.
+AC_DEFUN([CONEY_FORTIFY],
+  [AC_CACHE_CHECK([which _FORTIFY_SOURCE $CC takes], [coney_cv_fortify],
+     [coney_cv_fortify=none
+      coney_saved_CFLAGS=$CFLAGS
+      AS_CASE([" $CFLAGS $CPPFLAGS"], [*_FORTIFY_SOURCE*], [],
+        [for coney_level in 3 2; do
+           CFLAGS="$coney_saved_CFLAGS -Werror -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$coney_level"
+           AC_LINK_IFELSE(
+             [AC_LANG_PROGRAM([@%:@include <string.h>
+@%:@ifndef __OPTIMIZE__
+@%:@error without optimization nothing is checked
+@%:@endif])],
+             [coney_cv_fortify=$coney_level; break])
+         done])
+      CFLAGS=$coney_saved_CFLAGS])
+   AS_IF([test $coney_cv_fortify != none],
+     [AS_VAR_APPEND([$1], [" -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$coney_cv_fortify"])])])
 
 dnl CONEY_NEED_MODULE(VAR, MODULES, PACKAGE): pkg-config MODULES; PACKAGE goes to $missing if absent.
 AC_DEFUN([CONEY_NEED_MODULE],
