@@ -94,6 +94,56 @@ static bool is_too_long(const struct model_queue *queue)
            queue->ready > (uint64_t)queue->max_length;
 }
 
+/* Twice in a run, a message may be delivered, come back and be delivered again. */
+static struct model_heard *heard_of(struct model *model, int queue, const struct model_message *message)
+{
+    struct model_heard *found = NULL;
+
+    for (uint32_t i = 0; i < model->heard_count; i++) {
+        struct model_heard *heard = &model->heard[i];
+
+        if (heard->done || heard->id != message->id || heard->queue != queue)
+            continue;
+        if (heard->redelivered == message->redelivered)
+            return heard;
+        found = heard;
+    }
+    return found;
+}
+
+/* MESSAGE is overdue: it goes, unless the core still has it, where it says. What is to be a dead letter goes
+ * in two steps. */
+static enum model_place let_expire(struct model *model, struct model_queue *queue,
+                                   struct model_message *message)
+{
+    bool departing = false;
+    enum model_place place = where(model, queue, message, &departing);
+
+    if (place != NOWHERE)
+        return place;
+    if (!departing)
+        die(model, queue, message);
+    else if (message->state == READY)
+        set_state(queue, message, DEPARTING);
+    return NOWHERE;
+}
+
+/* HEAD of QUEUE, which is too long, was not dropped but is still there or was delivered: as something behind
+ * it that was away had expired, of which this run tells too. True when there is such a thing; it goes. */
+static bool expired_behind(struct model *model, struct model_queue *queue, const struct model_message *head)
+{
+    struct model_message *message;
+    bool departing;
+
+    if (where(model, queue, head, &departing) != HERE && !heard_of(model, (int)(queue - model->queues), head))
+        return false;
+    for (message = head->next; message; message = message->next)
+        if (message->state == READY && message->deadline <= model->now &&
+            let_expire(model, queue, message) == NOWHERE)
+            return true;
+    return false;
+}
+
 /* A head that is away is dropped when it is back; one that is overdue and being fetched has left already. */
 static void trim(struct model *model, struct model_queue *queue)
 {
@@ -105,7 +155,7 @@ static void trim(struct model *model, struct model_queue *queue)
             return;
         if (departing)
             set_state(queue, head, DEPARTING);
-        else
+        else if (!expired_behind(model, queue, head))
             die(model, queue, head);
     }
 }
@@ -124,23 +174,6 @@ static void insert(struct model_queue *queue, struct model_message *message)
 }
 
 /* ---- deliveries ---- */
-
-/* Twice in a run, a message may be delivered, come back and be delivered again. */
-static struct model_heard *heard_of(struct model *model, int queue, const struct model_message *message)
-{
-    struct model_heard *found = NULL;
-
-    for (uint32_t i = 0; i < model->heard_count; i++) {
-        struct model_heard *heard = &model->heard[i];
-
-        if (heard->done || heard->id != message->id || heard->queue != queue)
-            continue;
-        if (heard->redelivered == message->redelivered)
-            return heard;
-        found = heard;
-    }
-    return found;
-}
 
 static void check_consumer(const struct model_queue *queue, const struct model_consumer *consumer)
 {
@@ -758,24 +791,10 @@ static void expire(struct model *model, struct model_queue *queue)
     struct model_message *message, *next;
 
     DL_FOREACH_SAFE (queue->messages, message, next) {
-        bool departing = false;
-
         if (message->state == UNACKED || (message->state == READY && message->deadline > model->now))
             continue;
-        switch (where(model, queue, message, &departing)) {
-        case NOWHERE:
-            if (!departing)
-                die(model, queue, message);
-            else if (message->state == READY)
-                set_state(queue, message, DEPARTING);
-            break;
-        case HERE:
-            if (!has_away(model, queue))
-                fail("message %llu is overdue", (unsigned long long)message->id);
-            break;
-        case AWAY:
-            break;
-        }
+        if (let_expire(model, queue, message) == HERE && !has_away(model, queue))
+            fail("message %llu is overdue", (unsigned long long)message->id);
     }
 }
 
