@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "coney/config.h"
 #include "coney/log.h"
@@ -181,7 +182,9 @@ int main(int argc, char **argv)
     int code = parse(argc, argv, &line);
 
     if (code < 0 &&
-        !config_load(&config, line.config_path, line.overrides, line.override_count, report, NULL))
+        !config_load(&config,
+                     &(struct config_source){line.config_path, environ, line.overrides, line.override_count},
+                     report, NULL))
         code = EX_CONFIG;
     else if (code < 0) {
         log_set_level(to_log_level(config.log_level));

@@ -9,8 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/un.h>
 
 #include "coney/xalloc.h"
+
+#define WORD_MAX 255 /* octets of a word that is in no list of names */
 
 struct unit {
     const char *name;
@@ -81,8 +84,8 @@ static bool parse_bounded(const struct key *key, const char *value, const struct
     return (key->zero_too && *out == 0) || (*out >= (uint64_t)key->least && *out <= (uint64_t)key->most);
 }
 
-/* "0.4" or "40%", from 0 to 1. */
-static bool parse_fraction(const char *value, double *out)
+/* "0.4" or "40%", from 0 to MOST. */
+static bool parse_fraction(const char *value, double most, double *out)
 {
     bool dot = false, percent = false;
     double scale = 1, number = 0;
@@ -102,7 +105,7 @@ static bool parse_fraction(const char *value, double *out)
     if (p[percent] != '\0' || p - value > 20)
         return false;
     number /= percent ? scale * 100 : scale;
-    if (number > 1)
+    if (number > most)
         return false;
     *out = number;
     return true;
@@ -143,7 +146,7 @@ static bool is_address(const char *host)
 }
 
 /* Split PORT, IP:PORT or [IPv6]:PORT. An IPv6 address may stand without brackets, as RabbitMQ allows. */
-static bool parse_listener(const char *value, struct config_listener *out)
+static bool parse_ip_listener(const char *value, struct config_listener *out)
 {
     const char *colon = strrchr(value, ':');
     const char *port_text = colon != NULL ? colon + 1 : value;
@@ -163,36 +166,108 @@ static bool parse_listener(const char *value, struct config_listener *out)
     }
     if (colon != NULL && !is_address(host))
         return false;
-    *out = (struct config_listener){.host = xstrdup(host), .port = (uint16_t)port};
+    *out = (struct config_listener){.host = xstrdup(host), .path = xstrdup(""), .port = (uint16_t)port};
     return true;
 }
 
-static bool set_listener(struct config *config, const char *name, const char *value, bool superseded)
+/* "/PATH" or "unix:/PATH" */
+static bool parse_listener(const char *value, struct config_listener *out)
 {
-    struct config_listener listener;
+    struct sockaddr_un address;
 
-    if (!parse_listener(value, &listener))
+    if (strncmp(value, "unix:", 5) == 0)
+        value += 5;
+    if (value[0] != '/')
+        return parse_ip_listener(value, out);
+    if (strlen(value) >= sizeof address.sun_path)
         return false;
-    if (superseded) {
-        free(listener.host);
-        return true;
-    }
-    listener.name = xstrdup(name);
+    *out = (struct config_listener){.host = xstrdup(""), .path = xstrdup(value)};
+    return true;
+}
+
+static void listener_free(struct config_listener *listener)
+{
+    free(listener->name);
+    free(listener->host);
+    free(listener->path);
+}
+
+static void add_listener(struct config *config, struct config_listener listener)
+{
     config->listeners =
         xrealloc(config->listeners, (config->listener_count + 1) * sizeof(*config->listeners));
     config->listeners[config->listener_count++] = listener;
+}
+
+static bool set_listener(struct config *config, const struct key *key, const char *name, const char *value,
+                         bool superseded)
+{
+    struct config_listener listener;
+
+    if (!parse_listener(value, &listener) || (key->is_tls && listener.path[0] != '\0'))
+        return false;
+    listener.name = xstrdup(name);
+    listener.is_tls = key->is_tls;
+    if (superseded)
+        listener_free(&listener);
+    else
+        add_listener(config, listener);
     return true;
 }
 
-static void clear_listeners(struct config *config)
+static void clear_listeners(struct config *config, bool is_tls)
 {
+    size_t kept = 0;
+
     for (size_t i = 0; i < config->listener_count; i++) {
-        free(config->listeners[i].name);
-        free(config->listeners[i].host);
+        if (config->listeners[i].is_tls == is_tls)
+            listener_free(&config->listeners[i]);
+        else
+            config->listeners[kept++] = config->listeners[i];
     }
-    free(config->listeners);
-    config->listeners = NULL;
-    config->listener_count = 0;
+    config->listener_count = kept;
+    if (kept == 0) {
+        free(config->listeners);
+        config->listeners = NULL;
+    }
+}
+
+static void copy_listeners(struct config *to, const struct config *from, bool is_tls)
+{
+    for (size_t i = 0; i < from->listener_count; i++) {
+        struct config_listener copy = from->listeners[i];
+
+        if (copy.is_tls != is_tls)
+            continue;
+        copy.name = xstrdup(copy.name);
+        copy.host = xstrdup(copy.host);
+        copy.path = xstrdup(copy.path);
+        add_listener(to, copy);
+    }
+}
+
+/* ---- certificates by name ---- */
+
+static struct config_certificate *find_certificate(struct config_certificates *list, const char *name)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcasecmp(list->entries[i].name, name) == 0)
+            return &list->entries[i];
+    }
+    list->entries = xrealloc(list->entries, (list->count + 1) * sizeof(*list->entries));
+    list->entries[list->count] = (struct config_certificate){xstrdup(name), xstrdup(""), xstrdup("")};
+    return &list->entries[list->count++];
+}
+
+static void clear_certificates(struct config_certificates *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        free(list->entries[i].name);
+        free(list->entries[i].certfile);
+        free(list->entries[i].keyfile);
+    }
+    free(list->entries);
+    *list = (struct config_certificates){0};
 }
 
 /* ---- lists of words ---- */
@@ -278,25 +353,44 @@ static bool set_text(struct config *config, const struct key *key, const char *v
     size_t size = strlen(value);
 
     if (size < (size_t)key->least || size > (size_t)key->most ||
-        (key->type == KEY_VERSION && !is_version(value)))
+        (key->type == KEY_VERSION && !is_version(value)) ||
+        (key->type == KEY_ADDRESS && size != 0 && !is_address(value)))
         return false;
     set_string(member(config, key), value);
     return true;
 }
 
-/* One of KEY's names: as a number, or into a list. */
-static bool set_name(struct config *config, const struct key *key, const char *value, bool superseded)
+/* One of KEY's names, as a number. */
+static bool set_name(struct config *config, const struct key *key, const char *value)
 {
     int index = name_index(key->names, value);
 
     if (index < 0)
         return false;
-    if (key->type == KEY_ENUM)
-        memcpy(member(config, key), &index, sizeof index);
-    else if (key->type == KEY_EITHER)
+    if (key->type == KEY_EITHER)
         *(bool *)member(config, key) = index == 1;
-    else if (!superseded)
+    else
+        memcpy(member(config, key), &index, sizeof index);
+    return true;
+}
+
+static bool set_word(struct config *config, const struct key *key, const char *value, bool superseded)
+{
+    if (key->names != NULL ? name_index(key->names, value) < 0 : value[0] == '\0' || strlen(value) > WORD_MAX)
+        return false;
+    if (!superseded)
         words_add(member(config, key), value);
+    return true;
+}
+
+static bool set_certificate(struct config *config, const struct key *key, const char *name, const char *value)
+{
+    struct config_certificate *certificate;
+
+    if (value[0] == '\0' || strlen(value) > (size_t)key->most)
+        return false;
+    certificate = find_certificate(member(config, key), name);
+    set_string(key->type == KEY_CERTIFICATE ? &certificate->certfile : &certificate->keyfile, value);
     return true;
 }
 
@@ -311,7 +405,10 @@ static bool set_none(struct config *config, const struct key *key, const char *v
 bool config_value_set(struct config *config, const struct key *key, const char *word, const char *value,
                       bool superseded)
 {
-    _Static_assert(sizeof(enum config_log_level) == sizeof(int) && sizeof(enum queue_type) == sizeof(int),
+    _Static_assert(sizeof(enum config_log_level) == sizeof(int) && sizeof(enum queue_type) == sizeof(int) &&
+                       sizeof(enum config_log_format) == sizeof(int) &&
+                       sizeof(enum config_cert_login) == sizeof(int) &&
+                       sizeof(enum config_cert_san) == sizeof(int),
                    "KEY_ENUM writes an int");
     bool done = false;
 
@@ -326,30 +423,44 @@ bool config_value_set(struct config *config, const struct key *key, const char *
         done = set_number(config, key, value);
         break;
     case KEY_FRACTION:
-        done = parse_fraction(value, member(config, key));
+        done = parse_fraction(value, 1, member(config, key));
+        break;
+    case KEY_FACTOR:
+        done = parse_fraction(value, (double)key->most, member(config, key));
         break;
     case KEY_STRING:
     case KEY_VERSION:
+    case KEY_ADDRESS:
         done = set_text(config, key, value);
         break;
     case KEY_ENUM:
+    case KEY_LEVEL:
     case KEY_EITHER:
+        done = set_name(config, key, value);
+        break;
+    case KEY_FIXED:
+        done = strcmp(value, key->default_value) == 0;
+        break;
     case KEY_WORD:
-        done = set_name(config, key, value, superseded);
+        done = set_word(config, key, value, superseded);
         break;
     case KEY_MEMBER:
         done = set_member(member(config, key), word, value);
         break;
     case KEY_LISTENER:
-        done = set_listener(config, word, value, superseded);
+        done = set_listener(config, key, word, value, superseded);
         break;
     case KEY_MEMBERS_NONE:
     case KEY_LISTENERS_NONE:
         done = set_none(config, key, value);
         break;
+    case KEY_CERTIFICATE:
+    case KEY_CERTIFICATE_KEY:
+        done = set_certificate(config, key, word, value);
+        break;
     }
     if (done && key->clears != 0)
-        *(uint64_t *)(void *)((char *)config + key->clears) = 0;
+        memset((char *)config + key->clears, 0, sizeof(uint64_t)); /* of a double too: all bits 0 is 0.0 */
     return done;
 }
 
@@ -358,6 +469,7 @@ void config_value_clear(struct config *config, const struct key *key)
     switch (key->type) {
     case KEY_STRING:
     case KEY_VERSION:
+    case KEY_ADDRESS:
         free(*(char **)member(config, key));
         *(char **)member(config, key) = NULL;
         break;
@@ -368,9 +480,187 @@ void config_value_clear(struct config *config, const struct key *key)
         break;
     case KEY_LISTENER:
     case KEY_LISTENERS_NONE:
-        clear_listeners(config);
+        clear_listeners(config, key->is_tls);
+        break;
+    case KEY_CERTIFICATE:
+    case KEY_CERTIFICATE_KEY:
+        clear_certificates(member(config, key));
         break;
     default:
+        break;
+    }
+}
+
+/* ---- comparing and copying ---- */
+
+static const void *member_of(const struct config *config, const struct key *key)
+{
+    return (const char *)config + key->offset;
+}
+
+static void print_words(FILE *out, const struct config_words *words)
+{
+    for (size_t i = 0; i < words->count; i++)
+        fprintf(out, "%s%s", i != 0 ? " " : "", words->words[i]);
+}
+
+static void print_listeners(FILE *out, const struct config *config, bool is_tls)
+{
+    const char *blank = "";
+
+    for (size_t i = 0; i < config->listener_count; i++) {
+        const struct config_listener *listener = &config->listeners[i];
+        bool v6 = strchr(listener->host, ':') != NULL;
+
+        if (listener->is_tls != is_tls)
+            continue;
+        if (listener->path[0] != '\0')
+            fprintf(out, "%s%s", blank, listener->path);
+        else
+            fprintf(out, "%s%s%s%s%s%u", blank, v6 ? "[" : "", listener->host, v6 ? "]" : "",
+                    listener->host[0] != '\0' ? ":" : "", listener->port);
+        blank = " ";
+    }
+}
+
+static void print_certificates(FILE *out, const struct config_certificates *list, bool key)
+{
+    for (size_t i = 0; i < list->count; i++)
+        fprintf(out, "%s%s:%s", i != 0 ? " " : "", list->entries[i].name,
+                key ? list->entries[i].keyfile : list->entries[i].certfile);
+}
+
+static void print_number(FILE *out, const struct key *key, uint64_t number)
+{
+    if (number == 0 && key->none_too)
+        fputs("infinity", out);
+    else
+        fprintf(out, "%llu", (unsigned long long)number);
+}
+
+static void print_name(FILE *out, const struct key *key, const void *value)
+{
+    int index;
+
+    memcpy(&index, value, sizeof index);
+    for (int i = 0; key->names[i] != NULL; i++) {
+        if (i == index)
+            fputs(key->names[i], out);
+    }
+}
+
+static void print_value(FILE *out, const struct config *config, const struct key *key)
+{
+    const void *value = member_of(config, key);
+
+    switch (key->type) {
+    case KEY_BOOL:
+        fputs(*(const bool *)value ? "true" : "false", out);
+        break;
+    case KEY_UINT32:
+        print_number(out, key, *(const uint32_t *)value);
+        break;
+    case KEY_COUNT:
+    case KEY_SIZE:
+    case KEY_DURATION:
+        print_number(out, key, *(const uint64_t *)value);
+        break;
+    case KEY_FRACTION:
+    case KEY_FACTOR:
+        fprintf(out, "%g", *(const double *)value);
+        break;
+    case KEY_STRING:
+    case KEY_VERSION:
+    case KEY_ADDRESS:
+        fputs(*(char *const *)value, out);
+        break;
+    case KEY_ENUM:
+    case KEY_LEVEL:
+        print_name(out, key, value);
+        break;
+    case KEY_EITHER:
+        fputs(key->names[*(const bool *)value], out);
+        break;
+    case KEY_FIXED:
+        fputs(key->default_value, out);
+        break;
+    case KEY_WORD:
+    case KEY_MEMBER:
+    case KEY_MEMBERS_NONE:
+        print_words(out, value);
+        break;
+    case KEY_LISTENER:
+    case KEY_LISTENERS_NONE:
+        print_listeners(out, config, key->is_tls);
+        break;
+    case KEY_CERTIFICATE:
+    case KEY_CERTIFICATE_KEY:
+        print_certificates(out, value, key->type == KEY_CERTIFICATE_KEY);
+        break;
+    }
+}
+
+char *config_value_text(const struct config *config, const struct key *key)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    if (out != NULL) {
+        print_value(out, config, key);
+        fclose(out);
+    }
+    return text != NULL ? text : xstrdup("");
+}
+
+static void copy_certificates(struct config_certificates *to, const struct config_certificates *from)
+{
+    for (size_t i = 0; i < from->count; i++) {
+        struct config_certificate *copy = find_certificate(to, from->entries[i].name);
+
+        set_string(&copy->certfile, from->entries[i].certfile);
+        set_string(&copy->keyfile, from->entries[i].keyfile);
+    }
+}
+
+void config_value_copy(struct config *to, const struct config *from, const struct key *key)
+{
+    const struct config_words *words = member_of(from, key);
+
+    if (key->type == KEY_FIXED)
+        return;
+    config_value_clear(to, key);
+    switch (key->type) {
+    case KEY_STRING:
+    case KEY_VERSION:
+    case KEY_ADDRESS:
+        *(char **)member(to, key) = xstrdup(*(char *const *)member_of(from, key));
+        break;
+    case KEY_WORD:
+    case KEY_MEMBER:
+    case KEY_MEMBERS_NONE:
+        for (size_t i = 0; i < words->count; i++)
+            words_add(member(to, key), words->words[i]);
+        break;
+    case KEY_LISTENER:
+    case KEY_LISTENERS_NONE:
+        copy_listeners(to, from, key->is_tls);
+        break;
+    case KEY_CERTIFICATE:
+    case KEY_CERTIFICATE_KEY:
+        copy_certificates(member(to, key), member_of(from, key));
+        break;
+    case KEY_BOOL:
+    case KEY_EITHER:
+        *(bool *)member(to, key) = *(const bool *)member_of(from, key);
+        break;
+    case KEY_UINT32:
+    case KEY_ENUM:
+    case KEY_LEVEL:
+        memcpy(member(to, key), member_of(from, key), sizeof(uint32_t));
+        break;
+    default:
+        memcpy(member(to, key), member_of(from, key), sizeof(uint64_t));
         break;
     }
 }
@@ -398,7 +688,7 @@ static void expected_number(char *out, size_t size, const struct key *key)
                                          : "");
 }
 
-void config_value_expected(char *out, size_t size, const struct key *key)
+static void expected_by_type(char *out, size_t size, const struct key *key)
 {
     switch (key->type) {
     case KEY_BOOL:
@@ -414,24 +704,52 @@ void config_value_expected(char *out, size_t size, const struct key *key)
     case KEY_FRACTION:
         snprintf(out, size, "a share from 0 to 1, like 0.4 or 40%%");
         break;
+    case KEY_FACTOR:
+        snprintf(out, size, "a factor from 0 to %lld, like 1.5 or 50%%", (long long)key->most);
+        break;
     case KEY_STRING:
         snprintf(out, size, "%lld to %lld bytes long", (long long)key->least, (long long)key->most);
+        break;
+    case KEY_CERTIFICATE:
+    case KEY_CERTIFICATE_KEY:
+        snprintf(out, size, "the path of a file");
         break;
     case KEY_VERSION:
         snprintf(out, size, "numbers with dots between, like 3.13.7");
         break;
-    case KEY_ENUM:
-    case KEY_EITHER:
+    case KEY_ADDRESS:
+        snprintf(out, size, "a numeric address, like 127.0.0.1 or ::1");
+        break;
+    case KEY_FIXED:
+        snprintf(out, size, "%s", key->default_value);
+        break;
     case KEY_WORD:
+        if (key->names != NULL)
+            expected_names(out, size, key->names);
+        else
+            snprintf(out, size, "1 to %d bytes long", WORD_MAX);
+        break;
+    case KEY_ENUM:
+    case KEY_LEVEL:
+    case KEY_EITHER:
         expected_names(out, size, key->names);
         break;
     case KEY_LISTENER:
         snprintf(out, size,
-                 "a port or a numeric address with a port, like 5672, 127.0.0.1:5672 or [::1]:5672");
+                 "a port or a numeric address with a port, like 5672, 127.0.0.1:5672 or [::1]:5672%s",
+                 key->is_tls ? "" : ", or the path of a UNIX socket, like /run/coney/amqp");
         break;
     case KEY_MEMBERS_NONE:
     case KEY_LISTENERS_NONE:
         snprintf(out, size, "none; or did you mean %s.NAME?", key->name);
         break;
     }
+}
+
+void config_value_expected(char *out, size_t size, const struct key *key)
+{
+    if (key->expected != NULL)
+        snprintf(out, size, "%s", key->expected);
+    else
+        expected_by_type(out, size, key);
 }

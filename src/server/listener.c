@@ -186,9 +186,14 @@ bool listeners_open(struct server *server, char *why, size_t why_size)
     raise_descriptor_limit();
     for (size_t i = 0; i < server->config->listener_count; i++) {
         const struct config_listener *from = &server->config->listeners[i];
-        int fd = bind_socket(from, server);
         struct listener *listener;
+        int fd;
 
+        if (from->is_tls || *from->path) {
+            snprintf(why, why_size, "listener '%s': this version speaks AMQP over TCP only", from->name);
+            return false;
+        }
+        fd = bind_socket(from, server);
         if (fd < 0 && may_be_missing(from, errno)) {
             log_info("not listening on [%s]:%u: %s", from->host, from->port, strerror(errno));
             continue;

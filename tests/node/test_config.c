@@ -37,7 +37,7 @@ static bool load_bytes(const char *text, size_t size, const char *const *overrid
     cr_assert_geq(fd, 0);
     cr_assert_eq(write(fd, text, size), (ssize_t)size);
     close(fd);
-    loaded = config_load(&config, path, overrides, count, collect, NULL);
+    loaded = config_load(&config, &(struct config_source){path, NULL, overrides, count}, collect, NULL);
     unlink(path);
     return loaded;
 }
@@ -56,12 +56,13 @@ static void expect_complaint(const char *text, const char *complaint)
 static bool override(const char *text)
 {
     reports[0] = '\0';
-    return config_load(&config, NULL, &text, 1, collect, NULL);
+    return config_load(&config, &(struct config_source){.overrides = &text, .override_count = 1}, collect,
+                       NULL);
 }
 
 Test(config, defaults_are_those_of_the_manual)
 {
-    cr_assert(config_load(&config, NULL, NULL, 0, collect, NULL));
+    cr_assert(config_load(&config, &(struct config_source){0}, collect, NULL));
     cr_expect_eq(config.listener_count, 2);
     cr_expect_str_eq(config.listeners[0].host, "127.0.0.1");
     cr_expect_eq(config.listeners[0].port, 5672);
@@ -230,7 +231,7 @@ Test(config, enums)
     load("default_queue_type = quorum\nlog.console.level = error\ntcp_listen_options.nodelay = false\n"
          "product.version = 4.1\n");
     cr_expect_eq(config.default_queue_type, QUEUE_QUORUM);
-    cr_expect_eq(config.log_level, CONFIG_LOG_ERROR);
+    cr_expect_eq(config.log_to_console.level, CONFIG_LOG_ERROR);
     cr_expect_not(config.tcp_nodelay);
     cr_expect_str_eq(config.product_version, "4.1");
     config_free(&config);
@@ -329,7 +330,8 @@ Test(config, bad_listeners)
         cr_expect_not(override(text), "%s", text);
     }
     cr_expect_str_eq(reports, "--set: listeners.tcp.1: '::1]:5672' should be a port or a numeric "
-                              "address with a port, like 5672, 127.0.0.1:5672 or [::1]:5672\n");
+                              "address with a port, like 5672, 127.0.0.1:5672 or [::1]:5672, or the path of "
+                              "a UNIX socket, like /run/coney/amqp\n");
 }
 
 Test(config, secrets_are_not_reported)
@@ -367,14 +369,16 @@ Test(config, bad_files)
     static char huge[1024 * 1024 + 1];
 
     reports[0] = '\0';
-    cr_expect_not(config_load(&config, "/nonexistent/coney.conf", NULL, 0, collect, NULL));
+    cr_expect_not(
+        config_load(&config, &(struct config_source){.path = "/nonexistent/coney.conf"}, collect, NULL));
     cr_expect_str_eq(reports, "/nonexistent/coney.conf: cannot be read: No such file or directory\n");
     cr_expect_not(load_bytes("a\0b", 3, NULL, 0));
     cr_expect_str_eq(reports, "FILE: is no text in UTF-8\n");
     cr_expect_not(load_bytes("\xff\xfe", 2, NULL, 0));
     memset(huge, '\n', sizeof huge);
     cr_expect_not(load_bytes(huge, sizeof huge, NULL, 0));
-    cr_expect_not(config_load(&config, "/tmp", NULL, 0, collect, NULL), "a folder is no file");
+    cr_expect_not(config_load(&config, &(struct config_source){.path = "/tmp"}, collect, NULL),
+                  "a folder is no file");
 }
 
 Test(config, each_key_is_documented_and_has_a_default_that_can_be_set)

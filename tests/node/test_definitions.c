@@ -468,7 +468,8 @@ static bool make_defaults(const char *override, const struct definitions_result 
     struct config config;
     bool done;
 
-    cr_assert(config_load(&config, NULL, &override, override != NULL, ignore_report, NULL));
+    cr_assert(config_load(&config, &(struct config_source){NULL, NULL, &override, override != NULL},
+                          ignore_report, NULL));
     done = defaults_make(target(), &config, imported, why);
     config_free(&config);
     return done;

@@ -24,7 +24,8 @@ void desk_open(struct desk *desk, const char *override)
     char why[SERVER_WHY_SIZE];
 
     log_set_level(LOG_LEVEL_NONE);
-    if (!config_load(&desk->config, NULL, overrides, override ? 3 : 2, report, NULL))
+    if (!config_load(&desk->config, &(struct config_source){NULL, NULL, overrides, override ? 3 : 2}, report,
+                     NULL))
         abort();
     desk->server = server_new(&desk->config, &failure, why);
     if (!desk->server)

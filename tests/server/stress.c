@@ -970,7 +970,9 @@ static struct server *make_server(struct config *config, unsigned threads)
     close(fd);
     snprintf(loops, sizeof loops, "threads=%u", threads);
     snprintf(load, sizeof load, "load_definitions=%s", path);
-    if (!config_load(config, NULL, overrides, sizeof overrides / sizeof *overrides, report, NULL))
+    if (!config_load(config,
+                     &(struct config_source){NULL, NULL, overrides, sizeof overrides / sizeof *overrides},
+                     report, NULL))
         fail("the configuration is not taken");
     log_set_level(LOG_LEVEL_NONE);
     server = server_new(config, &failure, why);
