@@ -63,6 +63,8 @@ enum run_flag {
     RUN_MOVING = 128, /* the journal's: it is being written again elsewhere */
 };
 
+#define RUN_BUSY (RUN_LOADING | RUN_LOOKING | RUN_MOVING) /* an answer is to come */
+
 /* A message that has come back since it was written. */
 struct run_return {
     uint32_t at; /* number - first */

@@ -94,6 +94,25 @@ struct queue *queue_create(struct vhost *vhost, struct bytes name, bool durable,
     return queue;
 }
 
+void queue_need_lists(struct queue *queue)
+{
+    if (!queue->lists)
+        queue->lists = xcalloc(1, sizeof *queue->lists);
+}
+
+void queue_leave_lists(struct queue *queue)
+{
+    struct vhost *vhost = queue->vhost;
+
+    if (queue->is_touched)
+        DL_DELETE2(vhost->touched, queue, lists->touched_prev, lists->touched_next);
+    if (queue->is_unsaved)
+        DL_DELETE2(vhost->unsaved, queue, lists->unsaved_prev, lists->unsaved_next);
+    if (queue->is_large)
+        DL_DELETE2(vhost->large, queue, lists->large_prev, lists->large_next);
+    queue->is_touched = queue->is_unsaved = queue->is_large = false;
+}
+
 /* Tell the consumers' clients and forget them (publish-consume-ack.md 5.5). */
 static void cancel_consumers(struct queue *queue)
 {

@@ -29,7 +29,6 @@
 #include "coney/seqmap.h"
 
 struct binding;
-struct restored_run;
 struct channel;
 struct connection;
 struct vhost;
@@ -190,6 +189,10 @@ uint64_t queue_delete(struct queue *queue);
 
 void queue_unref(struct queue *queue);
 
+/* QUEUE is to be on one of the lists of struct queue_lists; it is going, and leaves all of them. */
+void queue_need_lists(struct queue *queue);
+void queue_leave_lists(struct queue *queue);
+
 /* Messages of QUEUE cannot be read: take it out of service. */
 void queue_break(struct queue *queue);
 
@@ -210,10 +213,20 @@ static inline bool queue_keeps(const struct queue *queue, const struct message *
 
 /* ---- entries: queue_entries.c ---- */
 
-struct level *queue_level(struct queue *queue, uint8_t level);
+/* How many levels QUEUE may have. */
+static inline unsigned queue_level_count(const struct queue *queue)
+{
+    return queue->levels ? queue->options.max_priority + 1U : 1;
+}
+
+/* Level NUMBER, which is below queue_level_count(), or NULL while it is not in use. */
+struct level *queue_level(struct queue *queue, uint8_t number);
 
 /* The same, made if it is not in use yet. */
 struct level *queue_level_made(struct queue *queue, uint8_t number);
+
+/* The first level in use from *NUMBER on, which becomes its number; NULL: there is none. */
+struct level *queue_next_level(struct queue *queue, unsigned *number);
 
 static inline struct entry *queue_entry(struct queue *queue, struct place place)
 {
@@ -300,7 +313,7 @@ void queue_drop_entries(struct queue *queue);
 /* Free up to LIMIT messages of forgotten entries. */
 void garbage_collect(struct vhost *vhost, uint64_t limit);
 
-/* ---- runs: queue_runs.c ---- */
+/* ---- runs: queue_runs.c; queue_runs.h has what its own kind shares ---- */
 
 /* The live message at PLACE, which is below its level's `saved`, is live no more. */
 void run_settle(struct queue *queue, struct place place);
@@ -315,30 +328,38 @@ static inline void queue_settle_saved(struct queue *queue, struct place place)
 /* The message at PLACE, below `saved`, has come back DELIVERY_COUNT times: its run remembers. */
 void run_returned(struct queue *queue, struct place place, uint32_t delivery_count);
 
-/* The head is away: ask for it. */
-void queue_call_back(struct queue *queue);
-
-/* Ask for what will soon be the head. */
-void queue_read_ahead(struct queue *queue);
-
 /* The lowest live number of LEVEL's runs that is at least FROM, or SEQMAP_END. */
 uint64_t level_next_saved(const struct level *level, uint64_t from);
 
 /* The lowest number of LEVEL that is away, or SEQMAP_END. */
 uint64_t level_first_away(struct level *level);
 
-/* The deadline of RUN, in the heap of timers, has come. */
-void run_due(struct queue *queue, struct run *run);
-
 /* All that is away in LEVEL is purged; all of it is forgotten. */
 void runs_purge(struct queue *queue, struct level *level);
 void runs_forget(struct queue *queue, struct level *level);
 
-/* Before the start: a run as SPEC says; false when it does not fit. */
-bool run_restore(struct queue *queue, struct level *level, const struct restored_run *spec);
+/* ---- leaving memory: queue_spill.c ---- */
 
-/* Before the start: messages of LEVEL from FROM up to below BELOW that are away have left. */
-void runs_forget_range(struct queue *queue, struct level *level, uint64_t from, uint64_t below);
+/* QUEUE is large enough to be worth writing out. */
+void queue_note_large(struct queue *queue);
+
+/* Messages hold too much memory: what waits in queues leaves it where it can. */
+void vhost_spill(struct vhost *vhost);
+
+/* ---- coming back: queue_fetch.c ---- */
+
+/* The head is away: ask for it. */
+void queue_call_back(struct queue *queue);
+
+/* Ask for what will soon be the head. */
+void queue_read_ahead(struct queue *queue);
+
+/* ---- dying while away: queue_due.c ---- */
+
+/* The deadline of RUN, in the heap of timers, has come. */
+void run_due(struct queue *queue, struct run *run);
+
+/* ---- what a checkpoint is to know: queue_checkpoint.c ---- */
 
 /* ENTRY was appended to QUEUE: it may have to be written out one day. */
 void queue_note_unsaved(struct queue *queue, const struct entry *entry);
@@ -346,17 +367,15 @@ void queue_note_unsaved(struct queue *queue, const struct entry *entry);
 /* What the catalog has of QUEUE's state is out of date. */
 void queue_touched(struct queue *queue);
 
-/* QUEUE is large enough to be worth writing out. */
-void queue_note_large(struct queue *queue);
-
-/* The queue is going. */
-void queue_leave_lists(struct queue *queue);
-
-/* The journal is behind: what waits in queues leaves memory where it can. */
-void vhost_spill(struct vhost *vhost);
+/* ---- what may have been delivered: queue_marks.c ---- */
 
 /* Messages below PLACE's number, itself included, are being delivered: see that the journal knows in time. */
 #define DELIVERED_STEP 4096
+
+void queue_extend_mark(struct queue *queue, struct level *level, struct place place);
+
+/* The mark of LEVEL, NUMBER, has changed: tell the journal. */
+void queue_write_mark(struct queue *queue, struct level *level, uint8_t number);
 
 /* A quorum queue tells clients how often a message came back, and one that was out when the node stopped has
  * come back (queue-features.md 7.3): so it is written when it goes out. */
@@ -367,11 +386,6 @@ static inline bool queue_counts_deliveries(const struct queue *queue)
 
 /* ENTRY at PLACE, of such a queue, is being delivered. */
 void queue_count_delivery(struct queue *queue, struct place place, const struct entry *entry);
-
-void queue_extend_mark(struct queue *queue, struct level *level, struct place place);
-
-/* The mark of LEVEL, NUMBER, has changed: tell the journal. */
-void queue_write_mark(struct queue *queue, struct level *level, uint8_t number);
 
 static inline void queue_note_delivered(struct queue *queue, struct level *level, struct place place,
                                         const struct entry *entry)

@@ -33,9 +33,19 @@ static void level_forget_kept(struct level *level)
         free(level->kept);
 }
 
-struct level *queue_level(struct queue *queue, uint8_t level)
+struct level *queue_level(struct queue *queue, uint8_t number)
 {
-    return queue->levels ? queue->levels->at[level] : &queue->base;
+    return queue->levels ? queue->levels->at[number] : &queue->base;
+}
+
+struct level *queue_next_level(struct queue *queue, unsigned *number)
+{
+    struct level *level = NULL;
+
+    for (; *number < queue_level_count(queue); ++*number)
+        if ((level = queue_level(queue, (uint8_t)*number)))
+            break;
+    return level;
 }
 
 struct level *queue_level_made(struct queue *queue, uint8_t number)
@@ -413,7 +423,7 @@ bool queue_head_leaves(struct queue *queue, struct place place, struct entry *en
     return true;
 }
 
-/* ---- leaving memory and coming back: the rest of it is in queue_runs.c ---- */
+/* ---- leaving memory and coming back: the rest of it is in queue_spill.c and queue_fetch.c ---- */
 
 struct entry *entry_bring(struct queue *queue, struct level *level, struct place place,
                           const struct run_message *message)
@@ -524,15 +534,13 @@ static void forget_used(struct queue *queue)
 
 void queue_drop_entries(struct queue *queue)
 {
+    struct level *level;
+
     runs_forget(queue, &queue->base);
     garbage_add(queue->vhost, &queue->base);
     level_forget_kept(&queue->base);
     level_init(&queue->base);
-    for (unsigned i = 1; queue->levels && i <= queue->options.max_priority; i++) {
-        struct level *level = queue->levels->at[i];
-
-        if (!level)
-            continue;
+    for (unsigned i = 1; (level = queue_next_level(queue, &i)); i++) {
         runs_forget(queue, level);
         garbage_add(queue->vhost, level);
         level_forget_kept(level);
@@ -614,16 +622,15 @@ static uint64_t purge_whole_level(struct queue *queue, struct level *level, uint
 
 uint64_t queue_purge(struct queue *queue, uint64_t *count)
 {
+    struct level *level;
     uint64_t lsn = 0, written;
     bool whole = queue->unacked == 0 && queue->departing == 0;
 
     *count = queue->ready;
     if (!queue->ready)
         return 0;
-    for (unsigned i = 0; i <= (queue->levels ? queue->options.max_priority : 0U); i++) {
-        struct level *level = queue_level(queue, (uint8_t)i);
-
-        if (!level || !level->ready)
+    for (unsigned i = 0; (level = queue_next_level(queue, &i)); i++) {
+        if (!level->ready)
             continue;
         written = whole ? purge_whole_level(queue, level, (uint8_t)i) : purge_level(queue, level, (uint8_t)i);
         if (written > lsn)

@@ -9,8 +9,12 @@
 #include "coney/restore.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "coney/checkpoint.h"
+#include "coney/pool.h"
+#include "coney/xalloc.h"
+#include "queue_runs.h"
 #include "vhost_fields.h"
 
 bool restore_exchange(struct vhost *vhost, const struct exchange_spec *spec, uint64_t lsn,
@@ -122,11 +126,93 @@ bool restore_state(struct queue *queue, struct bytes state)
     return true;
 }
 
+/* Tell whether SPEC is one that vhost_capture_runs() could have given, behind LAST, which may be NULL. */
+static bool run_fits(const struct restored_run *spec, const struct run *last)
+{
+    uint64_t end = spec->first + spec->span;
+    uint32_t live = 0;
+
+    if (!spec->span || spec->span > RUN_SPAN_MAX || !spec->messages || spec->messages > RUN_MESSAGES_MAX ||
+        end < spec->first || (last && last->first + last->span > spec->first))
+        return false;
+    for (uint32_t word = 0; word < run_words(spec->span); word++)
+        live += (uint32_t)__builtin_popcountll(spec->live[word]);
+    return live <= spec->messages && !(spec->span % 64 && spec->live[spec->span / 64] >> spec->span % 64);
+}
+
+/* The run that SPEC says, all of whose live messages are away. */
+static struct run *run_of(const struct queue *queue, const struct restored_run *spec)
+{
+    size_t size = run_words(spec->span) * sizeof(uint64_t);
+    struct run *run = xcalloc(1, sizeof *run + 2 * size);
+
+    run->first = spec->first;
+    run->span = spec->span;
+    run->messages = spec->messages;
+    run->level = spec->level;
+    run->flags = RUN_LASTS | RUN_LISTED;
+    run->place = spec->place;
+    run->queue_id = queue->lsn;
+    run->next_deadline = run->deadline = spec->next_deadline;
+    memcpy(run_live(run), spec->live, size);
+    memcpy(run_away(run), spec->live, size);
+    for (uint32_t word = 0; word < run_words(spec->span); word++)
+        run->live_count += (uint32_t)__builtin_popcountll(spec->live[word]);
+    run->away_count = run->live_count;
+    run->bytes = spec->body_bytes;
+    run->away_bytes = spec->body_bytes * run->live_count / spec->messages;
+    if (spec->return_count) {
+        run->returns = xmemdup(spec->returns, spec->return_count * sizeof *run->returns);
+        run->return_count = run->return_capacity = spec->return_count;
+    }
+    return run;
+}
+
 bool restore_run(struct queue *queue, const struct restored_run *spec)
 {
     struct level *level = level_of(queue, spec->level);
+    uint64_t end = spec->first + spec->span;
+    struct run *run;
 
-    return level && run_restore(queue, level, spec);
+    if (!level ||
+        !run_fits(spec, level->kept->run_count ? level->kept->runs[level->kept->run_count - 1] : NULL))
+        return false;
+    level_keeps(level);
+    run = run_of(queue, spec);
+    if (level->kept->saved < end)
+        level->kept->saved = end;
+    if (level->next < end)
+        level->next = end;
+    if (!run->live_count) { /* what was live in it has not outlived the node */
+        run_retire(queue, run);
+        return true;
+    }
+    level_add_run(queue, level, run);
+    count_away_ready(queue, level, run);
+    queue_timer_add_run(queue, run);
+    return true;
+}
+
+/* Messages of LEVEL from FROM up to below BELOW that are away have left. */
+static void runs_forget_range(struct queue *queue, struct level *level, uint64_t from, uint64_t below)
+{
+    for (uint64_t number = from; number < below;) {
+        uint32_t at = run_index(level, number);
+        struct run *run = at < level->kept->run_count ? level->kept->runs[at] : NULL;
+
+        if (!run || run->first >= below)
+            return;
+        if (number < run->first)
+            number = run->first;
+        if (run_bit(run_away(run), number - run->first)) {
+            struct place place = {run->level, number};
+            uint64_t about = run->away_bytes / run->away_count;
+
+            count_away_unready(queue, place, run_uncount_away(run, number - run->first, about));
+            run_settle(queue, place);
+        }
+        number++;
+    }
 }
 
 void restore_message(struct queue *queue, struct journal_position position, struct message *message,
@@ -207,28 +293,12 @@ static void mark_redelivered(struct queue *queue, struct level *level)
 void restore_end(struct vhost *vhost)
 {
     struct queue *queue, *next;
+    struct level *level;
 
     HASH_ITER (hh, vhost->queues, queue, next) {
-        for (unsigned i = 0; i <= (queue->levels ? queue->options.max_priority : 0U); i++)
-            if (queue_level(queue, (uint8_t)i))
-                mark_redelivered(queue, queue_level(queue, (uint8_t)i));
+        for (unsigned i = 0; (level = queue_next_level(queue, &i)); i++)
+            mark_redelivered(queue, level);
         queue_reschedule(queue);
         queue_wants_dispatch(queue);
-    }
-}
-
-void vhost_settle_marks(struct vhost *vhost)
-{
-    struct queue *queue, *next;
-
-    HASH_ITER (hh, vhost->queues, queue, next) {
-        for (unsigned i = 0; queue->durable && i <= (queue->levels ? queue->options.max_priority : 0U); i++) {
-            struct level *level = queue_level(queue, (uint8_t)i);
-
-            if (!level || level->kept->mark <= level->kept->redelivered_below)
-                continue;
-            level->kept->mark = level->kept->redelivered_below;
-            queue_write_mark(queue, level, (uint8_t)i);
-        }
     }
 }
