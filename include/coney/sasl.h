@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * SASL mechanisms: from the octets of start-ok and secure-ok to a user name and a password, or malformed
- * (connection-and-channel.md 3.3). Knows no users: users_authenticate() decides.
+ * (connection-and-channel.md 3.3). Knows no users: auth_decide() does.
  */
 #ifndef CONEY_SASL_H
 #define CONEY_SASL_H
@@ -17,6 +17,7 @@
 enum sasl_mechanism {
     SASL_AMQPLAIN,
     SASL_ANONYMOUS,
+    SASL_EXTERNAL,
     SASL_PLAIN,
     SASL_RABBIT_CR_DEMO,
 };
@@ -42,6 +43,7 @@ struct sasl_settings {
 /* One login. Holds no memory that must be freed. */
 struct sasl {
     const struct sasl_settings *settings;
+    struct bytes certificate_name;
     enum sasl_mechanism mechanism;
     uint8_t user[SASL_USER_MAX];
     uint8_t user_size;
@@ -51,6 +53,7 @@ struct sasl {
 struct sasl_result {
     struct bytes user;
     struct bytes password;
+    bool is_external; /* there is no password: USER is the certificate's, empty when there is none */
     struct bytes challenge;
     const char *why;
 };
@@ -61,13 +64,16 @@ const char *sasl_mechanism_name(enum sasl_mechanism mechanism);
 /* The mechanism by its name, case-sensitive; false for any other text. */
 bool sasl_mechanism_from_name(struct bytes name, enum sasl_mechanism *out);
 
-/* Append the names of the enabled mechanisms as connection.start has them: "AMQPLAIN PLAIN". */
-void sasl_append_names(struct buffer *out, const struct sasl_settings *settings);
+/* Append the names of the enabled mechanisms as connection.start has them: "AMQPLAIN PLAIN". EXTERNAL is
+ * among them only where clients can have certificates. */
+void sasl_append_names(struct buffer *out, const struct sasl_settings *settings, bool has_certificates);
 
 /* Begin with the mechanism and response of start-ok. A mechanism that does not exist or is not enabled is
- * SASL_MALFORMED too: the peer sees no difference. */
-enum sasl_status sasl_start(struct sasl *sasl, const struct sasl_settings *settings, struct bytes mechanism,
-                            struct bytes response, struct sasl_result *result);
+ * SASL_MALFORMED too: the peer sees no difference. CERTIFICATE_NAME is the user that the peer's certificate
+ * names, empty when there is none; it must last as long as SASL. */
+enum sasl_status sasl_start(struct sasl *sasl, const struct sasl_settings *settings,
+                            struct bytes certificate_name, struct bytes mechanism, struct bytes response,
+                            struct sasl_result *result);
 
 /* Go on with the response of secure-ok, after SASL_CHALLENGE. */
 enum sasl_status sasl_continue(struct sasl *sasl, struct bytes response, struct sasl_result *result);

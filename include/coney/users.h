@@ -5,9 +5,6 @@
  * Thread-safe: one mutex, held briefly and never during a password's hash. Called at login and
  * connection.open and by whoever administers, never on the message path: what a connection needs later it
  * gets as a copy here.
- *
- * Passwords are kept as RabbitMQ keeps them: base64(salt || H(salt || password)) with a salt of 4 octets
- * (management-http-api.md 3.10), so that its hashes can be imported and exported.
  */
 #ifndef CONEY_USERS_H
 #define CONEY_USERS_H
@@ -17,21 +14,15 @@
 #include <stdint.h>
 
 #include "coney/bytes.h"
+#include "coney/password.h"
 
 struct users;
-
-enum password_hashing {
-    PASSWORD_SHA256,
-    PASSWORD_SHA512,
-    PASSWORD_MD5, /* of old definitions: accepted, never made */
-};
 
 /* No limit: what a negative number means in a definition. */
 #define USER_LIMIT_NONE (-1)
 
-/* Longest user name, vhost name and password taken, in octets (short strings on the wire). */
-#define USER_NAME_MAX     255
-#define USER_PASSWORD_MAX 4096
+/* Longest user name, in octets (a short string on the wire). */
+#define USER_NAME_MAX 255
 
 /* What to store for a user. Everything is borrowed during the call. */
 struct user_spec {
@@ -58,27 +49,12 @@ struct user_info {
     int64_t max_channels;
 };
 
-enum login_result {
-    LOGIN_OK,
-    LOGIN_UNKNOWN_USER,
-    LOGIN_WRONG_PASSWORD,
-    LOGIN_NO_PASSWORD,  /* an empty one was given, or the user has none: always refused */
-    LOGIN_NOT_LOOPBACK, /* right password, but this user may come from loopback addresses only */
-};
-
-/* Why a login was refused, for the log; the peer is never told (connection-and-channel.md 3.4). */
-const char *login_result_text(enum login_result result);
-
-/* "rabbit_password_hashing_sha256" and so on, and back. */
-const char *password_hashing_name(enum password_hashing hashing);
-bool password_hashing_from_name(struct bytes name, enum password_hashing *out);
-
 /* An empty database. LOOPBACK_ONLY names the users who may log in from loopback addresses only. */
 struct users *users_new(const char *const *loopback_only, size_t count);
 void users_free(struct users *users);
 
-/* Store a user, replacing the one of that name. A new password is hashed with
- * PASSWORD_SHA256 and a random salt. False, with a reason in WHY, when the spec cannot be stored: bad name,
+/* Store a user, replacing the one of that name. A new password is hashed by password_hash(), which takes some
+ * tens of milliseconds. False, with a reason in WHY, when the spec cannot be stored: bad name,
  * blank or too long password, undecodable hash or one of the wrong length for its algorithm. */
 bool users_put(struct users *users, const struct user_spec *spec, char *why, size_t why_size);
 
@@ -97,9 +73,10 @@ void user_info_free(struct user_info *info);
 
 bool user_info_has_tag(const struct user_info *info, const char *tag);
 
-/* Check a login. With LOGIN_OK *OUT is a copy of the user (to be freed by the caller). Costs the same for a
- * wrong password and an unknown user, and compares hashes in constant time. */
-enum login_result users_authenticate(struct users *users, struct bytes name, struct bytes password,
-                                     bool peer_is_loopback, struct user_info *out);
+/* What a login of NAME must match: a copy, to be cleansed. False when there is no such user. */
+bool users_secret(struct users *users, struct bytes name, struct password_secret *out);
+
+/* Tell whether NAME, of a user or not, may log in from loopback addresses only. */
+bool users_is_loopback_only(const struct users *users, struct bytes name);
 
 #endif

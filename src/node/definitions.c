@@ -228,7 +228,7 @@ static bool get_hashing(struct import *import, const json_t *entry, struct bytes
 {
     struct bytes name;
 
-    *out = hash.size == 92 ? PASSWORD_SHA512 : hash.size == 28 ? PASSWORD_MD5 : PASSWORD_SHA256;
+    *out = password_hashing_from_size(hash.size);
     if (!get_text(import, entry, "hashing_algorithm", "", &name))
         return false;
     return name.size == 0 || password_hashing_from_name(name, out) ||

@@ -6,9 +6,9 @@
 
 #include "coney/table.h"
 
-#define MECHANISMS 4
+#define MECHANISMS 5
 
-static const char *const names[MECHANISMS] = {"AMQPLAIN", "ANONYMOUS", "PLAIN", "RABBIT-CR-DEMO"};
+static const char *const names[MECHANISMS] = {"AMQPLAIN", "ANONYMOUS", "EXTERNAL", "PLAIN", "RABBIT-CR-DEMO"};
 
 const char *sasl_mechanism_name(enum sasl_mechanism mechanism)
 {
@@ -26,12 +26,12 @@ bool sasl_mechanism_from_name(struct bytes name, enum sasl_mechanism *out)
     return false;
 }
 
-void sasl_append_names(struct buffer *out, const struct sasl_settings *settings)
+void sasl_append_names(struct buffer *out, const struct sasl_settings *settings, bool has_certificates)
 {
     const char *separator = "";
 
     for (int i = 0; i < MECHANISMS; i++) {
-        if ((settings->enabled & SASL_MASK(i)) == 0)
+        if ((settings->enabled & SASL_MASK(i)) == 0 || (i == SASL_EXTERNAL && !has_certificates))
             continue;
         buffer_append(out, separator, strlen(separator));
         buffer_append(out, names[i], strlen(names[i]));
@@ -96,6 +96,18 @@ static enum sasl_status amqplain(struct bytes response, struct sasl_result *resu
     return done(result, user, password);
 }
 
+/* The response is not looked at. A name that is none for a user is as no certificate: refused like a wrong
+ * password. */
+static enum sasl_status external(struct sasl *sasl, struct sasl_result *result)
+{
+    struct bytes name = sasl->certificate_name;
+
+    result->is_external = true;
+    if (name.size <= SASL_USER_MAX && utf8_is_valid(name))
+        result->user = name;
+    return SASL_DONE;
+}
+
 static enum sasl_status challenge(struct sasl *sasl, struct bytes response, struct sasl_result *result)
 {
     enum sasl_status status = done(result, response, (struct bytes){NULL, 0});
@@ -108,11 +120,12 @@ static enum sasl_status challenge(struct sasl *sasl, struct bytes response, stru
     return SASL_CHALLENGE;
 }
 
-enum sasl_status sasl_start(struct sasl *sasl, const struct sasl_settings *settings, struct bytes mechanism,
-                            struct bytes response, struct sasl_result *result)
+enum sasl_status sasl_start(struct sasl *sasl, const struct sasl_settings *settings,
+                            struct bytes certificate_name, struct bytes mechanism, struct bytes response,
+                            struct sasl_result *result)
 {
     *result = (struct sasl_result){0};
-    *sasl = (struct sasl){.settings = settings};
+    *sasl = (struct sasl){.settings = settings, .certificate_name = certificate_name};
     if (!sasl_mechanism_from_name(mechanism, &sasl->mechanism) ||
         (settings->enabled & SASL_MASK(sasl->mechanism)) == 0)
         return malformed(result, "mechanism not offered");
@@ -121,6 +134,8 @@ enum sasl_status sasl_start(struct sasl *sasl, const struct sasl_settings *setti
         return amqplain(response, result);
     case SASL_ANONYMOUS:
         return done(result, settings->anonymous_user, settings->anonymous_password);
+    case SASL_EXTERNAL:
+        return external(sasl, result);
     case SASL_PLAIN:
         return plain(response, result);
     case SASL_RABBIT_CR_DEMO:

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The user database. A login copies what it needs under the mutex and hashes outside, so that logins hinder
- * neither each other nor the loops that hold it for a moment.
+ * The user database. Whoever changes a password hashes it before taking the mutex, and a login copies what it
+ * needs, so nobody holds it for more than a moment.
  */
 #include "coney/users.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,21 +16,10 @@
 #define uthash_free(pointer, size) free(pointer)
 #include <uthash.h>
 
-#define SALT_SIZE  4
-#define SALTED_MAX (SALT_SIZE + EVP_MAX_MD_SIZE)
-#define BASE64_MAX (4 * ((SALTED_MAX + 2) / 3) + 1)
-
-/* salt || H(salt || password). Size 0: no password. */
-struct secret {
-    enum password_hashing hashing;
-    size_t size;
-    uint8_t octets[SALTED_MAX];
-};
-
 struct user {
     UT_hash_handle hh;     /* by name */
     struct user_info info; /* name is the key; the hash in it is "" and made when asked for */
-    struct secret secret;
+    struct password_secret secret;
 };
 
 struct users {
@@ -41,105 +28,6 @@ struct users {
     char **loopback_only; /* constant */
     size_t loopback_only_count;
 };
-
-/* ---- hashing ---- */
-
-static const char *const hashing_names[] = {
-    "rabbit_password_hashing_sha256",
-    "rabbit_password_hashing_sha512",
-    "rabbit_password_hashing_md5",
-};
-
-const char *password_hashing_name(enum password_hashing hashing)
-{
-    return hashing_names[hashing];
-}
-
-bool password_hashing_from_name(struct bytes name, enum password_hashing *out)
-{
-    for (int i = 0; i < 3; i++) {
-        if (bytes_equal_string(name, hashing_names[i])) {
-            *out = (enum password_hashing)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-static const EVP_MD *digest_of(enum password_hashing hashing)
-{
-    switch (hashing) {
-    case PASSWORD_SHA256:
-        return EVP_sha256();
-    case PASSWORD_SHA512:
-        return EVP_sha512();
-    case PASSWORD_MD5:
-        return EVP_md5();
-    }
-    return NULL;
-}
-
-/* Hash PASSWORD behind the salt that SECRET has; false when the library does not offer the algorithm. */
-static bool secret_hash(struct secret *secret, struct bytes password)
-{
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    unsigned size = 0;
-    bool done = context != NULL && EVP_DigestInit_ex(context, digest_of(secret->hashing), NULL) == 1 &&
-                EVP_DigestUpdate(context, secret->octets, SALT_SIZE) == 1 &&
-                EVP_DigestUpdate(context, password.data, password.size) == 1 &&
-                EVP_DigestFinal_ex(context, secret->octets + SALT_SIZE, &size) == 1;
-
-    EVP_MD_CTX_free(context);
-    secret->size = done ? SALT_SIZE + size : 0;
-    return done;
-}
-
-static bool secret_make(struct secret *secret, struct bytes password)
-{
-    secret->hashing = PASSWORD_SHA256;
-    return RAND_bytes(secret->octets, SALT_SIZE) == 1 && secret_hash(secret, password);
-}
-
-/* Whether PASSWORD is the one; takes the same time whatever differs. */
-static bool secret_matches(const struct secret *secret, struct bytes password)
-{
-    struct secret tried = {.hashing = secret->hashing};
-    bool same;
-
-    memcpy(tried.octets, secret->octets, SALT_SIZE);
-    same = secret_hash(&tried, password) && tried.size == secret->size &&
-           CRYPTO_memcmp(tried.octets, secret->octets, tried.size) == 0;
-    OPENSSL_cleanse(&tried, sizeof tried);
-    return same;
-}
-
-static char *secret_to_base64(const struct secret *secret)
-{
-    char *text = xmalloc(BASE64_MAX);
-
-    text[EVP_EncodeBlock((unsigned char *)text, secret->octets, (int)secret->size)] = '\0';
-    return text;
-}
-
-static bool secret_from_base64(struct secret *secret, struct bytes text, enum password_hashing hashing)
-{
-    uint8_t decoded[BASE64_MAX];
-    size_t expected = SALT_SIZE + (size_t)EVP_MD_get_size(digest_of(hashing));
-    int size;
-
-    if (text.size != 4 * ((expected + 2) / 3))
-        return false;
-    size = EVP_DecodeBlock(decoded, text.data, (int)text.size);
-    /* The padding comes out as zero octets. */
-    for (size_t end = text.size; size > 0 && text.data[end - 1] == '='; end--)
-        size--;
-    if (size < 0 || (size_t)size != expected)
-        return false;
-    secret->hashing = hashing;
-    secret->size = expected;
-    memcpy(secret->octets, decoded, expected);
-    return true;
-}
 
 /* ---- users ---- */
 
@@ -174,7 +62,7 @@ void user_info_free(struct user_info *info)
 static void user_copy(struct user_info *out, const struct user *user)
 {
     info_copy(out, &user->info);
-    out->password_hash = user->secret.size > 0 ? secret_to_base64(&user->secret) : xstrdup("");
+    out->password_hash = password_to_base64(&user->secret);
     out->hashing = user->secret.hashing;
 }
 
@@ -225,20 +113,24 @@ static bool refuse(char *why, size_t why_size, const char *text)
     return false;
 }
 
-static bool take_secret(struct secret *secret, const struct user_spec *spec, char *why, size_t why_size)
+static bool take_secret(struct password_secret *secret, const struct user_spec *spec, char *why,
+                        size_t why_size)
 {
     if (spec->password.data != NULL) {
         if (spec->password.size == 0)
             return refuse(why, why_size, "blank passwords are not accepted");
-        if (spec->password.size > USER_PASSWORD_MAX)
+        if (spec->password.size > PASSWORD_MAX)
             return refuse(why, why_size, "the password is too long");
-        return secret_make(secret, spec->password) ||
-               refuse(why, why_size, "the password cannot be hashed: no randomness or no SHA-256");
+        return password_hash(secret, spec->password) ||
+               refuse(why, why_size, "the password cannot be hashed: no randomness or no memory");
     }
     if (spec->password_hash.size == 0)
         return true;
-    return secret_from_base64(secret, spec->password_hash, spec->hashing) ||
-           refuse(why, why_size, "password_hash is not the base64 of a salt of 4 octets and a hash");
+    return password_from_base64(secret, spec->password_hash, spec->hashing) ||
+           refuse(why, why_size,
+                  spec->hashing == PASSWORD_SCRYPT
+                      ? "password_hash is not the base64 of bearable scrypt parameters, a salt and a key"
+                      : "password_hash is not the base64 of a salt of 4 octets and a hash");
 }
 
 static bool check_spec(const struct user_spec *spec, char *why, size_t why_size)
@@ -357,71 +249,26 @@ bool user_info_has_tag(const struct user_info *info, const char *tag)
     return false;
 }
 
-/* ---- login ---- */
+/* ---- for logins ---- */
 
-static bool is_loopback_only(const struct users *users, struct bytes name)
+bool users_secret(struct users *users, struct bytes name, struct password_secret *out)
+{
+    const struct user *user;
+
+    *out = (struct password_secret){0};
+    pthread_mutex_lock(&users->mutex);
+    user = find(users, name);
+    if (user != NULL)
+        *out = user->secret;
+    pthread_mutex_unlock(&users->mutex);
+    return user != NULL;
+}
+
+bool users_is_loopback_only(const struct users *users, struct bytes name)
 {
     for (size_t i = 0; i < users->loopback_only_count; i++) {
         if (bytes_equal_string(name, users->loopback_only[i]))
             return true;
     }
     return false;
-}
-
-/* What a login of NAME must match. For an unknown user it is a secret that nothing matches and that costs the
- * same. */
-static enum login_result copy_secret(struct users *users, struct bytes name, struct secret *out)
-{
-    const struct user *user;
-
-    *out = (struct secret){.hashing = PASSWORD_SHA256};
-    pthread_mutex_lock(&users->mutex);
-    user = find(users, name);
-    if (user != NULL)
-        *out = user->secret;
-    pthread_mutex_unlock(&users->mutex);
-    if (user == NULL)
-        return LOGIN_UNKNOWN_USER;
-    return out->size == 0 ? LOGIN_NO_PASSWORD : LOGIN_OK;
-}
-
-enum login_result users_authenticate(struct users *users, struct bytes name, struct bytes password,
-                                     bool peer_is_loopback, struct user_info *out)
-{
-    struct secret secret;
-    enum login_result result;
-    bool matches;
-
-    if (password.size == 0)
-        return LOGIN_NO_PASSWORD;
-    if (password.size > USER_PASSWORD_MAX)
-        return LOGIN_WRONG_PASSWORD;
-    result = copy_secret(users, name, &secret);
-    matches = secret_matches(&secret, password);
-    OPENSSL_cleanse(&secret, sizeof secret);
-    if (result != LOGIN_OK)
-        return result;
-    if (!matches)
-        return LOGIN_WRONG_PASSWORD;
-    if (!peer_is_loopback && is_loopback_only(users, name))
-        return LOGIN_NOT_LOOPBACK;
-    /* Removed between the two looks is as unknown. */
-    return users_get(users, name, out) ? LOGIN_OK : LOGIN_UNKNOWN_USER;
-}
-
-const char *login_result_text(enum login_result result)
-{
-    switch (result) {
-    case LOGIN_OK:
-        return "accepted";
-    case LOGIN_UNKNOWN_USER:
-        return "no such user";
-    case LOGIN_WRONG_PASSWORD:
-        return "wrong password";
-    case LOGIN_NO_PASSWORD:
-        return "blank password, or the user has none";
-    case LOGIN_NOT_LOOPBACK:
-        return "this user can only connect via localhost";
-    }
-    return "unknown";
 }

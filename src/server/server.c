@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "coney/auth.h"
 #include "coney/defaults.h"
 #include "coney/definitions.h"
 #include "coney/frame.h"
@@ -69,9 +70,9 @@ const struct sasl_settings *server_sasl(const struct server *server)
     return &server->sasl;
 }
 
-struct users *server_users(const struct server *server)
+struct auth *server_auth(const struct server *server)
 {
-    return server->users;
+    return server->auth;
 }
 
 /* Keys sorted by name, capabilities in RabbitMQ's order (connection-and-channel.md 3.1). */
@@ -119,7 +120,7 @@ static void make_mechanisms(struct server *server)
     }
     server->sasl.anonymous_user = bytes_from_string(server->config->anonymous_login_user);
     server->sasl.anonymous_password = bytes_from_string(server->config->anonymous_login_pass);
-    sasl_append_names(&server->mechanisms, &server->sasl);
+    sasl_append_names(&server->mechanisms, &server->sasl, false);
 }
 
 /* ---- vhosts ---- */
@@ -572,6 +573,7 @@ struct server *server_new(const struct config *config, enum server_failure *fail
     make_mechanisms(server);
     server->users =
         users_new((const char *const *)config->loopback_users.words, config->loopback_users.count);
+    server->auth = auth_new(server->users);
     *failure = SERVER_NO_RESOURCES;
     snprintf(why, SERVER_WHY_SIZE, "the system refuses what an event loop needs");
     if (!make_loops(server))
@@ -638,6 +640,7 @@ void server_free(struct server *server)
     for (unsigned i = 0; i < server->loop_count; i++)
         loop_free(&server->loops[i]);
     free(server->loops);
+    auth_free(server->auth);
     users_free(server->users);
     buffer_free(&server->properties);
     buffer_free(&server->mechanisms);

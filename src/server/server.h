@@ -24,6 +24,7 @@
 
 #define LOOPS_MAX 64
 
+struct auth;
 struct journal;
 struct listener;
 struct opening;
@@ -54,6 +55,7 @@ struct server {
     unsigned spread_percent; /* the first loop takes every new connection until it is so busy */
     struct listener *listeners;
     struct users *users;
+    struct auth *auth;
     struct sasl_settings sasl;
     struct buffer properties; /* of connection.start */
     struct buffer mechanisms;
@@ -109,7 +111,7 @@ struct bytes server_properties(const struct server *server);
 struct bytes server_mechanisms(const struct server *server);
 struct method_connection_tune server_tune(const struct server *server);
 const struct sasl_settings *server_sasl(const struct server *server);
-struct users *server_users(const struct server *server);
+struct auth *server_auth(const struct server *server);
 
 /* The vhost called NAME, or NULL. */
 struct runner *server_find_vhost(struct server *server, struct bytes name);

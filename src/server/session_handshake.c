@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "coney/auth.h"
 #include "coney/frame.h"
 #include "coney/log.h"
 #include "coney/table.h"
-#include "coney/users.h"
 #include "coney/xalloc.h"
 #include "loop.h"
 #include "server.h"
@@ -145,6 +145,7 @@ static void logged_in(struct session *session, struct user_info *user)
 static void sasl_went(struct session *session, enum sasl_status status, const struct sasl_result *result)
 {
     struct method secure = {.id = METHOD_CONNECTION_SECURE};
+    struct auth_request request;
     enum login_result login;
     struct user_info user;
 
@@ -158,8 +159,13 @@ static void sasl_went(struct session *session, enum sasl_status status, const st
         session_say(session, 0, &secure);
         break;
     case SASL_DONE:
-        login = users_authenticate(server_users(session->server), result->user, result->password,
-                                   session->is_loopback, &user);
+        request = (struct auth_request){.user = result->user,
+                                        .password = result->password,
+                                        .is_external = result->is_external,
+                                        .is_loopback = session->is_loopback};
+        login = auth_recall(server_auth(session->server), &request, &user)
+                    ? LOGIN_OK
+                    : auth_decide(server_auth(session->server), &request, &user);
         if (login == LOGIN_OK)
             logged_in(session, &user);
         else
@@ -175,8 +181,8 @@ static void start_ok(struct session *session, const struct method_connection_sta
 
     take_capabilities(session, start_ok->client_properties);
     session->sasl = xcalloc(1, sizeof *session->sasl);
-    status = sasl_start(session->sasl, server_sasl(session->server), start_ok->mechanism, start_ok->response,
-                        &result);
+    status = sasl_start(session->sasl, server_sasl(session->server), (struct bytes){NULL, 0},
+                        start_ok->mechanism, start_ok->response, &result);
     sasl_went(session, status, &result);
 }
 

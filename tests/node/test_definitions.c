@@ -266,6 +266,7 @@ Test(definitions, empty_definitions_change_nothing)
 
 Test(definitions, users_come_with_their_hashes_tags_and_limits)
 {
+    struct password_secret secret;
     struct user_info info;
 
     cr_assert(
@@ -284,7 +285,9 @@ Test(definitions, users_come_with_their_hashes_tags_and_limits)
     cr_expect_str_eq(info.password_hash, "AQIDBPz2BxsoYAejC20L5jBFA2QeHfE37z+YMzLHDYAOjc7F");
     user_info_free(&info);
 
-    cr_assert_eq(users_authenticate(users, BYTES_LITERAL("b"), BYTES_LITERAL("word"), true, &info), LOGIN_OK);
+    cr_assert(users_secret(users, BYTES_LITERAL("b"), &secret));
+    cr_expect(password_matches(&secret, BYTES_LITERAL("word")));
+    cr_assert(users_get(users, BYTES_LITERAL("b"), &info));
     cr_expect_eq(info.tag_count, 2);
     cr_expect(user_info_has_tag(&info, "monitoring") && user_info_has_tag(&info, "policymaker"));
     user_info_free(&info);
@@ -477,12 +480,14 @@ static bool make_defaults(const char *override, const struct definitions_result 
 
 Test(definitions, new_node_has_guest_with_all_rights)
 {
+    struct password_secret secret;
     struct user_info info;
 
     cr_expect(make_defaults(NULL, NULL), "%s", why);
     cr_expect_str_eq(told, "/: permission of guest: .* .* .*\n");
-    cr_assert_eq(users_authenticate(users, BYTES_LITERAL("guest"), BYTES_LITERAL("guest"), true, &info),
-                 LOGIN_OK);
+    cr_assert(users_secret(users, BYTES_LITERAL("guest"), &secret));
+    cr_expect(password_matches(&secret, BYTES_LITERAL("guest")));
+    cr_assert(users_get(users, BYTES_LITERAL("guest"), &info));
     cr_expect(user_info_has_tag(&info, "administrator"));
     cr_expect_eq(info.max_connections, USER_LIMIT_NONE);
     user_info_free(&info);
@@ -701,6 +706,7 @@ Test(definitions, what_is_skipped_or_refused_is_not_kept)
 
 Test(definitions, defaults_are_kept)
 {
+    struct password_secret secret;
     struct user_info info;
 
     cr_expect(make_defaults("default_vhost=v", NULL), "%s", why);
@@ -708,8 +714,9 @@ Test(definitions, defaults_are_kept)
     expect_kept("vhosts", "", "v", "{\"name\":\"v\"}");
     put_back();
     cr_expect_str_eq(told, "v: made\nv: permission of guest: .* .* .*\n");
-    cr_assert_eq(users_authenticate(users, BYTES_LITERAL("guest"), BYTES_LITERAL("guest"), true, &info),
-                 LOGIN_OK);
+    cr_assert(users_secret(users, BYTES_LITERAL("guest"), &secret));
+    cr_expect(password_matches(&secret, BYTES_LITERAL("guest")));
+    cr_assert(users_get(users, BYTES_LITERAL("guest"), &info));
     cr_expect(user_info_has_tag(&info, "administrator"));
     user_info_free(&info);
 }

@@ -9,18 +9,19 @@
 #define RAW(text) ((struct bytes){(const uint8_t *)(text), sizeof(text) - 1})
 
 static const struct sasl_settings all = {
-    .enabled = SASL_MASK(SASL_AMQPLAIN) | SASL_MASK(SASL_ANONYMOUS) | SASL_MASK(SASL_PLAIN) |
-               SASL_MASK(SASL_RABBIT_CR_DEMO),
+    .enabled = SASL_MASK(SASL_AMQPLAIN) | SASL_MASK(SASL_ANONYMOUS) | SASL_MASK(SASL_EXTERNAL) |
+               SASL_MASK(SASL_PLAIN) | SASL_MASK(SASL_RABBIT_CR_DEMO),
     .anonymous_user = {(const uint8_t *)"anon", 4},
     .anonymous_password = {(const uint8_t *)"word", 4},
 };
 
 static struct sasl sasl;
 static struct sasl_result result;
+static struct bytes certificate;
 
 static enum sasl_status start(struct bytes mechanism, struct bytes response)
 {
-    return sasl_start(&sasl, &all, mechanism, response, &result);
+    return sasl_start(&sasl, &all, certificate, mechanism, response, &result);
 }
 
 static void expect_credentials(const char *user, const char *password)
@@ -105,12 +106,37 @@ Test(sasl, wrong_answer_to_the_challenge_is_malformed)
     cr_expect_eq(sasl_continue(&sasl, RAW(""), &result), SASL_MALFORMED);
 }
 
+Test(sasl, external_gives_the_certificates_name)
+{
+    static uint8_t name[SASL_USER_MAX + 1];
+
+    certificate = RAW("CN=me");
+    cr_assert_eq(start(RAW("EXTERNAL"), RAW("\0guest\0guest")), SASL_DONE);
+    cr_expect(result.is_external);
+    expect_credentials("CN=me", "");
+    cr_assert_eq(start(RAW("PLAIN"), RAW("\0guest\0word")), SASL_DONE);
+    cr_expect_not(result.is_external);
+    expect_credentials("guest", "word");
+    memset(name, 'n', sizeof name);
+    certificate = (struct bytes){name, sizeof name};
+    cr_assert_eq(start(RAW("EXTERNAL"), RAW("")), SASL_DONE);
+    expect_credentials("", "");
+    certificate = RAW("\xff");
+    cr_assert_eq(start(RAW("EXTERNAL"), RAW("")), SASL_DONE);
+    expect_credentials("", "");
+    certificate = (struct bytes){NULL, 0};
+    cr_assert_eq(start(RAW("EXTERNAL"), RAW("")), SASL_DONE);
+    cr_expect(result.is_external);
+    expect_credentials("", "");
+}
+
 Test(sasl, mechanisms_not_offered_are_refused)
 {
     struct sasl_settings usual = {.enabled = SASL_MASK(SASL_AMQPLAIN) | SASL_MASK(SASL_PLAIN)};
 
-    cr_expect_eq(sasl_start(&sasl, &usual, RAW("ANONYMOUS"), RAW(""), &result), SASL_MALFORMED);
-    cr_expect_eq(sasl_start(&sasl, &usual, RAW("RABBIT-CR-DEMO"), RAW("guest"), &result), SASL_MALFORMED);
+    cr_expect_eq(sasl_start(&sasl, &usual, certificate, RAW("ANONYMOUS"), RAW(""), &result), SASL_MALFORMED);
+    cr_expect_eq(sasl_start(&sasl, &usual, certificate, RAW("RABBIT-CR-DEMO"), RAW("guest"), &result),
+                 SASL_MALFORMED);
     cr_expect_eq(start(RAW("plain"), RAW("\0guest\0guest")), SASL_MALFORMED, "names are case sensitive");
     cr_expect_eq(start(RAW(""), RAW("")), SASL_MALFORMED);
 }
@@ -120,10 +146,14 @@ Test(sasl, names_are_offered_in_order)
     struct sasl_settings usual = {.enabled = SASL_MASK(SASL_AMQPLAIN) | SASL_MASK(SASL_PLAIN)};
     struct buffer out = {0};
 
-    sasl_append_names(&out, &usual);
+    sasl_append_names(&out, &usual, true);
     cr_expect(bytes_equal_string(buffer_bytes(&out), "AMQPLAIN PLAIN"));
     buffer_clear(&out);
-    sasl_append_names(&out, &all);
-    cr_expect(bytes_equal_string(buffer_bytes(&out), "AMQPLAIN ANONYMOUS PLAIN RABBIT-CR-DEMO"));
+    sasl_append_names(&out, &all, true);
+    cr_expect(bytes_equal_string(buffer_bytes(&out), "AMQPLAIN ANONYMOUS EXTERNAL PLAIN RABBIT-CR-DEMO"));
+    buffer_clear(&out);
+    sasl_append_names(&out, &all, false);
+    cr_expect(bytes_equal_string(buffer_bytes(&out), "AMQPLAIN ANONYMOUS PLAIN RABBIT-CR-DEMO"),
+              "where nobody can have a certificate EXTERNAL is not offered");
     buffer_free(&out);
 }
