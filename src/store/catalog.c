@@ -123,11 +123,10 @@ static const char making[] =
                                                                             "COMMIT";
 
 /* Of version 1. */
-static const char upgrading[] =
-    "BEGIN IMMEDIATE;"
-    "ALTER TABLE node ADD COLUMN journal_synced INTEGER NOT NULL DEFAULT 0;"
-    "PRAGMA user_version = " TEXT_OF(CATALOG_VERSION) ";"
-                                                      "COMMIT";
+static const char upgrading[] = "BEGIN IMMEDIATE;"
+                                "ALTER TABLE node ADD COLUMN journal_synced INTEGER NOT NULL DEFAULT 0;"
+                                "PRAGMA user_version = " TEXT_OF(CATALOG_VERSION) ";"
+                                                                                  "COMMIT";
 
 static const char *const statement_texts[STATEMENTS] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",

@@ -85,8 +85,8 @@ struct catalog_run {
 
 /* Open or make FOLDER/catalog.db; borrows SYS. *IS_NEW: no state was ever committed to it, so it was made
  * now, or by a node that ended before its first transaction. One of an older version becomes one of this.
- * Refused: -EBADMSG what is no catalog, -ENOTSUP one of a version that is not known. Otherwise looks at its first pages only: see catalog_check(). On errors *CATALOG is
- * NULL. */
+ * Refused: -EBADMSG what is no catalog, -ENOTSUP one of a version that is not known. Otherwise looks at its
+ * first pages only: see catalog_check(). On errors *CATALOG is NULL. */
 int catalog_open(struct sys *sys, const char *folder, struct catalog **opened, bool *is_new,
                  char why[CATALOG_WHY_SIZE]);
 void catalog_close(struct catalog *catalog); /* rolls back; NULL does nothing */

@@ -352,10 +352,10 @@ static int apply_all(struct store *store, struct harvest *harvest, const struct 
             harvest->why = "a record for the catalog is none";
         }
     }
-    for (struct captured_state *state = harvest->states; state && !error; state = state->next)
-        if (!is_gone(harvest, state->vhost, state->queue))
-            error = catalog_put_queue_state(store->catalog, state->vhost, state->queue,
-                                            (struct bytes){state->octets, state->size});
+    for (struct captured_state *levels = harvest->states; levels && !error; levels = levels->next)
+        if (!is_gone(harvest, levels->vhost, levels->queue))
+            error = catalog_put_queue_state(store->catalog, levels->vhost, levels->queue,
+                                            (struct bytes){levels->octets, levels->size});
     for (struct captured_run *run = harvest->runs; run && !error; run = run->next) {
         if (is_gone(harvest, run->row.vhost, run->row.queue))
             continue;

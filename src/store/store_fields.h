@@ -133,7 +133,7 @@ struct store {
     struct store_ops ops;
     char *folder; /* owned */
     struct sys_file *lock_file;
-    struct catalog *catalog; /* (worker) */
+    struct catalog *catalog;    /* (worker) */
     struct catalog_state state; /* (worker) as the catalog has it */
     struct wal *wal;
     struct segments *kept, *spill;

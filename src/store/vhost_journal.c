@@ -4,6 +4,7 @@
  * for each run of the vhost, so that what one run wrote is in one batch; saves, fetches and looks go to the
  * threads and come back as answers.
  */
+#define LOG_CATEGORY LOG_CATEGORY_STORAGE
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -254,9 +254,9 @@ static void gather_batch(struct wal *wal, const struct batch *batch)
 {
     size_t before = wal->copy_due ? WAL_HEADER_BLOCK : 0;
     size_t padding = wal_batch_size(batch->length) - WAL_BATCH_HEADER_SIZE - batch->length;
-    struct wal_batch_header header = {wal->settings.epoch,       wal->ordinal,  wal->sequence,
-                                      atomic_load(&wal->synced), batch->length, wal->offset,
-                                      batch->count};
+    struct wal_batch_header header = {
+        wal->settings.epoch, wal->ordinal, wal->sequence, atomic_load(&wal->synced),
+        batch->length,       wal->offset,  batch->count};
     struct gather gather;
     uint8_t *start;
 

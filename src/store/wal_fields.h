@@ -18,10 +18,11 @@
 #include "coney/crc32c.h"
 #include "wal.h"
 
-#define WAL_BLOCK             512            /* batches start at multiples of it */
-#define WAL_HEADER_BLOCK      4096           /* room for a copy of the file's header, in a sector of its own */
+#define WAL_BLOCK             512  /* batches start at multiples of it */
+#define WAL_HEADER_BLOCK      4096 /* room for a copy of the file's header, in a sector of its own */
 #define WAL_HEADERS           UINT64_C(8192) /* two copies of it; then batches */
-#define WAL_VERSION           1
+#define WAL_VERSION           2 /* of files: in those of version 1 batches start at multiples of 4096 */
+#define WAL_BATCH_VERSION     1
 #define WAL_FILE_MAGIC        UINT64_C(0x434f4e455957414c) /* "CONEYWAL" */
 #define WAL_BATCH_MAGIC       UINT32_C(0x42415443)         /* "BATC" */
 #define WAL_FILE_HEADER_SIZE  64
@@ -112,7 +113,7 @@ static inline uint64_t wal_round_up(uint64_t size)
     return (size + WAL_BLOCK - 1) / WAL_BLOCK * WAL_BLOCK;
 }
 
-/* Octets that a batch with LENGTH octets of records takes in a file. */
+/* Octets that a batch with LENGTH octets of records takes in a file of this version. */
 static inline uint64_t wal_batch_size(uint64_t length)
 {
     return wal_round_up(WAL_BATCH_HEADER_SIZE + length);

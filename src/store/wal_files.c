@@ -29,7 +29,7 @@ void wal_file_header_put(uint8_t to[WAL_HEADER_BLOCK], const struct wal_file_hea
 {
     memset(to, 0, WAL_HEADER_BLOCK);
     put_u64(to, WAL_FILE_MAGIC);
-    put_u32(to + 8, WAL_VERSION);
+    put_u32(to + 8, header->version);
     put_u64(to + 16, header->epoch);
     put_u64(to + 24, header->ordinal);
     put_u64(to + 32, header->size);
@@ -40,7 +40,7 @@ void wal_file_header_put(uint8_t to[WAL_HEADER_BLOCK], const struct wal_file_hea
 void wal_batch_header_put(uint8_t *to, const struct wal_batch_header *header)
 {
     put_u32(to, WAL_BATCH_MAGIC);
-    put_u32(to + 4, WAL_VERSION);
+    put_u32(to + 4, WAL_BATCH_VERSION);
     put_u64(to + 8, header->epoch);
     put_u64(to + 16, header->ordinal);
     put_u64(to + 24, header->sequence);
@@ -52,7 +52,7 @@ void wal_batch_header_put(uint8_t *to, const struct wal_batch_header *header)
 
 bool wal_batch_header_get(const uint8_t *from, uint64_t left, struct wal_batch_header *header)
 {
-    if (left < WAL_BLOCK || get_u32(from) != WAL_BATCH_MAGIC || get_u32(from + 4) != WAL_VERSION ||
+    if (left < WAL_BLOCK || get_u32(from) != WAL_BATCH_MAGIC || get_u32(from + 4) != WAL_BATCH_VERSION ||
         get_u64(from + 8) != header->epoch || get_u64(from + 16) != header->ordinal ||
         get_u64(from + 52) != header->offset)
         return false;
@@ -96,7 +96,7 @@ int wal_file_header_write(struct wal *wal, struct sys_file *file, int number,
 
 static int make_file(struct wal *wal, const char *path, uint64_t size)
 {
-    struct wal_file_header header = {.epoch = wal->settings.epoch, .size = size};
+    struct wal_file_header header = {.version = WAL_VERSION, .epoch = wal->settings.epoch, .size = size};
     struct sys_file *file;
     int error = sys_open(wal->sys, path, SYS_WRITE | SYS_CREATE | SYS_TRUNCATE | SYS_DIRECT, &file);
 
@@ -356,6 +356,9 @@ int wal_settle(struct wal *wal)
     error = mend_headers(wal);
     if (!error && wal->cut_end > wal->offset)
         error = wipe_tail(wal);
+    /* What is written next would not stand where a batch of that version does. */
+    if (!error && wal->current && wal->current->header.version != WAL_VERSION)
+        wal->offset = wal->current->size;
     pthread_mutex_lock(&wal->files_lock);
     remove_surplus(wal);
     pthread_mutex_unlock(&wal->files_lock);

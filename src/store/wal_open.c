@@ -133,7 +133,7 @@ static int read_copy(const struct wal *wal, const struct wal_place *place, int n
                      struct wal_file_header *header)
 {
     uint8_t octets[WAL_FILE_HEADER_SIZE] = {0};
-    ssize_t got = sys_read(wal->sys, place->file, octets, sizeof octets, (uint64_t)number * WAL_BLOCK);
+    ssize_t got = sys_read(wal->sys, place->file, octets, sizeof octets, (uint64_t)number * WAL_HEADER_BLOCK);
 
     *header = (struct wal_file_header){0};
     if (got < 0)
@@ -155,14 +155,14 @@ static bool read_file_header(struct wal *wal, struct wal_place *place, char why[
     for (int i = 0; i < 2; i++) {
         good[i] = read_copy(wal, place, i, &copies[i]);
         if (good[i] < 0)
-            return fail(why, wal, good[i], place, (uint64_t)i * WAL_BLOCK, "cannot be read: %s",
+            return fail(why, wal, good[i], place, (uint64_t)i * WAL_HEADER_BLOCK, "cannot be read: %s",
                         strerror(-good[i]));
     }
     if (!good[0] && !good[1])
         return DAMAGED(why, wal, place, 0, "both copies of the file's header are damaged");
     newer = !good[0] || (good[1] && copies[1].ordinal > copies[0].ordinal);
     *header = copies[newer];
-    if (header->version != WAL_VERSION)
+    if (header->version != WAL_VERSION && header->version != 1)
         return DAMAGED(why, wal, place, 8, "version %" PRIu32 " is not known here", header->version);
     if (header->epoch != wal->settings.epoch)
         return DAMAGED(why, wal, place, 16, "belongs to another node: epoch %" PRIx64, header->epoch);
@@ -189,7 +189,7 @@ static bool open_place(struct wal *wal, struct wal_place *place, char why[WAL_WH
         return false;
     if (place->ordinal > atomic_load(&wal->released) && place->size < place->header.size)
         return DAMAGED(why, wal, place, place->size, "cut short: it had %" PRIu64 " octets",
-                      place->header.size);
+                       place->header.size);
     return true;
 }
 
@@ -236,8 +236,8 @@ static bool order_live(struct wal *wal, struct live *live, char why[WAL_WHY_SIZE
     for (uint32_t i = 0; i < live->count; i++)
         if (live->places[i]->ordinal != first + i)
             return DAMAGED(why, wal, live->places[i], 0,
-                          "file %" PRIu64 " of the journal is missing: here is file %" PRIu64, first + i,
-                          live->places[i]->ordinal);
+                           "file %" PRIu64 " of the journal is missing: here is file %" PRIu64, first + i,
+                           live->places[i]->ordinal);
     if (live->count || first == 1)
         return true;
     return fail_folder(why, wal, -EBADMSG,
@@ -245,6 +245,12 @@ static bool order_live(struct wal *wal, struct live *live, char why[WAL_WHY_SIZE
 }
 
 /* ---- batches ---- */
+
+/* Batches start at multiples of it. */
+static uint64_t block_of(const struct wal_place *place)
+{
+    return place->header.version == 1 ? WAL_HEADER_BLOCK : WAL_BLOCK;
+}
 
 enum verdict { GOOD, BAD, FAILED };
 
@@ -317,7 +323,7 @@ static bool replay_batch(struct window *window, const struct wal_batch_header *h
         return unreadable(window, start, why);
     if (!records_are_sound(payload, header))
         return DAMAGED(why, window->wal, window->place, header->offset,
-                      "the batch's records do not fill it, though its checksum is right");
+                       "the batch's records do not fill it, though its checksum is right");
     for (uint64_t at = 0; at < header->length;) {
         uint32_t size = get_u32(payload + at);
 
@@ -331,6 +337,14 @@ static bool replay_batch(struct window *window, const struct wal_batch_header *h
     return true;
 }
 
+/* Octets from the beginning of the batch with HEADER to that of the next one in the window's file. */
+static uint64_t batch_step(const struct window *window, const struct wal_batch_header *header)
+{
+    uint64_t size = wal_batch_size(header->length), block = block_of(window->place);
+
+    return (size + block - 1) / block * block;
+}
+
 /* All good batches of the window's file: leaves offset and sequence of the next one in the journal. */
 static bool replay_file(struct window *window, struct wal_replay *replay, char why[WAL_WHY_SIZE])
 {
@@ -342,7 +356,7 @@ static bool replay_file(struct window *window, struct wal_replay *replay, char w
     while ((verdict = check_batch(window, wal->offset, wal->sequence, &header)) == GOOD) {
         if (!replay_batch(window, &header, replay, why))
             return false;
-        wal->offset += wal_batch_size(header.length);
+        wal->offset += batch_step(window, &header);
         wal->sequence++;
     }
     return verdict == BAD || unreadable(window, wal->offset, why);
@@ -354,10 +368,10 @@ static bool replay_file(struct window *window, struct wal_replay *replay, char w
 static bool examine_tail(struct window *window, struct wal_replay *replay, char why[WAL_WHY_SIZE])
 {
     struct wal *wal = window->wal;
-    uint64_t size = window->place->size;
+    uint64_t size = window->place->size, block = block_of(window->place);
 
     wal->cut_end = wal->offset;
-    for (uint64_t at = wal->offset; at < size && size - at >= WAL_BLOCK; at += WAL_BLOCK) {
+    for (uint64_t at = wal->offset; at < size && size - at >= block; at += block) {
         struct wal_batch_header header = {
             .epoch = wal->settings.epoch, .ordinal = wal->ordinal, .offset = at};
         const uint8_t *octets = look(window, at, WAL_BATCH_HEADER_SIZE);
@@ -368,7 +382,7 @@ static bool examine_tail(struct window *window, struct wal_replay *replay, char 
             return unreadable(window, at, why);
         if (!wal_batch_header_get(octets, size - at, &header))
             continue;
-        end = at + wal_batch_size(header.length);
+        end = at + batch_step(window, &header);
         wal->cut_end = end > wal->cut_end ? end : wal->cut_end;
         if (header.synced < wal->sequence)
             continue;
@@ -377,9 +391,9 @@ static bool examine_tail(struct window *window, struct wal_replay *replay, char 
             return unreadable(window, at, why);
         if (verdict == GOOD)
             return DAMAGED(why, wal, window->place, wal->offset,
-                          "batch %" PRIu64 " is damaged or missing, and was synced before batch %" PRIu64
-                          " at offset %" PRIu64,
-                          wal->sequence, header.sequence, at);
+                           "batch %" PRIu64 " is damaged or missing, and was synced before batch %" PRIu64
+                           " at offset %" PRIu64,
+                           wal->sequence, header.sequence, at);
     }
     replay->cut = wal->cut_end - wal->offset;
     return true;
@@ -396,7 +410,8 @@ static bool check_end(struct wal *wal, const struct wal_replay *replay, char why
                            " were synced",
                            replay->synced);
     return DAMAGED(why, wal, wal->current, wal->offset,
-                   "batch %" PRIu64 " is damaged or missing, here or in a file behind this one: batches up to "
+                   "batch %" PRIu64
+                   " is damaged or missing, here or in a file behind this one: batches up to "
                    "%" PRIu64 " were synced",
                    wal->sequence, replay->synced);
 }
@@ -413,10 +428,10 @@ static bool replay_files(struct wal *wal, const struct live *live, struct wal_re
         if (i == 0)
             wal->sequence = place->header.first_sequence;
         else if (wal->sequence != place->header.first_sequence)
-            good =
-                DAMAGED(why, wal, live->places[i - 1], wal->offset,
-                       "batch %" PRIu64 " is damaged or missing: file %" PRIu64 " begins with batch %" PRIu64,
-                       wal->sequence, place->ordinal, place->header.first_sequence);
+            good = DAMAGED(why, wal, live->places[i - 1], wal->offset,
+                           "batch %" PRIu64 " is damaged or missing: file %" PRIu64
+                           " begins with batch %" PRIu64,
+                           wal->sequence, place->ordinal, place->header.first_sequence);
         look_at(&window, place);
         wal->current = place;
         wal->ordinal = place->ordinal;

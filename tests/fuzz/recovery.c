@@ -308,7 +308,7 @@ static void put_template(struct sys *sys)
     if (!size) {
         CHECK(catalog_open(sys, FOLDER, &catalog, &is_new, why) == 0);
         catalog_begin(catalog);
-        catalog_put_state(catalog, &(struct catalog_state){EPOCH, 1});
+        catalog_put_state(catalog, &(struct catalog_state){EPOCH, 1, 0});
         CHECK(catalog_commit(catalog) == 0);
         catalog_close(catalog);
     }

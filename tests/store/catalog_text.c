@@ -19,7 +19,8 @@ static void print_octets(FILE *out, struct bytes bytes)
 
 static bool print_state(void *out, const struct catalog_state *state)
 {
-    fprintf(out, "state %ju %ju\n", (uintmax_t)state->epoch, (uintmax_t)state->journal_first);
+    fprintf(out, "state %ju %ju %ju\n", (uintmax_t)state->epoch, (uintmax_t)state->journal_first,
+            (uintmax_t)state->journal_synced);
     return true;
 }
 

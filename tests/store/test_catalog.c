@@ -87,7 +87,7 @@ static const struct catalog_run a_run = {7,   11,       255, 4096, 2048, INT64_M
 
 static void put_one_of_each(struct catalog *catalog)
 {
-    done(catalog, catalog_put_state(catalog, &(struct catalog_state){1, 2}));
+    done(catalog, catalog_put_state(catalog, &(struct catalog_state){1, 2, 0}));
     done(catalog, catalog_put_vhost(catalog, &a_vhost));
     done(catalog, catalog_put_entry(catalog, &an_entry));
     done(catalog, catalog_put_exchange(catalog, &an_exchange));
@@ -97,7 +97,7 @@ static void put_one_of_each(struct catalog *catalog)
 }
 
 #define ONE_OF_EACH                     \
-    "state 1 2\n"                       \
+    "state 1 2 0\n"                     \
     "vhost 7 70 v;\n"                   \
     "entry policies;v;p;\\7b\\7d;\n"    \
     "exchange 7 10 1 0 x;topic;args;\n" \
@@ -176,11 +176,11 @@ Test(catalog, is_new_until_a_state_was_committed)
     catalog_close(catalog);
     catalog = open_catalog(true);
     done(catalog, catalog_begin(catalog));
-    done(catalog, catalog_put_state(catalog, &(struct catalog_state){UINT64_MAX, 1}));
+    done(catalog, catalog_put_state(catalog, &(struct catalog_state){UINT64_MAX, 1, UINT64_MAX}));
     done(catalog, catalog_commit(catalog));
     catalog_close(catalog);
     catalog = open_catalog(false);
-    expect_rows(catalog, "state 18446744073709551615 1\n");
+    expect_rows(catalog, "state 18446744073709551615 1 18446744073709551615\n");
     catalog_close(catalog);
 }
 
@@ -212,21 +212,22 @@ Test(catalog, a_row_replaces_the_row_of_its_key)
     queue.state = B("new");
     run.live = B("");
     run.live_octets = 0;
-    done(catalog, catalog_put_state(catalog, &(struct catalog_state){1, 3}));
+    done(catalog, catalog_put_state(catalog, &(struct catalog_state){1, 3, 0}));
     done(catalog, catalog_put_vhost(catalog, &vhost));
     done(catalog, catalog_put_entry(catalog, &entry));
     done(catalog, catalog_put_queue(catalog, &queue));
     done(catalog, catalog_put_run(catalog, &run));
-    expect_rows(catalog, "state 1 3\nvhost 7 71 v;\nentry policies;v;p;1;\nexchange 7 10 1 0 x;topic;args;\n"
-                         "queue 7 11 1 q;args;new;\nbinding 7 12 0 x;q;key;args;\n"
-                         "run 7 11 255 4096 2048 9223372036854775807 3 1048576 9999 0 ;\n");
+    expect_rows(catalog,
+                "state 1 3 0\nvhost 7 71 v;\nentry policies;v;p;1;\nexchange 7 10 1 0 x;topic;args;\n"
+                "queue 7 11 1 q;args;new;\nbinding 7 12 0 x;q;key;args;\n"
+                "run 7 11 255 4096 2048 9223372036854775807 3 1048576 9999 0 ;\n");
     done(catalog, catalog_put_queue_state(catalog, 7, 11, B("newer")));
     done(catalog, catalog_put_queue_state(catalog, 7, 12, B("nobody")));
     done(catalog, catalog_remove_run(catalog, 7, 11, 255, 4096));
     done(catalog, catalog_remove_run(catalog, 7, 11, 255, 4096));
     done(catalog, catalog_remove_entry(catalog, &entry));
     done(catalog, catalog_commit(catalog));
-    expect_rows(catalog, "state 1 3\nvhost 7 71 v;\nexchange 7 10 1 0 x;topic;args;\n"
+    expect_rows(catalog, "state 1 3 0\nvhost 7 71 v;\nexchange 7 10 1 0 x;topic;args;\n"
                          "queue 7 11 1 q;args;newer;\nbinding 7 12 0 x;q;key;args;\n");
     catalog_close(catalog);
 }
@@ -281,7 +282,7 @@ Test(catalog, a_queue_goes_with_its_runs_and_a_vhost_with_all)
     done(catalog, catalog_remove_vhost(catalog, 7));
     done(catalog, catalog_remove_vhost(catalog, 9));
     done(catalog, catalog_commit(catalog));
-    expect_rows(catalog, "state 1 2\nvhost 8 1 w;\nentry policies;w;p;2;\nentry users;;u;1;\n");
+    expect_rows(catalog, "state 1 2 0\nvhost 8 1 w;\nentry policies;w;p;2;\nentry users;;u;1;\n");
     catalog_close(catalog);
 }
 
@@ -319,7 +320,7 @@ Test(catalog, what_was_not_committed_is_not_there)
     done(catalog, catalog_begin(catalog));
     cr_expect_eq(catalog_begin(catalog), -EINVAL);
     done(catalog, catalog_remove_vhost(catalog, 7));
-    expect_rows(catalog, "state 1 2\n");
+    expect_rows(catalog, "state 1 2 0\n");
     catalog_rollback(catalog);
     expect_rows(catalog, ONE_OF_EACH);
     done(catalog, catalog_begin(catalog));
@@ -339,13 +340,38 @@ Test(catalog, another_version_is_refused_in_words)
     bool is_new;
 
     make_one_of_each();
-    tamper("PRAGMA user_version = 2");
+    tamper("PRAGMA user_version = 3");
     cr_expect_eq(catalog_open(sys, folder, &catalog, &is_new, why), -ENOTSUP);
-    cr_expect(strstr(why, "has format version 2, this coney knows version 1"), "%s", why);
-    tamper("PRAGMA user_version = 1");
+    cr_expect(strstr(why, "has format version 3, this coney knows version 2"), "%s", why);
+    tamper("PRAGMA user_version = 2");
     cr_expect_eq(try_file(), 0);
     tamper("PRAGMA application_id = 1");
     cr_expect_eq(try_file(), -EBADMSG);
+}
+
+Test(catalog, one_of_version_1_becomes_one_of_this)
+{
+    struct catalog *catalog;
+    char *text;
+    int result;
+
+    make_one_of_each();
+    tamper("ALTER TABLE node DROP COLUMN journal_synced; PRAGMA user_version = 1");
+    for (int opening = 0; opening < 2; opening++) {
+        catalog = open_catalog(false);
+        expect_rows(catalog, ONE_OF_EACH);
+        catalog_close(catalog);
+    }
+    catalog = open_catalog(false);
+    catalog_begin(catalog);
+    done(catalog, catalog_put_state(catalog, &(struct catalog_state){1, 2, 3}));
+    done(catalog, catalog_commit(catalog));
+    catalog_close(catalog);
+    catalog = open_catalog(false);
+    text = catalog_text(catalog, &result);
+    cr_expect(strstr(text, "state 1 2 3\n"), "%s", text);
+    free(text);
+    catalog_close(catalog);
 }
 
 Test(catalog, garbage_is_refused)

@@ -97,7 +97,7 @@ static int small_transaction(struct catalog *catalog, uint32_t number)
     for (uint32_t i = 0; i < changes && !error; i++)
         error = change_something(catalog, &random, number);
     if (!error)
-        error = catalog_put_state(catalog, &(struct catalog_state){1, number});
+        error = catalog_put_state(catalog, &(struct catalog_state){1, number, number / 2});
     if (!error)
         return catalog_commit(catalog);
     cr_assert_eq(catalog_commit(catalog), error, "what failed must not be committed");
@@ -115,7 +115,7 @@ static int large_transaction(struct catalog *catalog, uint32_t number)
         error = catalog_put_queue(
             catalog, &(struct catalog_queue){1, i * 7 % 330, B("q"), B(""), false, {octets, sizeof octets}});
     if (!error)
-        error = catalog_put_state(catalog, &(struct catalog_state){1, number});
+        error = catalog_put_state(catalog, &(struct catalog_state){1, number, number / 2});
     if (!error)
         return catalog_commit(catalog);
     catalog_rollback(catalog);

@@ -125,7 +125,7 @@ static void put_rows(const struct rows *rows)
     place.offset += rows->shift;
     cr_assert_eq(catalog_open(sys, FOLDER, &catalog, &is_new, why), 0, "%s", why);
     catalog_begin(catalog);
-    catalog_put_state(catalog, &(struct catalog_state){7, 1});
+    catalog_put_state(catalog, &(struct catalog_state){7, 1, 0});
     catalog_put_vhost(catalog, &(struct catalog_vhost){1, B("/"), 9});
     catalog_put_queue(catalog, &(struct catalog_queue){1, 5, B("q"), B(""), false, rows->state});
     for (unsigned i = 0; i < rows->copies; i++)

@@ -41,6 +41,7 @@ struct rig {
     uint64_t promised; /* of the last one given back as being on stable storage */
     uint64_t replayed; /* of the last one, in the current opening */
     uint64_t first;    /* what the catalog would say */
+    uint64_t synced;   /* the same */
     uint8_t life;
     uint8_t lives[RECORDS_MAX];
     uint64_t begins[FILES_MAX]; /* the first record of each file, 0: not known */
@@ -173,7 +174,8 @@ static struct rig *rig_new(void)
 
 static bool rig_try_open(struct rig *rig)
 {
-    rig->replay = (struct wal_replay){.first = rig->first, .each = on_record, .context = rig};
+    rig->replay =
+        (struct wal_replay){.first = rig->first, .synced = rig->synced, .each = on_record, .context = rig};
     rig->replayed = 0;
     rig->why[0] = '\0';
     rig->life++;
@@ -284,6 +286,7 @@ static void expect_refusal(struct rig *rig, const char *what)
 {
     cr_assert_not(rig_try_open(rig));
     cr_expect(strstr(rig->why, what), "%s", rig->why);
+    cr_expect_eq(rig->replay.error, -EBADMSG);
 }
 
 /* Three batches in the first file, two in the second, the last. */
@@ -617,6 +620,51 @@ Test(wal, refuses_damage_before_the_tail)
     rig_free(rig);
 }
 
+Test(wal, tells_what_is_missing_at_its_end_from_what_was_torn)
+{
+    struct rig *rig = five_batches();
+    struct copy first = copy_of(rig, 0), second = copy_of(rig, 1);
+
+    rig->synced = 5;
+    overwrite(rig, 1, HEADERS + BLOCK * 24 + 70, nothing, 10);
+    expect_refusal(rig, "01.wal: offset 20480: batch 5 is damaged or missing");
+    rig->synced = 4; /* the fifth may have been torn */
+    cr_assert(rig_try_open(rig), "%s", rig->why);
+    cr_assert_eq(rig->replayed, 4);
+    rig_close(rig);
+    cr_assert_eq(sys_unlink(rig->sys, second.path), 0);
+    expect_refusal(rig, "00.wal: offset 21504: batch 4 is damaged or missing");
+    cr_assert_eq(sys_unlink(rig->sys, first.path), 0);
+    expect_refusal(
+        rig, "data/journal: offset 0: no file of the journal (NN.wal) is there, though batches up to 4");
+    rig->synced = 0;
+    rig->promised = 0;
+    cr_expect(rig_try_open(rig), "%s", rig->why);
+    free(first.octets);
+    free(second.octets);
+    rig_free(rig);
+}
+
+Test(wal, says_how_far_it_is_synced)
+{
+    struct rig *rig = rig_new();
+
+    rig->settings.sync_every_ms = 3600000;
+    rig_open(rig);
+    cr_expect_eq(wal_synced(rig->wal), 0);
+    push(rig, 10);
+    step(rig);
+    cr_expect_eq(wal_synced(rig->wal), 1);
+    push_chunks(rig, 1, 1, 10, true);
+    step(rig);
+    cr_expect_eq(wal_synced(rig->wal), 1);
+    cr_expect_eq(wal_sync(rig->wal), 0);
+    cr_expect_eq(wal_synced(rig->wal), 2);
+    rig_reopen(rig);
+    cr_expect_eq(wal_synced(rig->wal), 2);
+    rig_free(rig);
+}
+
 Test(wal, refuses_another_nodes_files)
 {
     struct rig *rig = five_batches();
@@ -663,6 +711,25 @@ Test(wal, waits_for_room_on_the_disk_with_nothing_lost)
     rig_free(rig);
 }
 
+/* It is not the files' fault. */
+Test(wal, tells_what_the_system_refuses_from_damage)
+{
+    struct rig *rig = five_batches();
+    uint64_t n = 0;
+
+    do {
+        sys_fake_fail(rig->fake, ++n, EIO);
+        if (rig_try_open(rig)) {
+            cr_expect_eq(rig->replay.error, 0);
+            rig_close(rig);
+        } else {
+            cr_expect_eq(rig->replay.error, -EIO, "call %ju: %s", (uintmax_t)n, rig->why);
+        }
+    } while (sys_fake_has_failed(rig->fake));
+    cr_expect_gt(n, 10);
+    rig_free(rig);
+}
+
 /* Some rounds of everything; returns at the first error that is neither -EAGAIN nor -ENOSPC. */
 static int live(struct rig *rig, struct random *random, uint32_t rounds)
 {
@@ -682,6 +749,8 @@ static int live(struct rig *rig, struct random *random, uint32_t rounds)
             return error;
         if (random_percent(random, 50) && wal_file(rig->wal) > 2)
             release(rig, wal_file(rig->wal) - 1 - random_below(random, 2));
+        if (random_percent(random, 30)) /* as a checkpoint does */
+            rig->synced = wal_synced(rig->wal);
     }
     return 0;
 }
