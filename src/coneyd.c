@@ -143,9 +143,10 @@ static int parse(int argc, char **argv, struct command_line *line)
 
 static int serve(const struct config *config)
 {
-    static const int codes[] = {[SERVER_BAD_DEFINITIONS] = EX_DATAERR, [SERVER_CANNOT_LISTEN] = EX_OSERR,
-                                [SERVER_NO_RESOURCES] = EX_OSERR,      [SERVER_DATA_IN_USE] = EX_TEMPFAIL,
-                                [SERVER_DATA_DAMAGED] = EX_DATAERR,    [SERVER_DATA_UNREADABLE] = EX_IOERR};
+    static const int codes[] = {[SERVER_BAD_DEFINITIONS] = EX_DATAERR, [SERVER_BAD_CERTIFICATES] = EX_CONFIG,
+                                [SERVER_CANNOT_LISTEN] = EX_OSERR,     [SERVER_NO_RESOURCES] = EX_OSERR,
+                                [SERVER_DATA_IN_USE] = EX_TEMPFAIL,    [SERVER_DATA_DAMAGED] = EX_DATAERR,
+                                [SERVER_DATA_UNREADABLE] = EX_IOERR};
     char why[SERVER_WHY_SIZE];
     enum server_failure failure;
     struct server *server = server_new(config, &failure, why);

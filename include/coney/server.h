@@ -12,12 +12,13 @@ struct server;
 
 enum server_failure {
     SERVER_STARTED,
-    SERVER_BAD_DEFINITIONS, /* load_definitions cannot be taken */
-    SERVER_CANNOT_LISTEN,   /* an address cannot be bound */
-    SERVER_NO_RESOURCES,    /* the system refuses threads or descriptors */
-    SERVER_DATA_IN_USE,     /* another process has the data directory */
-    SERVER_DATA_DAMAGED,    /* what is in it is not sound, or of a version that is not known */
-    SERVER_DATA_UNREADABLE, /* it cannot be made, read or written */
+    SERVER_BAD_DEFINITIONS,  /* load_definitions cannot be taken */
+    SERVER_BAD_CERTIFICATES, /* ssl_options: a file cannot be taken */
+    SERVER_CANNOT_LISTEN,    /* an address cannot be bound */
+    SERVER_NO_RESOURCES,     /* the system refuses threads or descriptors */
+    SERVER_DATA_IN_USE,      /* another process has the data directory */
+    SERVER_DATA_DAMAGED,     /* what is in it is not sound, or of a version that is not known */
+    SERVER_DATA_UNREADABLE,  /* it cannot be made, read or written */
 };
 
 /* Make a server of CONFIG, which must outlive it: users, vhosts, definitions, listeners bound, loops ready.

@@ -25,6 +25,7 @@
 #include "coney/log.h"
 #include "coney/xalloc.h"
 #include "server.h"
+#include "tls.h"
 
 static const struct timeval pause_after_error = {0, 100000};
 
@@ -32,6 +33,7 @@ struct listener {
     struct listener *next;
     struct server *server;
     int fd;
+    bool is_tls;
     struct evconnlistener *accepting;
     struct event *pause;
     int last_error; /* of accepting; 0 when the last one succeeded. What lasts is logged once. */
@@ -103,7 +105,11 @@ static void on_accept(struct evconnlistener *accepting, evutil_socket_t fd, stru
     (void)size;
     if (listener->server->config->tcp_nodelay)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    server_accepted(listener->server, fd, is_loopback(address));
+    if (listener->is_tls)
+        tls_accepted(listener->server->tls, fd, is_loopback(address),
+                     listener->server->config->ssl_handshake_timeout_ms);
+    else
+        server_accepted(listener->server, (struct stream){.fd = fd}, is_loopback(address));
     if (is_among_the_last(fd))
         pause_accepting(listener, EMFILE);
     else
@@ -189,7 +195,7 @@ bool listeners_open(struct server *server, char *why, size_t why_size)
         struct listener *listener;
         int fd;
 
-        if (from->is_tls || *from->path) {
+        if (*from->path) {
             snprintf(why, why_size, "listener '%s': this version speaks AMQP over TCP only", from->name);
             return false;
         }
@@ -206,12 +212,13 @@ bool listeners_open(struct server *server, char *why, size_t why_size)
         listener = xcalloc(1, sizeof *listener);
         listener->server = server;
         listener->fd = fd;
+        listener->is_tls = from->is_tls;
         LL_APPEND(server->listeners, listener);
     }
     return true;
 }
 
-static void print_listener(int fd)
+static void print_listener(int fd, bool is_tls)
 {
     struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
@@ -223,7 +230,7 @@ static void print_listener(int fd)
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return;
     v6 = address.ss_family == AF_INET6;
-    printf("listening amqp %s%s%s:%s\n", v6 ? "[" : "", host, v6 ? "]" : "", port);
+    printf("listening amqp%s %s%s%s:%s\n", is_tls ? "s" : "", v6 ? "[" : "", host, v6 ? "]" : "", port);
 }
 
 void listeners_start(struct server *server)
@@ -235,12 +242,14 @@ void listeners_start(struct server *server)
         listener->accepting = evconnlistener_new(server->loops[0].base, on_accept, listener,
                                                  LEV_OPT_CLOSE_ON_EXEC, 0, listener->fd);
         evconnlistener_set_error_cb(listener->accepting, on_accept_error);
-        print_listener(listener->fd);
+        print_listener(listener->fd, listener->is_tls);
     }
 }
 
 void listeners_close(struct server *server)
 {
+    if (server->tls)
+        tls_stop(server->tls);
     while (server->listeners) {
         struct listener *listener = server->listeners;
 

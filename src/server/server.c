@@ -26,6 +26,7 @@
 #include "memory_limit.h"
 #include "session.h"
 #include "storage.h"
+#include "tls.h"
 
 #define FIRST_FRAME_MAX  65536 /* before tune-ok: room for a token in start-ok (limits.tsv, FOLLOW) */
 #define THREADS_MAX_AUTO 4
@@ -319,19 +320,37 @@ static struct loop *choose_loop(struct server *server)
     return best;
 }
 
-void server_accepted(struct server *server, int fd, bool is_loopback)
+/* A session that LOOP will have. */
+static struct session *make_session(struct server *server, struct loop *loop, struct stream stream,
+                                    bool is_loopback)
 {
-    struct loop *loop = choose_loop(server);
-    struct session *session = session_new(server, fd, is_loopback);
-
     atomic_fetch_add(&server->connection_count, 1);
     atomic_fetch_add_explicit(&loop->session_count, 1, memory_order_relaxed);
-    if (loop == &server->loops[0]) {
-        session_start(session, loop);
-        return;
-    }
+    return session_new(server, stream, is_loopback);
+}
+
+static void post_session(struct session *session, struct loop *loop)
+{
     loop_post(loop, &session->mail);
     loop_wake(loop);
+}
+
+void server_accepted(struct server *server, struct stream stream, bool is_loopback)
+{
+    struct loop *loop = choose_loop(server);
+    struct session *session = make_session(server, loop, stream, is_loopback);
+
+    if (loop == &server->loops[0])
+        session_start(session, loop);
+    else
+        post_session(session, loop);
+}
+
+void server_secured(struct server *server, struct stream stream, bool is_loopback)
+{
+    struct loop *loop = choose_loop(server);
+
+    post_session(make_session(server, loop, stream, is_loopback), loop);
 }
 
 /* ---- time for vhosts ---- */
@@ -556,6 +575,20 @@ static bool make_loops(struct server *server)
     return true;
 }
 
+static bool make_tls(struct server *server, char why[SERVER_WHY_SIZE])
+{
+    const struct config *config = server->config;
+
+    for (size_t i = 0; i < config->listener_count && !server->tls; i++) {
+        if (!config->listeners[i].is_tls)
+            continue;
+        server->tls = tls_new(server, &config->tls, why);
+        if (!server->tls)
+            return false;
+    }
+    return true;
+}
+
 struct server *server_new(const struct config *config, enum server_failure *failure,
                           char why[SERVER_WHY_SIZE])
 {
@@ -584,6 +617,9 @@ struct server *server_new(const struct config *config, enum server_failure *fail
     *failure = SERVER_NO_RESOURCES;
     if (!storage_start(server, why))
         return NULL;
+    *failure = SERVER_BAD_CERTIFICATES;
+    if (!make_tls(server, why))
+        return NULL;
     *failure = SERVER_CANNOT_LISTEN;
     if (!listeners_open(server, why, SERVER_WHY_SIZE))
         return NULL;
@@ -603,6 +639,8 @@ void server_run(struct server *server)
 
     if (server->store)
         event_add(server->disk_timer, &(struct timeval){.tv_sec = DISK_EVERY_S});
+    if (server->tls && !tls_start(server->tls))
+        abort();
     listeners_start(server);
     /* Signals are the first loop's. */
     sigfillset(&all);
@@ -632,6 +670,7 @@ void server_free(struct server *server)
         runner_free(runner);
     }
     storage_close(server);
+    tls_free(server->tls);
     event_free(server->alarm_timer);
     event_free(server->memory_timer);
     event_free(server->disk_timer);

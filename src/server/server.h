@@ -21,6 +21,7 @@
 #include "coney/users.h"
 #include "loop.h"
 #include "runner.h"
+#include "stream.h"
 
 #define LOOPS_MAX 64
 
@@ -31,6 +32,7 @@ struct opening;
 struct session;
 struct store;
 struct sys;
+struct tls;
 
 struct user_count {
     UT_hash_handle hh;
@@ -54,6 +56,7 @@ struct server {
     unsigned loop_count;
     unsigned spread_percent; /* the first loop takes every new connection until it is so busy */
     struct listener *listeners;
+    struct tls *tls; /* NULL: no listener speaks TLS */
     struct users *users;
     struct auth *auth;
     struct sasl_settings sasl;
@@ -123,8 +126,11 @@ bool server_has_room(struct server *server, char why[REPLY_TEXT_SIZE]);
 bool server_session_opens(struct server *server, struct session *session, char why[REPLY_TEXT_SIZE]);
 void server_session_ended(struct server *server, struct session *session);
 
-/* A socket was accepted. */
-void server_accepted(struct server *server, int fd, bool is_loopback);
+/* First loop: a socket was accepted that speaks AMQP at once. */
+void server_accepted(struct server *server, struct stream stream, bool is_loopback);
+
+/* Any thread: a TLS handshake succeeded. */
+void server_secured(struct server *server, struct stream stream, bool is_loopback);
 
 /* First loop: RUNNER's deadline has come nearer. */
 void server_alarm(struct server *server, struct runner *runner);

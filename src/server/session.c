@@ -23,12 +23,12 @@ static void on_timer(evutil_socket_t fd, short what, void *arg);
 
 /* ---- coming ---- */
 
-struct session *session_new(struct server *server, int fd, bool is_loopback)
+struct session *session_new(struct server *server, struct stream stream, bool is_loopback)
 {
     struct session *session = xcalloc(1, sizeof *session);
 
     session->server = server;
-    session->fd = fd;
+    session->stream = stream;
     session->is_loopback = is_loopback;
     session->mail.kind = MAIL_SESSION;
     session->frame_max = server_first_frame_max(server);
@@ -37,21 +37,30 @@ struct session *session_new(struct server *server, int fd, bool is_loopback)
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
-    (void)fd;
-    (void)what;
-    session_write(arg);
+    struct session *session = arg;
+
+    bool reads_too = session->stream.wants_write;
+
+    session->stream.wants_write = false;
+    if (reads_too)
+        session_on_readable(fd, what, session);
+    else
+        session_write(session);
 }
 
 void session_start(struct session *session, struct loop *loop)
 {
     session->loop = loop;
     DL_APPEND(loop->sessions, session);
-    event_assign(&session->read_event, loop->base, session->fd, EV_READ | EV_PERSIST, session_on_readable,
+    event_assign(&session->read_event, loop->base, session->stream.fd, EV_READ | EV_PERSIST,
+                 session_on_readable, session);
+    event_assign(&session->write_event, loop->base, session->stream.fd, EV_WRITE | EV_PERSIST, on_writable,
                  session);
-    event_assign(&session->write_event, loop->base, session->fd, EV_WRITE | EV_PERSIST, on_writable, session);
     event_assign(&session->timer, loop->base, -1, 0, on_timer, session);
     event_add(&session->read_event, NULL);
     session->is_reading = true;
+    if (session->stream.has_more)
+        event_active(&session->read_event, EV_READ, 0);
     session_arm(session, server_handshake_timeout_ms(session->server));
     session->login_deadline_ns =
         server_now_ns() + (uint64_t)server_handshake_timeout_ms(session->server) * 1000000;
@@ -139,7 +148,7 @@ void session_gone(struct session *session)
     session_unlist_write(session);
     if (session->holds & SESSION_HOLD_ALARM)
         DL_DELETE2(session->loop->blocked, session, block_prev, block_next);
-    close(session->fd);
+    stream_close(&session->stream);
     session_set_state(session, SESSION_GONE);
     session_free_input(session);
     session_maybe_free(session);
@@ -224,6 +233,8 @@ void session_hold(struct session *session, enum session_hold reason, bool on)
     if (!session->holds && !session->is_reading && session->state != SESSION_GONE) {
         event_add(&session->read_event, NULL);
         session->is_reading = true;
+        if (session->stream.has_more)
+            event_active(&session->read_event, EV_READ, 0);
     }
 }
 
@@ -317,7 +328,7 @@ void session_all_written(struct session *session)
     if (session->state != SESSION_ENDING || session->is_shut)
         return;
     session->is_shut = true;
-    shutdown(session->fd, SHUT_WR);
+    stream_shut(&session->stream);
     session_arm(session,
                 atomic_load(&session->server->is_stopping) ? STOP_WAIT_MS : session_close_wait_ms(session));
 }

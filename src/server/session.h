@@ -31,6 +31,7 @@
 #include "coney/reply.h"
 #include "coney/sasl.h"
 #include "mail.h"
+#include "stream.h"
 
 struct batch;
 struct job;
@@ -91,7 +92,7 @@ struct session {
     struct loop *loop;
     struct runner *runner; /* of its vhost; NULL before connection.open */
     uint64_t connection;   /* the vhost's id for it */
-    int fd;
+    struct stream stream;
     uint8_t state;    /* enum session_state */
     uint8_t holds;    /* enum session_hold */
     bool is_reading;  /* read_event is added */
@@ -143,8 +144,8 @@ struct session {
     uint32_t tag_count;
 };
 
-/* A session for the accepted socket FD, not yet started. */
-struct session *session_new(struct server *server, int fd, bool is_loopback);
+/* A session for an accepted socket, not yet started. */
+struct session *session_new(struct server *server, struct stream stream, bool is_loopback);
 
 /* LOOP is where it lives: begin to read. */
 void session_start(struct session *session, struct loop *loop);

@@ -751,17 +751,19 @@ void session_on_readable(evutil_socket_t fd, short what, void *arg)
     ssize_t got;
     size_t direct;
 
+    (void)fd;
     (void)what;
     if (session->holds) {
         session_pause(session);
         return;
     }
     find_place(session, &place);
-    got = readv(fd, place.iov, place.count);
+    got = stream_read(&session->stream, place.iov, place.count);
     if (got <= 0) {
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
-            return;
-        session_gone(session);
+            session_want_write(session, session->is_writing || session->stream.wants_write);
+        else
+            session_gone(session);
         return;
     }
     session->was_read = true;
@@ -775,4 +777,6 @@ void session_on_readable(evutil_socket_t fd, short what, void *arg)
     if (place.data == session->partial.data)
         session->partial.size += (size_t)got;
     take_input(session, job, place.data, place.kept + (size_t)got - direct);
+    if (session->stream.has_more && session->is_reading)
+        event_active(&session->read_event, EV_READ, 0);
 }

@@ -404,8 +404,7 @@ static enum write_result write_pieces(struct session *session, struct iovec *pie
                                       unsigned count)
 {
     while (*first < count) {
-        struct msghdr message = {.msg_iov = pieces + *first, .msg_iovlen = count - *first};
-        ssize_t n = sendmsg(session->fd, &message, MSG_NOSIGNAL);
+        ssize_t n = stream_write(&session->stream, pieces + *first, count - *first);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -468,7 +467,7 @@ void session_write(struct session *session)
         session_gone(session);
         return;
     }
-    session_want_write(session, result == WRITE_SOME);
+    session_want_write(session, result == WRITE_SOME || session->stream.wants_write);
     if (result == WRITE_ALL && (session->out || session->own.size))
         session_list_write(session);
     else if (result == WRITE_ALL)

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* stream.h. OpenSSL keeps a queue of errors for each thread, which must be empty before a call: what is in it
+ * decides what the call's failure means. */
+#include "stream.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define RECORD_SIZE 16384 /* the most that TLS puts into one record (RFC 8446, 5.1) */
+
+/* ---- TLS ---- */
+
+/* What a failed call means, as errno; 0: the peer has ended the stream. */
+static int meaning(struct stream *stream, int result, bool is_read)
+{
+    switch (SSL_get_error(stream->tls, result)) {
+    case SSL_ERROR_WANT_READ:
+        return EAGAIN;
+    case SSL_ERROR_WANT_WRITE:
+        stream->wants_write = is_read;
+        return EAGAIN;
+    case SSL_ERROR_ZERO_RETURN:
+        return 0;
+    case SSL_ERROR_SYSCALL:
+        return errno ? errno : ECONNRESET;
+    default:
+        return EPROTO;
+    }
+}
+
+/* Fill SIZE octets at TO as far as there are octets; how far goes to *DONE. False with errno when that is
+ * all, errno 0 being the peer's end. */
+static bool read_into(struct stream *stream, uint8_t *to, size_t size, size_t *done)
+{
+    *done = 0;
+    while (*done < size) {
+        size_t n = 0;
+        int result;
+
+        ERR_clear_error();
+        errno = 0;
+        result = SSL_read_ex(stream->tls, to + *done, size - *done, &n);
+        if (result <= 0) {
+            errno = meaning(stream, result, true);
+            return false;
+        }
+        *done += n;
+    }
+    return true;
+}
+
+static ssize_t tls_read(struct stream *stream, const struct iovec *iov, int count)
+{
+    ssize_t total = 0;
+
+    stream->has_more = stream->wants_write = false;
+    for (int i = 0; i < count; i++) {
+        size_t done;
+        bool full = read_into(stream, iov[i].iov_base, iov[i].iov_len, &done);
+
+        total += (ssize_t)done;
+        if (full)
+            continue;
+        if (total && errno != EAGAIN)
+            stream->has_more = true; /* the end, which the socket has told of already */
+        if (total)
+            return total;
+        return errno ? -1 : 0;
+    }
+    stream->has_more = SSL_has_pending(stream->tls);
+    return total;
+}
+
+/* The octets of one record: those of IOV's first piece if they fill one, else of as many as it takes, copied
+ * together. */
+static struct iovec next_record(const struct iovec *iov, unsigned count, uint8_t copy[RECORD_SIZE])
+{
+    size_t size = 0;
+
+    if (count == 1 || iov->iov_len >= RECORD_SIZE)
+        return (struct iovec){iov->iov_base, iov->iov_len < RECORD_SIZE ? iov->iov_len : RECORD_SIZE};
+    for (unsigned i = 0; i < count && size < RECORD_SIZE; i++) {
+        size_t part = iov[i].iov_len < RECORD_SIZE - size ? iov[i].iov_len : RECORD_SIZE - size;
+
+        memcpy(copy + size, iov[i].iov_base, part);
+        size += part;
+    }
+    return (struct iovec){copy, size};
+}
+
+/* One record, as the system takes what fits: callers come again for the rest. */
+static ssize_t tls_write(struct stream *stream, const struct iovec *iov, unsigned count)
+{
+    uint8_t copy[RECORD_SIZE];
+    struct iovec record = next_record(iov, count, copy);
+    size_t n = 0;
+    int result;
+
+    ERR_clear_error();
+    errno = 0;
+    result = SSL_write_ex(stream->tls, record.iov_base, record.iov_len, &n);
+    if (result > 0)
+        return (ssize_t)n;
+    errno = meaning(stream, result, false);
+    if (!errno)
+        errno = EPIPE;
+    return -1;
+}
+
+/* ---- either ---- */
+
+ssize_t stream_read(struct stream *stream, const struct iovec *iov, int count)
+{
+    return stream->tls ? tls_read(stream, iov, count) : readv(stream->fd, iov, count);
+}
+
+ssize_t stream_write(struct stream *stream, struct iovec *iov, unsigned count)
+{
+    struct msghdr message = {.msg_iov = iov, .msg_iovlen = count};
+
+    return stream->tls ? tls_write(stream, iov, count) : sendmsg(stream->fd, &message, MSG_NOSIGNAL);
+}
+
+void stream_shut(struct stream *stream)
+{
+    ERR_clear_error();
+    if (stream->tls)
+        SSL_shutdown(stream->tls);
+    shutdown(stream->fd, SHUT_WR);
+}
+
+void stream_close(struct stream *stream)
+{
+    SSL_free(stream->tls);
+    stream->tls = NULL;
+    close(stream->fd);
+}

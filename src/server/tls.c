@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tls.h. Everything is the thread's own but what stands under `mutex`: the sockets that were accepted and not
+ * taken yet, and a configuration to be read. `wake` tells it of either.
+ *
+ * A handshake begins with the client's first octets: until then it is a descriptor in a list. Those that have
+ * begun are HANDSHAKES_MAX at most; the others wait for their turn, and all of them for their deadline, which
+ * comes in order of arrival.
+ */
+#include "tls.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <netdb.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "coney/config.h"
+#include "coney/log.h"
+#include "coney/xalloc.h"
+#include "server.h"
+#include "tls_files.h"
+#include "tls_tickets.h"
+
+#define HANDSHAKES_MAX 512 /* some tens of KiB each */
+#define NICENESS       10  /* who is in goes before who comes */
+#define WATCH_S        2
+#define PEER_SIZE      (NI_MAXHOST + NI_MAXSERV)
+
+struct handshake {
+    struct handshake *prev, *next;           /* tls->all, or tls->accepted */
+    struct handshake *wait_prev, *wait_next; /* tls->waiting */
+    struct tls *owner;
+    int fd;
+    bool is_loopback;
+    bool is_waiting;               /* on tls->waiting: it has octets, and has not begun */
+    struct tls_contexts *contexts; /* those that it began with */
+    SSL *ssl;                      /* NULL: it has not begun */
+    struct event *readable, *writable;
+    uint64_t deadline_ns;
+};
+
+struct tls {
+    struct server *server;
+    struct tls_tickets *tickets;
+    struct {
+        _Atomic uint64_t handshakes, failures, reloads, failed_reloads;
+        _Atomic int64_t expiry;
+    } counters;
+
+    pthread_mutex_t mutex;
+    struct handshake *accepted; /* DL list */
+    struct config_tls *asked;   /* to be read; NULL: nothing was asked */
+    bool is_stopping;
+
+    int wake_fd;
+    bool is_started;
+    pthread_t thread;
+
+    /* The thread's. */
+    struct event_base *base;
+    struct event *wake, *watch, *sweep;
+    struct config_tls *config;
+    struct tls_contexts *contexts;
+    uint64_t files;            /* tls_files_state() when they were read last */
+    struct handshake *all;     /* DL list, by deadline */
+    struct handshake *waiting; /* DL list, by arrival of their first octets */
+    unsigned begun;
+};
+
+/* ---- the log ---- */
+
+static const char *peer_name(int fd, char out[PEER_SIZE])
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+
+    if (getpeername(fd, (struct sockaddr *)&address, &size) != 0 ||
+        getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return "somebody";
+    snprintf(out, PEER_SIZE, "%s:%s", host, port);
+    return out;
+}
+
+static void log_failure(const struct handshake *handshake)
+{
+    unsigned long error = ERR_peek_last_error();
+    const char *reason = error ? ERR_reason_error_string(error) : NULL;
+    long verified = SSL_get_verify_result(handshake->ssl);
+    char peer[PEER_SIZE];
+
+    log_info("TLS handshake with %s failed: %s%s%s", peer_name(handshake->fd, peer),
+             reason ? reason : "the connection was closed", verified == X509_V_OK ? "" : ": ",
+             verified == X509_V_OK ? "" : X509_verify_cert_error_string(verified));
+}
+
+/* ---- the end of a handshake ---- */
+
+static void resume_waiting(struct tls *tls);
+
+static void free_events(struct handshake *handshake)
+{
+    if (handshake->readable)
+        event_free(handshake->readable);
+    if (handshake->writable)
+        event_free(handshake->writable);
+}
+
+/* Take it out of everything, and free it; what it led to is the caller's. */
+static void forget(struct handshake *handshake)
+{
+    struct tls *tls = handshake->owner;
+
+    free_events(handshake);
+    DL_DELETE(tls->all, handshake);
+    if (handshake->is_waiting)
+        DL_DELETE2(tls->waiting, handshake, wait_prev, wait_next);
+    if (handshake->contexts)
+        tls->begun--;
+    tls_contexts_leave(handshake->contexts);
+    free(handshake);
+    resume_waiting(tls);
+}
+
+static void fail(struct handshake *handshake)
+{
+    SSL_free(handshake->ssl);
+    handshake->ssl = NULL;
+    close(handshake->fd);
+    atomic_fetch_add_explicit(&handshake->owner->counters.failures, 1, memory_order_relaxed);
+    forget(handshake);
+}
+
+static void succeed(struct handshake *handshake)
+{
+    struct stream stream = {.fd = handshake->fd, .tls = handshake->ssl, .has_more = true};
+    struct tls *tls = handshake->owner;
+    bool is_loopback = handshake->is_loopback;
+
+    log_debug("TLS handshake done: %s, %s%s%s", SSL_get_version(stream.tls), SSL_get_cipher_name(stream.tls),
+              BIO_get_ktls_send(SSL_get_wbio(stream.tls)) ? ", sent by the kernel" : "",
+              SSL_session_reused(stream.tls) ? ", resumed" : "");
+    atomic_fetch_add_explicit(&tls->counters.handshakes, 1, memory_order_relaxed);
+    forget(handshake);
+    server_secured(tls->server, stream, is_loopback);
+}
+
+/* ---- a handshake under way ---- */
+
+static void go_on(struct handshake *handshake)
+{
+    int result;
+
+    ERR_clear_error();
+    result = SSL_accept(handshake->ssl);
+    if (result == 1) {
+        succeed(handshake);
+        return;
+    }
+    switch (SSL_get_error(handshake->ssl, result)) {
+    case SSL_ERROR_WANT_READ:
+        event_del(handshake->writable);
+        event_add(handshake->readable, NULL);
+        break;
+    case SSL_ERROR_WANT_WRITE:
+        event_del(handshake->readable);
+        event_add(handshake->writable, NULL);
+        break;
+    default:
+        log_failure(handshake);
+        fail(handshake);
+    }
+}
+
+static void begin(struct handshake *handshake)
+{
+    struct tls *tls = handshake->owner;
+
+    tls->begun++;
+    handshake->contexts = tls_contexts_enter(tls->contexts);
+    handshake->ssl = SSL_new(tls_contexts_first(tls->contexts));
+    if (!handshake->ssl || SSL_set_fd(handshake->ssl, handshake->fd) != 1) {
+        log_error("TLS handshake cannot begin: OpenSSL has no memory");
+        fail(handshake);
+        return;
+    }
+    go_on(handshake);
+}
+
+/* Whether what has come is TLS; if not, say what it is, for who looks at the log. */
+static bool is_tls(const struct handshake *handshake)
+{
+    char first[512] = "", peer[PEER_SIZE];
+    ssize_t n = recv(handshake->fd, first, sizeof first, MSG_PEEK);
+
+    if (n > 0 && first[0] == 0x16)
+        return true;
+    n = recv(handshake->fd, first, sizeof first, 0); /* what is not read makes a reset of the close */
+    if (n > 0)
+        log_info("closing connection from %s: not TLS, on a TLS port%s", peer_name(handshake->fd, peer),
+                 memcmp(first, "AMQP", 4) == 0   ? " (a plain AMQP client?)"
+                 : memcmp(first, "GET ", 4) == 0 ? " (an HTTP client?)"
+                                                 : "");
+    return false;
+}
+
+static void wait_for_turn(struct handshake *handshake)
+{
+    event_del(handshake->readable);
+    handshake->is_waiting = true;
+    DL_APPEND2(handshake->owner->waiting, handshake, wait_prev, wait_next);
+}
+
+static void on_event(evutil_socket_t fd, short what, void *arg)
+{
+    struct handshake *handshake = arg;
+
+    (void)fd;
+    (void)what;
+    if (handshake->ssl)
+        go_on(handshake);
+    else if (!is_tls(handshake))
+        fail(handshake);
+    else if (handshake->owner->begun >= HANDSHAKES_MAX)
+        wait_for_turn(handshake);
+    else
+        begin(handshake);
+}
+
+/* There may be room for the first of those that wait. It goes on from the event loop, not from here: who
+ * calls is in the middle of another. */
+static void resume_waiting(struct tls *tls)
+{
+    struct handshake *handshake = tls->waiting;
+
+    if (!handshake || tls->begun >= HANDSHAKES_MAX)
+        return;
+    DL_DELETE2(tls->waiting, handshake, wait_prev, wait_next);
+    handshake->is_waiting = false;
+    event_add(handshake->readable, NULL);
+}
+
+static void arm_sweep(struct tls *tls, uint64_t now_ns)
+{
+    uint64_t wait_us = tls->all->deadline_ns > now_ns ? (tls->all->deadline_ns - now_ns) / 1000 + 1 : 0;
+    struct timeval after = {.tv_sec = (time_t)(wait_us / 1000000),
+                            .tv_usec = (suseconds_t)(wait_us % 1000000)};
+
+    event_add(tls->sweep, &after);
+}
+
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+    struct tls *tls = arg;
+    uint64_t now = server_now_ns();
+    char peer[PEER_SIZE];
+
+    (void)fd;
+    (void)what;
+    while (tls->all && tls->all->deadline_ns <= now) {
+        log_info("TLS handshake with %s took too long", peer_name(tls->all->fd, peer));
+        fail(tls->all);
+    }
+    if (tls->all)
+        arm_sweep(tls, now);
+}
+
+static void take(struct tls *tls, struct handshake *handshake)
+{
+    DL_APPEND(tls->all, handshake);
+    handshake->readable = event_new(tls->base, handshake->fd, EV_READ | EV_PERSIST, on_event, handshake);
+    handshake->writable = event_new(tls->base, handshake->fd, EV_WRITE | EV_PERSIST, on_event, handshake);
+    if (!handshake->readable || !handshake->writable || event_add(handshake->readable, NULL) != 0)
+        fail(handshake);
+    else if (!event_pending(tls->sweep, EV_TIMEOUT, NULL))
+        arm_sweep(tls, server_now_ns());
+}
+
+/* ---- certificates ---- */
+
+static void say_expiry(const struct tls_contexts *contexts)
+{
+    int64_t left = tls_contexts_expiry(contexts) - time(NULL);
+
+    if (left < 0)
+        log_warning("a TLS certificate in service has expired");
+    else if (left < INT64_C(30) * 86400)
+        log_warning("a TLS certificate in service expires in %lld days", (long long)(left / 86400));
+}
+
+static void read_files(struct tls *tls, struct config_tls *config)
+{
+    char why[TLS_WHY_SIZE];
+    uint64_t files = tls_files_state(config);
+    struct tls_contexts *contexts = tls_contexts_new(config, tls->tickets, why);
+
+    if (config != tls->config) {
+        tls_config_free(tls->config);
+        tls->config = config;
+    }
+    tls->files = files;
+    if (!contexts) {
+        atomic_fetch_add_explicit(&tls->counters.failed_reloads, 1, memory_order_relaxed);
+        log_error("TLS certificates stay as they were: %s", why);
+        return;
+    }
+    tls_contexts_leave(tls->contexts);
+    tls->contexts = contexts;
+    tls_tickets_renew(tls->tickets);
+    atomic_store_explicit(&tls->counters.expiry, tls_contexts_expiry(contexts), memory_order_relaxed);
+    atomic_fetch_add_explicit(&tls->counters.reloads, 1, memory_order_relaxed);
+    log_info("TLS certificates were read anew");
+    say_expiry(contexts);
+}
+
+static void on_watch(evutil_socket_t fd, short what, void *arg)
+{
+    struct tls *tls = arg;
+
+    (void)fd;
+    (void)what;
+    if (tls_files_state(tls->config) != tls->files)
+        read_files(tls, tls->config);
+}
+
+/* ---- the thread ---- */
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    struct tls *tls = arg;
+    struct handshake *accepted, *handshake, *next;
+    struct config_tls *asked;
+    uint64_t count;
+    bool is_stopping;
+
+    (void)what;
+    if (read(fd, &count, sizeof count) < 0 && errno != EAGAIN)
+        abort();
+    pthread_mutex_lock(&tls->mutex);
+    accepted = tls->accepted;
+    tls->accepted = NULL;
+    asked = tls->asked;
+    tls->asked = NULL;
+    is_stopping = tls->is_stopping;
+    pthread_mutex_unlock(&tls->mutex);
+    if (asked)
+        read_files(tls, asked);
+    DL_FOREACH_SAFE (accepted, handshake, next)
+        take(tls, handshake);
+    if (is_stopping)
+        event_base_loopbreak(tls->base);
+}
+
+static void *run(void *arg)
+{
+    struct tls *tls = arg;
+
+    setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS); /* of this thread alone; may be refused */
+    event_base_loop(tls->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    while (tls->all)
+        fail(tls->all);
+    return NULL;
+}
+
+static void wake(struct tls *tls)
+{
+    uint64_t one = 1;
+
+    if (write(tls->wake_fd, &one, sizeof one) < 0 && errno != EAGAIN)
+        abort();
+}
+
+/* ---- from others ---- */
+
+static bool make_base(struct tls *tls)
+{
+    tls->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    tls->base = event_base_new();
+    if (tls->wake_fd < 0 || !tls->base)
+        return false;
+    tls->wake = event_new(tls->base, tls->wake_fd, EV_READ | EV_PERSIST, on_wake, tls);
+    tls->watch = event_new(tls->base, -1, EV_PERSIST, on_watch, tls);
+    tls->sweep = event_new(tls->base, -1, 0, on_sweep, tls);
+    return tls->wake && tls->watch && tls->sweep;
+}
+
+struct tls *tls_new(struct server *server, const struct config_tls *config, char why[TLS_WHY_SIZE])
+{
+    struct tls *tls = xcalloc(1, sizeof *tls);
+
+    tls->server = server;
+    tls->tickets = tls_tickets_new();
+    pthread_mutex_init(&tls->mutex, NULL);
+    tls->config = tls_config_copy(config);
+    tls->files = tls_files_state(config);
+    tls->contexts = tls_contexts_new(config, tls->tickets, why);
+    if (tls->contexts && !make_base(tls)) {
+        snprintf(why, TLS_WHY_SIZE, "the system refuses what TLS needs: %s", strerror(errno));
+        tls_contexts_leave(tls->contexts);
+        tls->contexts = NULL;
+    }
+    if (!tls->contexts) {
+        tls_free(tls);
+        return NULL;
+    }
+    atomic_store(&tls->counters.expiry, tls_contexts_expiry(tls->contexts));
+    say_expiry(tls->contexts);
+    return tls;
+}
+
+bool tls_start(struct tls *tls)
+{
+    static const struct timeval watch_every = {.tv_sec = WATCH_S};
+
+    event_add(tls->wake, NULL);
+    event_add(tls->watch, &watch_every);
+    tls->is_started = pthread_create(&tls->thread, NULL, run, tls) == 0;
+    return tls->is_started;
+}
+
+void tls_stop(struct tls *tls)
+{
+    if (!tls->is_started)
+        return;
+    pthread_mutex_lock(&tls->mutex);
+    tls->is_stopping = true;
+    pthread_mutex_unlock(&tls->mutex);
+    wake(tls);
+    pthread_join(tls->thread, NULL);
+    tls->is_started = false;
+}
+
+static void free_event(struct event *event)
+{
+    if (event)
+        event_free(event);
+}
+
+void tls_free(struct tls *tls)
+{
+    struct handshake *handshake, *next;
+
+    if (!tls)
+        return;
+    DL_FOREACH_SAFE (tls->accepted, handshake, next) { /* came after the thread's end */
+        close(handshake->fd);
+        free(handshake);
+    }
+    free_event(tls->wake);
+    free_event(tls->watch);
+    free_event(tls->sweep);
+    if (tls->base)
+        event_base_free(tls->base);
+    if (tls->wake_fd > 0)
+        close(tls->wake_fd);
+    tls_contexts_leave(tls->contexts);
+    tls_config_free(tls->config);
+    tls_config_free(tls->asked);
+    tls_tickets_free(tls->tickets);
+    pthread_mutex_destroy(&tls->mutex);
+    free(tls);
+}
+
+void tls_accepted(struct tls *tls, int fd, bool is_loopback, uint64_t timeout_ms)
+{
+    struct handshake *handshake = xcalloc(1, sizeof *handshake);
+
+    handshake->owner = tls;
+    handshake->fd = fd;
+    handshake->is_loopback = is_loopback;
+    handshake->deadline_ns = server_now_ns() + timeout_ms * 1000000;
+    pthread_mutex_lock(&tls->mutex);
+    DL_APPEND(tls->accepted, handshake);
+    pthread_mutex_unlock(&tls->mutex);
+    wake(tls);
+}
+
+void tls_reload(struct tls *tls, const struct config_tls *config)
+{
+    struct config_tls *before, *copy = tls_config_copy(config);
+
+    pthread_mutex_lock(&tls->mutex);
+    before = tls->asked;
+    tls->asked = copy;
+    pthread_mutex_unlock(&tls->mutex);
+    tls_config_free(before);
+    wake(tls);
+}
+
+struct tls_counters tls_counters(struct tls *tls)
+{
+    return (struct tls_counters){atomic_load_explicit(&tls->counters.handshakes, memory_order_relaxed),
+                                 atomic_load_explicit(&tls->counters.failures, memory_order_relaxed),
+                                 atomic_load_explicit(&tls->counters.reloads, memory_order_relaxed),
+                                 atomic_load_explicit(&tls->counters.failed_reloads, memory_order_relaxed),
+                                 atomic_load_explicit(&tls->counters.expiry, memory_order_relaxed)};
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tls_peer.h. Names are UTF-8; one with a NUL in it is no name, since it would be read as another. */
+#include "tls_peer.h"
+
+#include <arpa/inet.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coney/buffer.h"
+#include "coney/xalloc.h"
+
+/* ---- texts ---- */
+
+/* TEXT as UTF-8, to be freed; NULL when it is none. */
+static char *to_utf8(const ASN1_STRING *text)
+{
+    unsigned char *utf8 = NULL;
+    int size = ASN1_STRING_to_UTF8(&utf8, text);
+    char *out = NULL;
+
+    if (size >= 0 && !memchr(utf8, '\0', (size_t)size)) {
+        out = xcalloc((size_t)size + 1, 1);
+        memcpy(out, utf8, (size_t)size);
+    }
+    OPENSSL_free(utf8);
+    return out;
+}
+
+static void append(struct buffer *out, const char *text)
+{
+    buffer_append(out, (const uint8_t *)text, strlen(text));
+}
+
+static char *to_string(struct buffer *out)
+{
+    char *text = xcalloc(out->size + 1, 1);
+
+    if (out->size)
+        memcpy(text, out->data, out->size);
+    buffer_free(out);
+    return text;
+}
+
+/* ---- the distinguished name ---- */
+
+/* How RabbitMQ calls what OpenSSL calls otherwise. */
+static const char *attribute_name(int nid)
+{
+    switch (nid) {
+    case NID_givenName:
+        return "GIVENNAME";
+    case NID_initials:
+        return "INITIALS";
+    case NID_generationQualifier:
+        return "GENERATIONQUALIFIER";
+    case NID_title:
+        return "TITLE";
+    case NID_serialNumber:
+        return "SERIALNUMBER";
+    case NID_pseudonym:
+        return "PSEUDONYM";
+    case NID_pkcs9_emailAddress:
+        return "EMAILADDRESS";
+    case NID_streetAddress:
+        return "STREET";
+    default:
+        return OBJ_nid2sn(nid);
+    }
+}
+
+/* RFC 4514, 2.4. */
+static void append_escaped(struct buffer *out, const char *value)
+{
+    size_t size = strlen(value);
+
+    for (size_t i = 0; i < size; i++) {
+        bool at_edge = (i == 0 && (value[i] == '#' || value[i] == ' ')) || (i == size - 1 && value[i] == ' ');
+
+        if (at_edge || strchr(",+\"\\<>;", value[i]))
+            append(out, "\\");
+        buffer_append(out, (const uint8_t *)value + i, 1);
+    }
+}
+
+static bool append_entry(struct buffer *out, const X509_NAME_ENTRY *entry)
+{
+    const ASN1_OBJECT *object = X509_NAME_ENTRY_get_object(entry);
+    int nid = OBJ_obj2nid(object);
+    char *value = to_utf8(X509_NAME_ENTRY_get_data(entry));
+    char number[80];
+
+    if (!value)
+        return false;
+    if (nid == NID_undef) {
+        OBJ_obj2txt(number, sizeof number, object, 1);
+        append(out, number);
+    } else {
+        append(out, attribute_name(nid));
+    }
+    append(out, "=");
+    append_escaped(out, value);
+    free(value);
+    return true;
+}
+
+/* Most specific first, as RFC 4514 wants it: the reverse of the certificate's order. */
+static char *distinguished_name(const X509_NAME *name)
+{
+    struct buffer out = {0};
+    int set = -1;
+
+    for (int i = X509_NAME_entry_count(name) - 1; i >= 0; i--) {
+        const X509_NAME_ENTRY *entry = X509_NAME_get_entry(name, i);
+
+        if (out.size)
+            append(&out, X509_NAME_ENTRY_set(entry) == set ? "+" : ",");
+        set = X509_NAME_ENTRY_set(entry);
+        if (!append_entry(&out, entry)) {
+            buffer_free(&out);
+            return NULL;
+        }
+    }
+    return out.size ? to_string(&out) : NULL;
+}
+
+/* All of them, should there be several. */
+static char *common_name(const X509_NAME *name)
+{
+    struct buffer out = {0};
+
+    for (int at = -1; (at = X509_NAME_get_index_by_NID(name, NID_commonName, at)) >= 0;) {
+        char *value = to_utf8(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
+
+        if (!value) {
+            buffer_free(&out);
+            return NULL;
+        }
+        if (out.size)
+            append(&out, ",");
+        append(&out, value);
+        free(value);
+    }
+    return out.size ? to_string(&out) : NULL;
+}
+
+/* ---- alternative names ---- */
+
+static char *address_text(const ASN1_OCTET_STRING *address)
+{
+    char text[INET6_ADDRSTRLEN];
+    int size = ASN1_STRING_length(address);
+
+    if (size != 4 && size != 16)
+        return NULL;
+    return inet_ntop(size == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(address), text, sizeof text)
+               ? xstrdup(text)
+               : NULL;
+}
+
+static char *alternative_text(const GENERAL_NAME *name)
+{
+    switch (name->type) {
+    case GEN_DNS:
+    case GEN_EMAIL:
+    case GEN_URI:
+        return to_utf8(name->d.ia5);
+    case GEN_IPADD:
+        return address_text(name->d.iPAddress);
+    case GEN_OTHERNAME:
+        if (name->d.otherName->value->type == V_ASN1_UTF8STRING)
+            return to_utf8(name->d.otherName->value->value.utf8string);
+        return NULL;
+    default:
+        return NULL;
+    }
+}
+
+static char *alternative_name(const X509 *certificate, enum config_cert_san san, uint32_t index)
+{
+    static const int types[] = {[CERT_SAN_DNS] = GEN_DNS,
+                                [CERT_SAN_IP] = GEN_IPADD,
+                                [CERT_SAN_EMAIL] = GEN_EMAIL,
+                                [CERT_SAN_URI] = GEN_URI,
+                                [CERT_SAN_OTHER_NAME] = GEN_OTHERNAME};
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    char *out = NULL;
+
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+
+        if (name->type != types[san])
+            continue;
+        if (index-- == 0) {
+            out = alternative_text(name);
+            break;
+        }
+    }
+    GENERAL_NAMES_free(names);
+    return out;
+}
+
+char *tls_peer_login(const struct ssl_st *tls, enum config_cert_login from, enum config_cert_san san,
+                     uint32_t index)
+{
+    const X509 *certificate = SSL_get0_peer_certificate(tls);
+
+    if (!certificate || !(SSL_get_verify_mode(tls) & SSL_VERIFY_PEER) ||
+        SSL_get_verify_result(tls) != X509_V_OK)
+        return NULL;
+    switch (from) {
+    case CERT_LOGIN_COMMON_NAME:
+        return common_name(X509_get_subject_name(certificate));
+    case CERT_LOGIN_SUBJECT_ALTERNATIVE_NAME:
+    case CERT_LOGIN_SUBJECT_ALT_NAME:
+        return alternative_name(certificate, san, index);
+    default:
+        return distinguished_name(X509_get_subject_name(certificate));
+    }
+}
