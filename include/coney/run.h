@@ -34,6 +34,11 @@ struct run_place {
     uint64_t size;
 };
 
+static inline bool run_place_equal(const struct run_place *a, const struct run_place *b)
+{
+    return a->file == b->file && a->offset == b->offset;
+}
+
 /* A message of a run. */
 struct run_message {
     uint64_t number;
@@ -139,11 +144,12 @@ struct journal_save {
 struct journal_fetch {
     struct journal_fetch *next; /* the journal's, while it has it */
     struct run *run;
+    struct run_place place;       /* of run, when this was asked */
     bool failed;                  /* the journal's answer */
     bool is_departure;            /* these messages only: they are due; else all that is away comes back */
     uint64_t *wanted;             /* bits by number - run->first; owned */
-    uint32_t count;               /* the journal's answer */
-    struct run_message *messages; /* room for run->messages; owned; with a reference each */
+    uint32_t room, count;         /* count: the journal's answer */
+    struct run_message *messages; /* that many; owned; with a reference each */
 };
 
 /* A look at a run's list by deadline. The journal hands it back to queue_looked(). */

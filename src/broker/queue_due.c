@@ -63,9 +63,6 @@ static uint64_t *take_due(struct queue *queue, struct journal_look *look)
     struct run *run = look->run;
     uint64_t *wanted = NULL;
 
-    /* Written again elsewhere meanwhile: the list is another one now. */
-    if (look->place.file != run->place.file || look->place.offset != run->place.offset)
-        return NULL;
     run->next_deadline = look->count < JOURNAL_LOOK_MAX ? VHOST_NEVER : queue->vhost->now + 1;
     for (uint32_t i = 0; i < look->count && !(run->flags & RUN_DROPPED); i++) {
         uint64_t bit = look->due[i].number - run->first;
@@ -87,11 +84,15 @@ void queue_looked(struct vhost *vhost, struct journal_look *look)
     struct queue *queue = run->queue;
     uint64_t *wanted = NULL;
 
-    if (queue && look->failed) {
-        run->next_deadline = VHOST_NEVER;
-        queue_break(queue);
-    } else if (queue) {
-        wanted = take_due(queue, look);
+    /* Of a run that was written again elsewhere meanwhile the list is another one now: it is looked at in its
+     * turn. */
+    if (queue && run_place_equal(&look->place, &run->place)) {
+        if (!look->failed) {
+            wanted = take_due(queue, look);
+        } else {
+            run->next_deadline = VHOST_NEVER;
+            queue_break(queue);
+        }
     }
     /* A run with something in it that is wanted is not dropped. */
     if (run_answered(vhost, run, RUN_LOOKING)) {

@@ -9,6 +9,8 @@
  * 1. One fetch of a run is under way at a time to bring it back (RUN_LOADING), and one to let some of it go
  *    (RUN_LOOKING).
  * 2. What was purged, expired or forgotten while it was read does not come back.
+ * 3. A read fails for good only where the run is: one that was written again elsewhere meanwhile
+ * (queue_move.c) is read again there.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -26,9 +28,18 @@ uint32_t level_head_run(struct level *level)
     return run_index(level, here < away ? here : away);
 }
 
+/* Ask for FETCH where its run is now. */
+static void fetch_ask(struct vhost *vhost, struct journal_fetch *fetch)
+{
+    fetch->place = fetch->run->place;
+    fetch->room = fetch->run->messages; /* never more than when it was made */
+    fetch->failed = false;
+    fetch->count = 0;
+    vhost->journal->ops->fetch(vhost->journal, fetch);
+}
+
 void run_fetch(struct queue *queue, struct run *run, uint64_t *wanted, bool is_departure)
 {
-    struct journal *journal = queue->vhost->journal;
     struct journal_fetch *fetch = xcalloc(1, sizeof *fetch);
 
     fetch->run = run;
@@ -36,7 +47,7 @@ void run_fetch(struct queue *queue, struct run *run, uint64_t *wanted, bool is_d
     fetch->wanted = wanted;
     fetch->messages = xmalloc(run->messages * sizeof *fetch->messages);
     run->flags |= is_departure ? RUN_LOOKING : RUN_LOADING;
-    journal->ops->fetch(journal, fetch);
+    fetch_ask(queue->vhost, fetch);
 }
 
 static void run_call_back(struct queue *queue, struct run *run)
@@ -149,6 +160,10 @@ void queue_fetched(struct vhost *vhost, struct journal_fetch *fetch)
     struct run *run = fetch->run;
     struct queue *queue = run->queue;
 
+    if (queue && fetch->failed && !run_place_equal(&fetch->place, &run->place)) {
+        fetch_ask(vhost, fetch);
+        return;
+    }
     if (queue) {
         take_fetched(queue, fetch);
     } else {

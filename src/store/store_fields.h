@@ -39,6 +39,7 @@ struct request {
     struct run_head head;   /* FETCH, LOOK: where, as it was when asked */
     struct run_place place; /* the same */
     bool lasts;
+    char *why; /* owned; FETCH, LOOK: it could not be read */
 };
 
 /* A run being written again elsewhere. */
@@ -176,8 +177,6 @@ void vhost_journal_post(struct vhost_journal *journal);
 void vhost_journal_post_later(struct vhost_journal *journal, struct vhost *vhost);
 /* wal_done */
 void store_written(void *context, struct wal_chunk *chunks, uint64_t file);
-/* A task for the worker (or reader) about RUN. */
-void request_submit(struct vhost_journal *journal, struct worker *worker, struct request *request);
 
 /* ---- checkpoint.c ---- */
 

@@ -184,14 +184,13 @@ static void run_fetch(struct request *request)
     struct store *store = request->journal->store;
     char why[SEGMENT_WHY_SIZE];
     int error = segments_read(request->lasts ? store->kept : store->spill, &request->head, &request->place,
-                              fetch->wanted, fetch->messages, fetch->run->messages, &fetch->count, why);
+                              fetch->wanted, fetch->messages, fetch->room, &fetch->count, why);
 
     fetch->failed = error != 0;
     if (error)
-        log_error("messages cannot be read, their queue is out of service: %s", why);
+        request->why = xmemdup(why, strlen(why) + 1);
     pthread_mutex_lock(&store->lock);
     store->counters.fetched_runs++;
-    store->counters.unreadable_runs += error != 0;
     pthread_mutex_unlock(&store->lock);
 }
 
@@ -206,7 +205,7 @@ static void run_look(struct request *request)
 
     look->failed = error != 0;
     if (error)
-        log_error("messages cannot be read, their queue is out of service: %s", why);
+        request->why = xmemdup(why, strlen(why) + 1);
 }
 
 static void unref_all(struct run_message *messages, uint32_t count)
@@ -268,7 +267,7 @@ static void run_request(struct task *task)
     answer(request);
 }
 
-void request_submit(struct vhost_journal *journal, struct worker *worker, struct request *request)
+static void request_submit(struct vhost_journal *journal, struct worker *worker, struct request *request)
 {
     request->journal = journal;
     request->task.run = run_request;
@@ -361,6 +360,20 @@ static void moved(struct vhost_journal *journal, struct vhost *vhost, struct req
     free(move);
 }
 
+/* RUN could not be read where it was when REQUEST was made. That is of no account if it has been dropped
+ * since, or written again elsewhere: then the core asks again. */
+static void tell_unreadable(const struct request *request, const struct run *run)
+{
+    struct store *store = request->journal->store;
+
+    if (run->flags & RUN_DROPPED || !run_place_equal(&request->place, &run->place))
+        return;
+    log_error("messages cannot be read, their queue is out of service: %s", request->why);
+    pthread_mutex_lock(&store->lock);
+    store->counters.unreadable_runs++;
+    pthread_mutex_unlock(&store->lock);
+}
+
 static void take_answer(struct vhost_journal *journal, struct vhost *vhost, struct request *request)
 {
     switch (request->kind) {
@@ -370,15 +383,20 @@ static void take_answer(struct vhost_journal *journal, struct vhost *vhost, stru
         queue_saved(vhost, request->save);
         break;
     case REQUEST_FETCH:
+        if (request->why)
+            tell_unreadable(request, request->fetch->run);
         queue_fetched(vhost, request->fetch);
         break;
     case REQUEST_LOOK:
+        if (request->why)
+            tell_unreadable(request, request->look->run);
         queue_looked(vhost, request->look);
         break;
     case REQUEST_MOVE:
         moved(journal, vhost, request);
         break;
     }
+    free(request->why);
     free(request);
 }
 

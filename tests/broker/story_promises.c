@@ -1049,6 +1049,35 @@ Test(away, runs_that_are_written_again_elsewhere_are_read_there)
     story_free(s);
 }
 
+/* The file that a run was moved from may be gone when somebody comes to read it there. */
+Test(away, what_cannot_be_read_where_it_was_is_read_where_it_is)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s), *b = client(s);
+
+    declare_with(a, "q", 0, ARGUMENTS(INT("x-message-ttl", 1000)));
+    publish(a, "q", "a");
+    publish(a, "q", "b");
+    send_away(s);
+    journal_seeded_move_all(story_journal(s), story_vhost(s), story_now(s));
+    send_get(b, "q", NO_ACK);
+    journal_seeded_answer_one(story_journal(s), story_vhost(s), story_now(s)); /* the move */
+    bring_back(s);
+    expect_get(b, "a");
+    send_away(s);
+    journal_seeded_move_all(story_journal(s), story_vhost(s), story_now(s));
+    advance(s, 1000);
+    journal_seeded_answer_one(story_journal(s), story_vhost(s), story_now(s)); /* the move, before the look */
+    bring_back(s);
+    advance(s, 2);
+    bring_back(s);
+    expect_count(s, "q", 0, 0);
+    confirm_select(a);
+    publish(a, "q", "c");
+    expect_acked(a, 1, 1);
+    story_free(s);
+}
+
 /* Who publishes faster than it can be written is held; not when nothing would be gained. */
 Test(away, publishers_are_held_while_too_much_is_being_written)
 {

@@ -189,13 +189,20 @@ static void answer_save(struct journal_seeded *seeded, struct vhost *vhost, stru
     queue_saved(vhost, save);
 }
 
+/* Tell whether the run has been written again elsewhere since QUESTION was asked: where it was is a file that
+ * is no more. */
+static bool is_gone(const struct question *question)
+{
+    return !question->run->is_owned;
+}
+
 static void answer_fetch(struct vhost *vhost, const struct question *question, bool failed)
 {
     struct journal_fetch *fetch = question->fetch;
     const struct kept_run *run = question->run;
 
-    fetch->failed = failed;
-    for (uint32_t i = 0; !failed && i < run->count; i++) {
+    fetch->failed = failed || is_gone(question);
+    for (uint32_t i = 0; !fetch->failed && i < run->count; i++) {
         uint64_t bit = run->messages[i].number - fetch->run->first;
 
         if (!run_bit(fetch->wanted, bit))
@@ -227,7 +234,7 @@ static void answer_look(struct vhost *vhost, const struct question *question, bo
             list[count++] = (struct run_due){run->messages[i].deadline, run->messages[i].number,
                                              run->messages[i].message->body_size};
     qsort(list, count, sizeof *list, by_deadline);
-    look->failed = failed;
+    look->failed = failed || is_gone(question);
     for (uint32_t i = look->from; i < count && look->count < JOURNAL_LOOK_MAX; i++)
         look->due[look->count++] = list[i];
     free(list);
