@@ -275,6 +275,7 @@ void restore_delivered(struct queue *queue, struct journal_position position)
         return;
     level_keeps(level);
     level->kept->mark = position.number;
+    queue_touched(queue); /* the record goes with its part of the journal */
 }
 
 static void mark_redelivered(struct queue *queue, struct level *level)

@@ -260,3 +260,25 @@ Test(restart, many_messages_of_all_levels_survive_often)
     }
     story_free(s);
 }
+
+/* Nobody says that a message was not delivered, so one that may have been must be redelivered. */
+Test(restart, what_may_have_been_delivered_is_known_until_it_is_settled)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+
+    send_declare(a, "q", DURABLE, NO_ARGUMENTS);
+    persistent(a, "q", "out");
+    persistent(a, "q", "maybe");
+    sync_journal(s);
+    expect_reply(a, METHOD_QUEUE_DECLARE_OK);
+    checkpoint(s);
+    EXPECT_GOT(s, a, "q", 0, "out", expect_get);
+    restart(s);
+    checkpoint(s); /* that releases the record of it */
+    restart(s);
+    a = client(s);
+    EXPECT_GOT(s, a, "q", 0, "out", expect_get_redelivered);
+    EXPECT_GOT(s, a, "q", 0, "maybe", expect_get_redelivered);
+    story_free(s);
+}
