@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* coneyd, the broker: command line, configuration, and the server's life. */
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,20 +161,35 @@ static int serve(const struct config *config)
     return EX_OK;
 }
 
-static enum log_level to_log_level(enum config_log_level level)
+/* The log as CONFIG says; false, complained about, when its file cannot be opened. */
+static bool configure_log(const struct config *config)
 {
-    switch (level) {
-    case CONFIG_LOG_DEBUG:
-        return LOG_LEVEL_DEBUG;
-    case CONFIG_LOG_INFO:
-        return LOG_LEVEL_INFO;
-    case CONFIG_LOG_WARNING:
-        return LOG_LEVEL_WARNING;
-    case CONFIG_LOG_NONE:
-        return LOG_LEVEL_NONE;
-    default:
-        return LOG_LEVEL_ERROR;
-    }
+    struct log_settings settings;
+    char *path;
+    bool done;
+
+    config_log_settings(config, &settings, &path);
+    done = log_configure(&settings);
+    if (!done)
+        fprintf(stderr, "coneyd: log.file: %s cannot be opened: %s\n", path, strerrordesc_np(errno));
+    free(path);
+    return done;
+}
+
+static int run(const struct config *config, bool check_only)
+{
+    int code;
+
+    if (check_only)
+        return EX_OK;
+    if (!configure_log(config))
+        return EX_CANTCREAT;
+    log_start();
+    for (size_t i = 0; i < config->notices.count; i++)
+        log_warning("%s", config->notices.words[i]);
+    code = serve(config);
+    log_stop();
+    return code;
 }
 
 int main(int argc, char **argv)
@@ -188,8 +204,7 @@ int main(int argc, char **argv)
                      report, NULL))
         code = EX_CONFIG;
     else if (code < 0) {
-        log_set_level(to_log_level(config.log_level));
-        code = line.check_only ? EX_OK : serve(&config);
+        code = run(&config, line.check_only);
         config_free(&config);
     }
     free(line.overrides);

@@ -224,6 +224,10 @@ typedef void config_change(void *context, const char *key, const char *before, c
 size_t config_take_over(struct config *config, const struct config *running, config_change *change,
                         void *context);
 
+/* What CONFIG says of the log, for log_configure(); the path is to be freed. */
+struct log_settings;
+void config_log_settings(const struct config *config, struct log_settings *settings, char **path);
+
 /* One key, for manuals and the tests that they are complete. */
 struct config_key {
     const char *section;       /* heading that begins with this key; NULL: none */

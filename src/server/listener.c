@@ -4,6 +4,7 @@
  * mostly for want of descriptors, stays readable; it pauses, or it would fail again and again and take a
  * processor.
  */
+#define LOG_CATEGORY LOG_CATEGORY_CONNECTION
 #include "listener.h"
 
 #include <arpa/inet.h>

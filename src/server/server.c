@@ -653,6 +653,7 @@ void server_run(struct server *server)
     fflush(stdout);
     log_info("ready: %u loops, memory watermark %llu octets", server->loop_count,
              (unsigned long long)server->memory_high);
+    log_info("Server startup complete; 0 plugins started."); /* the line that others wait for */
     loop_run(&server->loops[0]);
     for (unsigned i = 1; i < server->loop_count; i++)
         pthread_join(server->loops[i].thread, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* session.h: coming, going, reasons not to read, and time. */
+#define LOG_CATEGORY LOG_CATEGORY_CONNECTION
 #include "session.h"
 
 #include <netinet/in.h>

@@ -5,6 +5,7 @@
  * Most of what a client can do wrong here is answered by silence and a close after three seconds, as RabbitMQ
  * does; where the spec says FOLLOW, by a connection.close with a text that helps.
  */
+#define LOG_CATEGORY LOG_CATEGORY_CONNECTION
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* storage.h: a table of functions for the store, and the letters that bring its answers into the vhosts. */
+#define LOG_CATEGORY LOG_CATEGORY_STORAGE
 #include "storage.h"
 
 #include <openssl/rand.h>
@@ -70,7 +71,8 @@ static void post(void *context, void *owner, struct journal *journal)
 static void failed(void *context, const char *text)
 {
     (void)context;
-    log_error("%s: coneyd stops, so that nothing is promised that is not kept", text);
+    log_critical("%s: coneyd stops, so that nothing is promised that is not kept", text);
+    log_flush(1000);
     _exit(EX_IOERR);
 }
 
