@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "catalog_text.h"
+#include "exhaustive.h"
 #include "sim/random.h"
 #include "store/catalog.h"
 #include "sys_fake.h"
@@ -255,7 +256,7 @@ static bool lose_power(const struct history *history, uint64_t n, uint64_t seed,
     return was_stopped;
 }
 
-Test(catalog_crash, power_loss_at_every_call_leaves_a_committed_state)
+Test(catalog_crash, power_loss_at_every_call_leaves_a_committed_state, .disabled = !EXHAUSTIVE)
 {
     struct history history = history_new(small_transaction, TRANSACTIONS);
     bool was_stopped = true;
@@ -319,7 +320,7 @@ Test(catalog_crash, a_torn_header_does_not_mislead)
     history_free(&history);
 }
 
-Test(catalog_crash, power_loss_in_a_transaction_larger_than_memory)
+Test(catalog_crash, power_loss_in_a_transaction_larger_than_memory, .disabled = !EXHAUSTIVE)
 {
     struct history history = history_new(large_transaction, LARGE);
     bool was_stopped = true;
@@ -360,7 +361,7 @@ static bool fail_call(const struct history *history, uint64_t n, int with)
     return has_failed;
 }
 
-Test(catalog_crash, every_call_may_fail_once)
+Test(catalog_crash, every_call_may_fail_once, .disabled = !EXHAUSTIVE)
 {
     static const int errors[] = {EIO, ENOSPC, EMFILE};
     struct history history = history_new(small_transaction, TRANSACTIONS);
@@ -376,7 +377,7 @@ Test(catalog_crash, every_call_may_fail_once)
 }
 
 /* Whoever goes on after an error is told the truth, too. */
-Test(catalog_crash, a_commit_after_a_failed_call_is_a_commit)
+Test(catalog_crash, a_commit_after_a_failed_call_is_a_commit, .disabled = !EXHAUSTIVE)
 {
     struct history history = history_new(small_transaction, TRANSACTIONS);
     bool has_failed = true;

@@ -17,6 +17,7 @@
 
 #include "coney/bytes.h"
 #include "coney/xalloc.h"
+#include "exhaustive.h"
 #include "sim/random.h"
 #include "store/wal.h"
 #include "sys_fake.h"
@@ -492,7 +493,7 @@ Test(wal, takes_fewer_or_smaller_files_when_told_so)
 
 /* ---- damage, and what is none ---- */
 
-Test(wal, refuses_a_file_cut_at_any_size)
+Test(wal, refuses_a_file_cut_at_any_size, .disabled = !EXHAUSTIVE)
 {
     struct rig *rig = five_batches();
 
@@ -512,7 +513,7 @@ Test(wal, refuses_a_file_cut_at_any_size)
 }
 
 /* Only what is in the last batch may be given up for an octet that changed there. */
-Test(wal, never_skips_an_octet_that_changed)
+Test(wal, never_skips_an_octet_that_changed, .disabled = !EXHAUSTIVE)
 {
     struct rig *rig = five_batches();
     uint64_t refused = 0, cut = 0, unharmed = 0;
@@ -786,13 +787,13 @@ static void live_through(uint64_t seed, bool power_goes)
 
 Test(wal, keeps_its_promises_through_power_losses, .timeout = 120)
 {
-    for (uint64_t seed = 0; seed < 150; seed++)
+    for (uint64_t seed = 0; seed < (EXHAUSTIVE ? 150 : 15); seed++)
         live_through(seed, true);
 }
 
 Test(wal, keeps_its_promises_when_killed, .timeout = 120)
 {
-    for (uint64_t seed = 0; seed < 40; seed++)
+    for (uint64_t seed = 0; seed < (EXHAUSTIVE ? 40 : 5); seed++)
         live_through(1000 + seed, false);
 }
 

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * EXHAUSTIVE: 1 where tests try every octet, call or seed there is. 0 under the thread sanitizer: it makes a
+ * try fifty times as dear, and what it can find does not depend on which octet of a file was flipped. Such
+ * tests are disabled there or take some seeds; the other builds run them whole.
+ */
+#ifndef TESTS_STORE_EXHAUSTIVE_H
+#define TESTS_STORE_EXHAUSTIVE_H
+
+#define EXHAUSTIVE 1
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#undef EXHAUSTIVE
+#define EXHAUSTIVE 0
+#endif
+#endif
+
+#endif
