@@ -211,6 +211,46 @@ static void give_up_gets(struct channel *channel)
         channel_release(channel);
 }
 
+/* 404: some of QUEUE's messages cannot be read. */
+static void fail_broken(struct channel *channel, enum method_id method, const struct queue *queue)
+{
+    channel_fail(channel, method, REPLY_NOT_FOUND,
+                 "queue '%.*s' in vhost '%.*s' is out of service: some of its messages cannot be read",
+                 BYTES_ARG(queue->name), BYTES_ARG(queue->vhost->name));
+}
+
+/* The gate's first is a get that fails, so what stands behind it was not to be done: it is not answered. */
+static void refuse_get(struct channel *channel)
+{
+    struct queue *queue = channel->gate->queue;
+
+    queue->refs++;
+    gate_clear(channel);
+    fail_broken(channel, METHOD_BASIC_GET, queue);
+    queue_unref(queue);
+}
+
+static struct channel *find_refused(const struct vhost *vhost)
+{
+    struct channel *channel;
+
+    DL_FOREACH2(vhost->gated, channel, gated_next)
+    if (channel->gate && channel->gate->queue && channel->gate->queue->is_broken)
+        return channel;
+    return NULL;
+}
+
+/* Not where it is found out: a channel that fails takes consumers and queues with it, while somebody may be
+ * going through the list of gated channels. */
+void gate_refuse_gets(struct vhost *vhost)
+{
+    struct channel *channel;
+
+    vhost->refuses_gets = false;
+    while ((channel = find_refused(vhost)))
+        refuse_get(channel);
+}
+
 void gate_drop_replies(struct channel *channel)
 {
     for (struct gated *gated = channel->gate; gated; gated = gated->next) {
@@ -693,9 +733,7 @@ struct queue *channel_find_queue(struct channel *channel, enum method_id method,
         return NULL;
     }
     if (queue->is_broken && method != METHOD_QUEUE_DELETE) {
-        channel_fail(channel, method, REPLY_NOT_FOUND,
-                     "queue '%.*s' in vhost '%.*s' is out of service: some of its messages cannot be read",
-                     BYTES_ARG(name), BYTES_ARG(vhost->name));
+        fail_broken(channel, method, queue);
         return NULL;
     }
     return channel_check_owner(channel, method, queue) ? queue : NULL;

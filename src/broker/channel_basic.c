@@ -268,8 +268,12 @@ enum get_result channel_get(struct channel *channel, struct queue *queue, bool n
     struct entry *entry;
     struct place place;
 
-    if (queue->is_deleted || queue->is_broken)
+    if (queue->is_deleted)
         return GET_EMPTY;
+    if (queue->is_broken) {
+        queue->vhost->refuses_gets = true;
+        return GET_WAITS;
+    }
     returns_finish(queue);
     head = live_head(queue, &place, &entry);
     if (head == HEAD_AWAY)

@@ -249,6 +249,8 @@ void channel_reply_record(struct channel *channel, const struct outbox_record *r
 void channel_wait_to_get(struct channel *channel, struct queue *queue, bool no_ack);
 /* Messages of QUEUE have come back, or never will: gets that wait for them may go. */
 void gate_called_back(struct queue *queue);
+/* Gets that wait, in their turn, for a queue that has gone out of service fail. */
+void gate_refuse_gets(struct vhost *vhost);
 /* CHANNEL's reply consumer goes: direct replies that wait in the gate are lost. */
 void gate_drop_replies(struct channel *channel);
 /* CONSUMER may take messages from now on. */
@@ -340,7 +342,7 @@ int64_t queue_ack_timeout(const struct queue *queue);
 enum get_result {
     GET_EMPTY, /* nothing is there; or the queue is gone */
     GET_TAKEN, /* RECORD is the answer, to be said at once */
-    GET_WAITS, /* for the head to come back, or for the journal */
+    GET_WAITS, /* for the head to come back, or for the journal, or for gate_refuse_gets() */
 };
 enum get_result channel_get(struct channel *channel, struct queue *queue, bool no_ack,
                             struct outbox_delivery *record);

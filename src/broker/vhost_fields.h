@@ -74,7 +74,7 @@ struct vhost {
     struct queue *dispatch;
     struct queue **dispatch_end;
     struct dead_letter *dead_letters, **dead_letters_end;
-    bool is_settling;        /* vhost_settle() is running */
+    bool refuses_gets;       /* gate_refuse_gets() has something to do */
     struct garbage *garbage; /* to be done when there is time */
     /* to be done at the end of the batch */
     struct channel *confirming;
