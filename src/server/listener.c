@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * listener.h: bind, accept, and prepare each socket: no delay, no blocking. A listener that cannot accept,
- * mostly for want of descriptors, stays readable; it pauses, or it would fail again and again and take a
- * processor.
+ * listener.h: bind, accept, and prepare each socket; wait for the PROXY header, where one is to come. A
+ * listener that cannot accept, mostly for want of descriptors, stays readable; it pauses, or it would fail
+ * again and again and take a processor.
  */
 #define LOG_CATEGORY LOG_CATEGORY_CONNECTION
 #include "listener.h"
@@ -12,6 +12,7 @@
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -20,11 +21,15 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <utlist.h>
 
 #include "coney/log.h"
 #include "coney/xalloc.h"
+#include "peer.h"
+#include "proxy_wait.h"
 #include "server.h"
 #include "tls.h"
 
@@ -37,23 +42,9 @@ struct listener {
     bool is_tls;
     struct evconnlistener *accepting;
     struct event *pause;
-    int last_error; /* of accepting; 0 when the last one succeeded. What lasts is logged once. */
+    const char *path; /* of a UNIX socket; NULL: none */
+    int last_error;   /* of accepting; 0 when the last one succeeded. What lasts is logged once. */
 };
-
-static bool is_loopback(const struct sockaddr *address)
-{
-    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    const uint8_t *octets;
-
-    if (address->sa_family == AF_INET) {
-        octets = (const uint8_t *)&((const struct sockaddr_in *)(const void *)address)->sin_addr;
-        return octets[0] == 127;
-    }
-    octets = ((const struct sockaddr_in6 *)(const void *)address)->sin6_addr.s6_addr;
-    if (memcmp(octets, mapped, sizeof mapped) == 0)
-        return octets[12] == 127;
-    return memcmp(octets, &in6addr_loopback, sizeof in6addr_loopback) == 0;
-}
 
 /* Who is connected is served, others wait in the backlog. */
 static void pause_accepting(struct listener *listener, int error)
@@ -96,21 +87,60 @@ static void on_pause_over(evutil_socket_t fd, short what, void *arg)
         evconnlistener_enable(listener->accepting);
 }
 
+static void set_option(int fd, int level, int option, int value)
+{
+    setsockopt(fd, level, option, &value, sizeof value);
+}
+
+static int to_int(uint64_t size)
+{
+    return size > INT_MAX ? INT_MAX : (int)size;
+}
+
+/* What the configuration says of sockets; what the system refuses stays as it is. */
+static void prepare(int fd, const struct config *config, bool is_tcp)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = (int)config->tcp_linger_timeout};
+
+    if (is_tcp && config->tcp_nodelay)
+        set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (is_tcp && config->tcp_keepalive)
+        set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    if (config->tcp_sndbuf)
+        set_option(fd, SOL_SOCKET, SO_SNDBUF, to_int(config->tcp_sndbuf));
+    if (config->tcp_recbuf)
+        set_option(fd, SOL_SOCKET, SO_RCVBUF, to_int(config->tcp_recbuf));
+    if (config->tcp_linger)
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
+/* It is known who PEER is. */
+static void go_on(void *context, int fd, const struct peer *peer)
+{
+    struct listener *listener = context;
+    struct server *server = listener->server;
+
+    if (listener->is_tls)
+        tls_accepted(server->tls, fd, peer, server->config->ssl_handshake_timeout_ms);
+    else
+        server_accepted(server, (struct stream){.fd = fd}, peer);
+}
+
 static void on_accept(struct evconnlistener *accepting, evutil_socket_t fd, struct sockaddr *address,
                       int size, void *arg)
 {
     struct listener *listener = arg;
-    int one = 1;
+    struct server *server = listener->server;
+    struct peer peer = peer_of(address);
 
     (void)accepting;
     (void)size;
-    if (listener->server->config->tcp_nodelay)
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (listener->is_tls)
-        tls_accepted(listener->server->tls, fd, is_loopback(address),
-                     listener->server->config->ssl_handshake_timeout_ms);
+    prepare(fd, server->config, !listener->path);
+    if (server->config->proxy_protocol)
+        proxy_wait_begin(&server->proxy_waits, fd, &peer, server->config->handshake_timeout_ms, go_on,
+                         listener);
     else
-        server_accepted(listener->server, (struct stream){.fd = fd}, is_loopback(address));
+        go_on(listener, fd, &peer);
     if (is_among_the_last(fd))
         pause_accepting(listener, EMFILE);
     else
@@ -145,11 +175,21 @@ static bool takes_both(const struct config_listener *from)
     return !*from->host || strcmp(from->host, "::") == 0;
 }
 
-static int bind_socket(const struct config_listener *from, const struct server *server)
+/* Close FD, errno as it is. */
+static int give_up(int fd)
+{
+    int error = errno;
+
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+static int bind_ip(const struct config_listener *from, const struct server *server)
 {
     struct sockaddr_storage address;
     socklen_t size;
-    int one = 1, zero = 0, fd;
+    int fd;
 
     if (!to_address(from, &address, &size)) {
         errno = EINVAL;
@@ -158,16 +198,54 @@ static int bind_socket(const struct config_listener *from, const struct server *
     fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (address.ss_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, takes_both(from) ? &zero : &one, sizeof one);
-    if (bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, (int)server->config->tcp_backlog) < 0) {
-        int error = errno;
+        set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !takes_both(from));
+    if (bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, (int)server->config->tcp_backlog) < 0)
+        return give_up(fd);
+    return fd;
+}
 
-        close(fd);
-        errno = error;
+/* ---- UNIX sockets ---- */
+
+/* Whoever may enter its folder may connect, as anybody on this machine may connect to 127.0.0.1. */
+#define SOCKET_MODE 0666
+
+/* A socket that nobody listens to is left of a broker that has died. */
+static bool remove_stale(const struct sockaddr_un *address)
+{
+    struct stat found;
+    bool is_stale;
+    int fd;
+
+    if (lstat(address->sun_path, &found) < 0)
+        return errno == ENOENT;
+    errno = EADDRINUSE;
+    if (!S_ISSOCK(found.st_mode))
+        return false;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    is_stale = connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 && errno == ECONNREFUSED;
+    close(fd);
+    errno = EADDRINUSE;
+    return is_stale && unlink(address->sun_path) == 0;
+}
+
+static int bind_unix(const char *path, const struct server *server)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd;
+
+    memcpy(address.sun_path, path, strlen(path) + 1); /* that it fits was checked with the configuration */
+    if (!remove_stale(&address))
         return -1;
-    }
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || chmod(path, SOCKET_MODE) < 0 ||
+        listen(fd, (int)server->config->tcp_backlog) < 0)
+        return give_up(fd);
     return fd;
 }
 
@@ -188,67 +266,82 @@ static void raise_descriptor_limit(void)
     }
 }
 
+static void add(struct server *server, const struct config_listener *from, int fd)
+{
+    struct listener *listener = xcalloc(1, sizeof *listener);
+
+    listener->server = server;
+    listener->fd = fd;
+    listener->is_tls = from->is_tls;
+    listener->path = *from->path ? from->path : NULL;
+    LL_APPEND(server->listeners, listener);
+}
+
+static bool open_one(struct server *server, const struct config_listener *from, char *why, size_t why_size)
+{
+    int fd = *from->path ? bind_unix(from->path, server) : bind_ip(from, server);
+
+    if (fd >= 0)
+        add(server, from, fd);
+    else if (may_be_missing(from, errno))
+        log_info("not listening on [%s]:%u: %s", from->host, from->port, strerror(errno));
+    else if (*from->path)
+        snprintf(why, why_size, "cannot listen on %s: %s", from->path, strerror(errno));
+    else
+        snprintf(why, why_size, "cannot listen on %s port %u: %s", *from->host ? from->host : "any address",
+                 from->port, strerror(errno));
+    return !*why;
+}
+
 bool listeners_open(struct server *server, char *why, size_t why_size)
 {
-    raise_descriptor_limit();
-    for (size_t i = 0; i < server->config->listener_count; i++) {
-        const struct config_listener *from = &server->config->listeners[i];
-        struct listener *listener;
-        int fd;
+    const struct config *config = server->config;
 
-        if (*from->path) {
-            snprintf(why, why_size, "listener '%s': this version speaks AMQP over TCP only", from->name);
+    *why = '\0';
+    raise_descriptor_limit();
+    for (size_t i = 0; i < config->listener_count; i++)
+        if (!open_one(server, &config->listeners[i], why, why_size))
             return false;
-        }
-        fd = bind_socket(from, server);
-        if (fd < 0 && may_be_missing(from, errno)) {
-            log_info("not listening on [%s]:%u: %s", from->host, from->port, strerror(errno));
-            continue;
-        }
-        if (fd < 0) {
-            snprintf(why, why_size, "cannot listen on %s port %u: %s",
-                     *from->host ? from->host : "any address", from->port, strerror(errno));
-            return false;
-        }
-        listener = xcalloc(1, sizeof *listener);
-        listener->server = server;
-        listener->fd = fd;
-        listener->is_tls = from->is_tls;
-        LL_APPEND(server->listeners, listener);
-    }
     return true;
 }
 
-static void print_listener(int fd, bool is_tls)
+static void print_listener(const struct listener *listener)
 {
     struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
     char host[INET6_ADDRSTRLEN], port[8];
     bool v6;
 
-    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0 ||
+    if (listener->path) {
+        printf("listening amqp %s\n", listener->path);
+        return;
+    }
+    if (getsockname(listener->fd, (struct sockaddr *)&address, &size) < 0 ||
         getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return;
     v6 = address.ss_family == AF_INET6;
-    printf("listening amqp%s %s%s%s:%s\n", is_tls ? "s" : "", v6 ? "[" : "", host, v6 ? "]" : "", port);
+    printf("listening amqp%s %s%s%s:%s\n", listener->is_tls ? "s" : "", v6 ? "[" : "", host, v6 ? "]" : "",
+           port);
 }
 
 void listeners_start(struct server *server)
 {
     struct listener *listener;
 
+    server->proxy_waits.base = server->loops[0].base;
     LL_FOREACH (server->listeners, listener) {
         listener->pause = evtimer_new(server->loops[0].base, on_pause_over, listener);
         listener->accepting = evconnlistener_new(server->loops[0].base, on_accept, listener,
                                                  LEV_OPT_CLOSE_ON_EXEC, 0, listener->fd);
         evconnlistener_set_error_cb(listener->accepting, on_accept_error);
-        print_listener(listener->fd, listener->is_tls);
+        print_listener(listener);
     }
 }
 
 void listeners_close(struct server *server)
 {
+    proxy_wait_end(&server->proxy_waits);
     if (server->tls)
         tls_stop(server->tls);
     while (server->listeners) {
@@ -260,6 +353,8 @@ void listeners_close(struct server *server)
         if (listener->pause)
             event_free(listener->pause);
         close(listener->fd);
+        if (listener->path)
+            unlink(listener->path);
         free(listener);
     }
 }

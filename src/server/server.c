@@ -322,11 +322,11 @@ static struct loop *choose_loop(struct server *server)
 
 /* A session that LOOP will have. */
 static struct session *make_session(struct server *server, struct loop *loop, struct stream stream,
-                                    bool is_loopback)
+                                    const struct peer *peer)
 {
     atomic_fetch_add(&server->connection_count, 1);
     atomic_fetch_add_explicit(&loop->session_count, 1, memory_order_relaxed);
-    return session_new(server, stream, is_loopback);
+    return session_new(server, stream, peer);
 }
 
 static void post_session(struct session *session, struct loop *loop)
@@ -335,10 +335,10 @@ static void post_session(struct session *session, struct loop *loop)
     loop_wake(loop);
 }
 
-void server_accepted(struct server *server, struct stream stream, bool is_loopback)
+void server_accepted(struct server *server, struct stream stream, const struct peer *peer)
 {
     struct loop *loop = choose_loop(server);
-    struct session *session = make_session(server, loop, stream, is_loopback);
+    struct session *session = make_session(server, loop, stream, peer);
 
     if (loop == &server->loops[0])
         session_start(session, loop);
@@ -346,11 +346,11 @@ void server_accepted(struct server *server, struct stream stream, bool is_loopba
         post_session(session, loop);
 }
 
-void server_secured(struct server *server, struct stream stream, bool is_loopback)
+void server_secured(struct server *server, struct stream stream, const struct peer *peer)
 {
     struct loop *loop = choose_loop(server);
 
-    post_session(make_session(server, loop, stream, is_loopback), loop);
+    post_session(make_session(server, loop, stream, peer), loop);
 }
 
 /* ---- time for vhosts ---- */

@@ -20,6 +20,8 @@
 #include "coney/server.h"
 #include "coney/users.h"
 #include "loop.h"
+#include "peer.h"
+#include "proxy_wait.h"
 #include "runner.h"
 #include "stream.h"
 
@@ -56,7 +58,8 @@ struct server {
     unsigned loop_count;
     unsigned spread_percent; /* the first loop takes every new connection until it is so busy */
     struct listener *listeners;
-    struct tls *tls; /* NULL: no listener speaks TLS */
+    struct proxy_waits proxy_waits; /* the first loop's */
+    struct tls *tls;                /* NULL: no listener speaks TLS */
     struct users *users;
     struct auth *auth;
     struct sasl_settings sasl;
@@ -127,10 +130,10 @@ bool server_session_opens(struct server *server, struct session *session, char w
 void server_session_ended(struct server *server, struct session *session);
 
 /* First loop: a socket was accepted that speaks AMQP at once. */
-void server_accepted(struct server *server, struct stream stream, bool is_loopback);
+void server_accepted(struct server *server, struct stream stream, const struct peer *peer);
 
 /* Any thread: a TLS handshake succeeded. */
-void server_secured(struct server *server, struct stream stream, bool is_loopback);
+void server_secured(struct server *server, struct stream stream, const struct peer *peer);
 
 /* First loop: RUNNER's deadline has come nearer. */
 void server_alarm(struct server *server, struct runner *runner);

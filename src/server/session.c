@@ -24,13 +24,13 @@ static void on_timer(evutil_socket_t fd, short what, void *arg);
 
 /* ---- coming ---- */
 
-struct session *session_new(struct server *server, struct stream stream, bool is_loopback)
+struct session *session_new(struct server *server, struct stream stream, const struct peer *peer)
 {
     struct session *session = xcalloc(1, sizeof *session);
 
     session->server = server;
     session->stream = stream;
-    session->is_loopback = is_loopback;
+    session->peer = *peer;
     session->mail.kind = MAIL_SESSION;
     session->frame_max = server_first_frame_max(server);
     return session;

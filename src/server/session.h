@@ -31,6 +31,7 @@
 #include "coney/reply.h"
 #include "coney/sasl.h"
 #include "mail.h"
+#include "peer.h"
 #include "stream.h"
 
 struct batch;
@@ -104,7 +105,7 @@ struct session {
     bool is_deaf;     /* what comes in is thrown away: the stream cannot be understood any more */
     bool reads_large; /* the last message's body was apart */
     bool is_shut;     /* our half of the socket is shut */
-    bool is_loopback;
+    struct peer peer;
     bool blocked_told;                                  /* connection.blocked was sent */
     bool wants_blocked, wants_cancel, wants_auth_close; /* client capabilities */
     bool is_impersonator;
@@ -145,7 +146,7 @@ struct session {
 };
 
 /* A session for an accepted socket, not yet started. */
-struct session *session_new(struct server *server, struct stream stream, bool is_loopback);
+struct session *session_new(struct server *server, struct stream stream, const struct peer *peer);
 
 /* LOOP is where it lives: begin to read. */
 void session_start(struct session *session, struct loop *loop);

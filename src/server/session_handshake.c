@@ -163,7 +163,7 @@ static void sasl_went(struct session *session, enum sasl_status status, const st
         request = (struct auth_request){.user = result->user,
                                         .password = result->password,
                                         .is_external = result->is_external,
-                                        .is_loopback = session->is_loopback};
+                                        .is_loopback = peer_is_loopback(&session->peer)};
         login = auth_recall(server_auth(session->server), &request, &user)
                     ? LOGIN_OK
                     : auth_decide(server_auth(session->server), &request, &user);

@@ -7,11 +7,11 @@
  * begun are HANDSHAKES_MAX at most; the others wait for their turn, and all of them for their deadline, which
  * comes in order of arrival.
  */
+#define LOG_CATEGORY LOG_CATEGORY_CONNECTION
 #include "tls.h"
 
 #include <errno.h>
 #include <event2/event.h>
-#include <netdb.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
@@ -35,14 +35,13 @@
 #define HANDSHAKES_MAX 512 /* some tens of KiB each */
 #define NICENESS       10  /* who is in goes before who comes */
 #define WATCH_S        2
-#define PEER_SIZE      (NI_MAXHOST + NI_MAXSERV)
 
 struct handshake {
     struct handshake *prev, *next;           /* tls->all, or tls->accepted */
     struct handshake *wait_prev, *wait_next; /* tls->waiting */
     struct tls *owner;
     int fd;
-    bool is_loopback;
+    struct peer peer;
     bool is_waiting;               /* on tls->waiting: it has octets, and has not begun */
     struct tls_contexts *contexts; /* those that it began with */
     SSL *ssl;                      /* NULL: it has not begun */
@@ -80,28 +79,14 @@ struct tls {
 
 /* ---- the log ---- */
 
-static const char *peer_name(int fd, char out[PEER_SIZE])
-{
-    struct sockaddr_storage address = {0};
-    socklen_t size = sizeof address;
-    char host[NI_MAXHOST], port[NI_MAXSERV];
-
-    if (getpeername(fd, (struct sockaddr *)&address, &size) != 0 ||
-        getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        return "somebody";
-    snprintf(out, PEER_SIZE, "%s:%s", host, port);
-    return out;
-}
-
 static void log_failure(const struct handshake *handshake)
 {
     unsigned long error = ERR_peek_last_error();
     const char *reason = error ? ERR_reason_error_string(error) : NULL;
     long verified = SSL_get_verify_result(handshake->ssl);
-    char peer[PEER_SIZE];
+    char peer[PEER_TEXT_SIZE];
 
-    log_info("TLS handshake with %s failed: %s%s%s", peer_name(handshake->fd, peer),
+    log_info("TLS handshake with %s failed: %s%s%s", peer_text(&handshake->peer, peer),
              reason ? reason : "the connection was closed", verified == X509_V_OK ? "" : ": ",
              verified == X509_V_OK ? "" : X509_verify_cert_error_string(verified));
 }
@@ -147,14 +132,14 @@ static void succeed(struct handshake *handshake)
 {
     struct stream stream = {.fd = handshake->fd, .tls = handshake->ssl, .has_more = true};
     struct tls *tls = handshake->owner;
-    bool is_loopback = handshake->is_loopback;
+    struct peer peer = handshake->peer;
 
     log_debug("TLS handshake done: %s, %s%s%s", SSL_get_version(stream.tls), SSL_get_cipher_name(stream.tls),
               BIO_get_ktls_send(SSL_get_wbio(stream.tls)) ? ", sent by the kernel" : "",
               SSL_session_reused(stream.tls) ? ", resumed" : "");
     atomic_fetch_add_explicit(&tls->counters.handshakes, 1, memory_order_relaxed);
     forget(handshake);
-    server_secured(tls->server, stream, is_loopback);
+    server_secured(tls->server, stream, &peer);
 }
 
 /* ---- a handshake under way ---- */
@@ -202,14 +187,14 @@ static void begin(struct handshake *handshake)
 /* Whether what has come is TLS; if not, say what it is, for who looks at the log. */
 static bool is_tls(const struct handshake *handshake)
 {
-    char first[512] = "", peer[PEER_SIZE];
+    char first[512] = "", peer[PEER_TEXT_SIZE];
     ssize_t n = recv(handshake->fd, first, sizeof first, MSG_PEEK);
 
     if (n > 0 && first[0] == 0x16)
         return true;
     n = recv(handshake->fd, first, sizeof first, 0); /* what is not read makes a reset of the close */
     if (n > 0)
-        log_info("closing connection from %s: not TLS, on a TLS port%s", peer_name(handshake->fd, peer),
+        log_info("closing connection from %s: not TLS, on a TLS port%s", peer_text(&handshake->peer, peer),
                  memcmp(first, "AMQP", 4) == 0   ? " (a plain AMQP client?)"
                  : memcmp(first, "GET ", 4) == 0 ? " (an HTTP client?)"
                                                  : "");
@@ -265,12 +250,12 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 {
     struct tls *tls = arg;
     uint64_t now = server_now_ns();
-    char peer[PEER_SIZE];
+    char peer[PEER_TEXT_SIZE];
 
     (void)fd;
     (void)what;
     while (tls->all && tls->all->deadline_ns <= now) {
-        log_info("TLS handshake with %s took too long", peer_name(tls->all->fd, peer));
+        log_info("TLS handshake with %s took too long", peer_text(&tls->all->peer, peer));
         fail(tls->all);
     }
     if (tls->all)
@@ -473,13 +458,13 @@ void tls_free(struct tls *tls)
     free(tls);
 }
 
-void tls_accepted(struct tls *tls, int fd, bool is_loopback, uint64_t timeout_ms)
+void tls_accepted(struct tls *tls, int fd, const struct peer *peer, uint64_t timeout_ms)
 {
     struct handshake *handshake = xcalloc(1, sizeof *handshake);
 
     handshake->owner = tls;
     handshake->fd = fd;
-    handshake->is_loopback = is_loopback;
+    handshake->peer = *peer;
     handshake->deadline_ns = server_now_ns() + timeout_ms * 1000000;
     pthread_mutex_lock(&tls->mutex);
     DL_APPEND(tls->accepted, handshake);

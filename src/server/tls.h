@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "peer.h"
 #include "tls_context.h"
 
 struct config_tls;
@@ -39,7 +40,7 @@ void tls_free(struct tls *tls);
 
 /* Any thread: shake hands on the accepted socket FD, which is taken over. TIMEOUT_MS is the time it may take.
  */
-void tls_accepted(struct tls *tls, int fd, bool is_loopback, uint64_t timeout_ms);
+void tls_accepted(struct tls *tls, int fd, const struct peer *peer, uint64_t timeout_ms);
 
 /* Any thread: take CONFIG, which is copied, instead of what was configured before, and read its files. What
  * comes of it is logged and counted. */

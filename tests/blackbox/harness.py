@@ -154,8 +154,10 @@ class Coneyd:
     def read_ready(self):
         deadline, seen = time.monotonic() + START_TIMEOUT, b""
         out = self.process.stdout.fileno()
+        poll = select.poll()
+        poll.register(out, select.POLLIN)
         while b"ready\n" not in seen:
-            if not select.select([out], [], [], max(0, deadline - time.monotonic()))[0]:
+            if not poll.poll(max(0, deadline - time.monotonic()) * 1000):
                 self.stop()
                 raise BrokerDied("coneyd not ready in %d s; it said %r" % (START_TIMEOUT, seen))
             data = os.read(out, 4096)

@@ -47,7 +47,7 @@ int desk_connect(struct desk *desk, int send_buffer)
         abort();
     if (send_buffer)
         setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
-    server_accepted(desk->server, (struct stream){.fd = ends[0]}, true);
+    server_accepted(desk->server, (struct stream){.fd = ends[0]}, &(struct peer){.family = PEER_UNIX});
     return ends[1];
 }
 
