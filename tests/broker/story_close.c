@@ -189,6 +189,30 @@ Test(connection, error_gives_everything_back_before_it_is_said)
     story_free(s);
 }
 
+/* Its channels end one after the other, and what one takes with it may be what the next one's get waits for.
+ */
+Test(connection, that_is_lost_takes_nothing_more)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s), *b = client(s), *c = client_beside(b);
+
+    declare_with(a, "gone", AUTO_DELETE, NO_ARGUMENTS);
+    publish(a, "gone", "away");
+    send_away(s);
+    declare(a, "q");
+    publish(a, "q", "stays");
+    consume(b, "gone", "t");
+    together(c);
+    send_get(c, "gone", 0);
+    send_get(c, "q", NO_ACK);
+    together_end(c);
+    expect_silence(c);
+    vanish(b);
+    cr_expect_not(queue_exists(s, "gone"));
+    expect_count(s, "q", 1, 0);
+    story_free(s);
+}
+
 Test(connection, can_be_forced_to_close)
 {
     struct story *s = story_new();
