@@ -15,6 +15,9 @@
 
 /* ---- the gate ---- */
 
+/* The LSN of a reply that waits for nothing but what its channel had unacked to be back. */
+#define LSN_BACK (LSN_SETTLED - 1)
+
 bool vhost_is_durable(struct vhost *vhost, uint64_t lsn)
 {
     if (lsn > vhost->durable)
@@ -187,6 +190,29 @@ static void get_again(struct channel *channel, struct gated *gated)
     stop_waiting(gated);
 }
 
+uint64_t settled_lsn(struct vhost *vhost, const struct settled *settled)
+{
+    if (settled->letter > vhost->letters_done) {
+        vhost->letters_awaited = true;
+        return LSN_SETTLED;
+    }
+    return settled->letter && vhost->letters_lsn > settled->lsn ? vhost->letters_lsn : settled->lsn;
+}
+
+/* Tell whether what GATED promises is durable, or may not be known yet. */
+static bool is_kept(struct channel *channel, struct gated *gated)
+{
+    struct vhost *vhost = channel->connection->vhost;
+
+    if (gated->lsn >= LSN_BACK && channel->returning)
+        return false;
+    if (gated->lsn == LSN_BACK)
+        gated->lsn = 0;
+    if (gated->lsn == LSN_SETTLED)
+        gated->lsn = settled_lsn(vhost, &channel->settled);
+    return gated->lsn <= vhost->durable;
+}
+
 /* Tell whether the gate's first may go. */
 static bool is_released(struct channel *channel)
 {
@@ -194,7 +220,7 @@ static bool is_released(struct channel *channel)
 
     if (gated->queue)
         get_again(channel, gated);
-    return !gated->queue && gated->lsn <= channel->connection->vhost->durable;
+    return !gated->queue && is_kept(channel, gated);
 }
 
 /* Gets that wait for a message to come back find nothing. */
@@ -365,9 +391,6 @@ static void drop_confirming(struct channel *channel)
     channel->confirms = NULL;
 }
 
-/* The LSN of a reply that is not known before the channel is back. */
-#define LSN_LATER UINT64_MAX
-
 /* A consumer gone takes nothing more, so what is requeued goes to others; but its auto-delete queue must not
  * go before its unacked messages are back: first requeue, then drop. */
 void channel_end(struct channel *channel, enum channel_state state)
@@ -394,9 +417,6 @@ void channel_is_back(struct channel *channel)
 
     drop_consumers(channel);
     vhost->durable = journal_durable(vhost->journal);
-    for (struct gated *gated = channel->gate; gated; gated = gated->next)
-        if (gated->lsn == LSN_LATER)
-            gated->lsn = channel->state == CHANNEL_CLOSING ? 0 : channel->settled_lsn;
     if (channel->gate)
         channel_release(channel);
     if (connection->state != CONNECTION_RUNNING)
@@ -419,8 +439,10 @@ void channel_free(struct channel *channel)
     struct connection *connection = channel->connection;
 
     gate_clear(channel);
-    if (channel->settled_lsn > connection->settled_lsn)
-        connection->settled_lsn = channel->settled_lsn;
+    if (channel->settled.lsn > connection->settled.lsn)
+        connection->settled.lsn = channel->settled.lsn;
+    if (channel->settled.letter > connection->settled.letter)
+        connection->settled.letter = channel->settled.letter;
     if (channel->state == CHANNEL_LEFT)
         LL_DELETE2(connection->left, channel, left_next);
     HASH_DEL(connection->channels, channel);
@@ -455,7 +477,7 @@ static void channel_leave(struct channel *channel)
 
     channel_end(channel, CHANNEL_LEAVING);
     vhost_settle(connection->vhost);
-    lsn = channel->returning ? LSN_LATER : channel->settled_lsn;
+    lsn = channel->returning ? LSN_SETTLED : settled_lsn(connection->vhost, &channel->settled);
     if (!must_wait(channel, lsn)) {
         channel_reply(channel, &close_ok, 0);
         channel->state = CHANNEL_LEFT;
@@ -487,7 +509,7 @@ static void fail_text(struct channel *channel, enum method_id method, enum reply
     if (channel->state != CHANNEL_OPEN)
         return;
     channel_end(channel, CHANNEL_CLOSING);
-    channel_reply(channel, &close, channel->returning ? LSN_LATER : 0);
+    channel_reply(channel, &close, channel->returning ? LSN_BACK : 0);
 }
 
 void channel_fail(struct channel *channel, enum method_id method, enum reply_code code, const char *format,

@@ -43,12 +43,15 @@ void channel_settle_tag(struct channel *channel, uint64_t delivery_tag, enum set
 {
     struct unacked *entry = seqmap_get(&channel->unacked, delivery_tag);
     struct unacked unacked = *entry;
-    uint64_t lsn;
+    const struct vhost *vhost = unacked.queue->vhost;
+    uint64_t lsn, letters = vhost->letters_sent;
 
     seqmap_remove(&channel->unacked, delivery_tag);
     lsn = queue_settle(unacked.queue, (struct place){unacked.level, unacked.number}, how);
     if (lsn)
-        channel->settled_lsn = lsn;
+        channel->settled.lsn = lsn;
+    if (vhost->letters_sent != letters)
+        channel->settled.letter = vhost->letters_sent;
     release_room(channel, &unacked);
     queue_unref(unacked.queue);
 }

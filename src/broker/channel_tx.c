@@ -97,7 +97,8 @@ static bool commit_publish(struct channel *channel, struct tx_publish *publish, 
 
 static void commit(struct channel *channel)
 {
-    struct journal *journal = channel->connection->vhost->journal;
+    struct vhost *vhost = channel->connection->vhost;
+    struct journal *journal = vhost->journal;
     struct tx *tx = channel->tx;
     uint64_t lsn = 0;
     bool refused = false;
@@ -111,12 +112,15 @@ static void commit(struct channel *channel)
         channel_settle_tag(channel, tx->settles[i].delivery_tag, tx->settles[i].how);
     journal_commit(journal);
     tx->publish_count = tx->settle_count = 0;
-    if (channel->settled_lsn > lsn)
-        lsn = channel->settled_lsn;
+    if (lsn > channel->settled.lsn)
+        channel->settled.lsn = lsn;
+    if (channel->settled.letter > vhost->letters_done)
+        deadletter_run(vhost);
     if (refused)
         channel_fail(channel, METHOD_TX_COMMIT, REPLY_PRECONDITION_FAILED, "partial tx completion");
     else
-        channel_reply(channel, &(struct method){.id = METHOD_TX_COMMIT_OK}, lsn);
+        channel_reply(channel, &(struct method){.id = METHOD_TX_COMMIT_OK},
+                      settled_lsn(vhost, &channel->settled));
 }
 
 static void select_tx(struct channel *channel)

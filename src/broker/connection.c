@@ -176,7 +176,7 @@ void connection_go_on(struct connection *connection)
         say_failure(connection);
         break;
     case CONNECTION_LEAVING:
-        if (connection->settled_lsn > vhost->durable)
+        if (settled_lsn(vhost, &connection->settled) > vhost->durable)
             break;
         say_close_ok(connection);
         connection_end(connection);

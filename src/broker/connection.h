@@ -127,6 +127,12 @@ struct failure {
     char text[REPLY_TEXT_SIZE];
 };
 
+/* What a client may take for done when close-ok or commit-ok comes: the last of what it has settled. */
+struct settled {
+    uint64_t lsn;    /* of the record */
+    uint64_t letter; /* a dead letter, by number: vhost->letters_sent */
+};
+
 struct route_cache; /* channel_publish.c */
 struct binding_spec;
 struct exchange;
@@ -158,7 +164,7 @@ struct channel {
     struct route_cache *cache;
     struct reply_consumer *reply_consumer;
     struct returning *returning; /* it has ended, and is not back yet */
-    uint64_t settled_lsn;        /* of the last settlement: close-ok waits for it */
+    struct settled settled;
 };
 
 struct connection {
@@ -189,7 +195,7 @@ struct connection {
     struct failure *failure;             /* in state FAILING */
     struct connection *dirty_prev, *dirty_next;
     struct connection *leaving_prev, *leaving_next; /* vhost->leaving: those in state LEAVING */
-    uint64_t settled_lsn;                           /* of settlements of channels already gone */
+    struct settled settled;                         /* by channels already gone */
 };
 
 /* ---- connection.c ---- */
@@ -237,6 +243,10 @@ void connection_hold(struct connection *connection, enum outbox_hold reason, boo
 
 /* Answer a synchronous method once LSN is durable, in the channel's order. */
 void channel_reply(struct channel *channel, const struct method *method, uint64_t lsn);
+/* The LSN that a promise about SETTLED must wait for; LSN_SETTLED while there is none yet, as dead letters
+ * are still to be moved. */
+#define LSN_SETTLED UINT64_MAX
+uint64_t settled_lsn(struct vhost *vhost, const struct settled *settled);
 /* CHANNEL has something that waits for the journal. */
 void channel_waits(struct channel *channel);
 /* The same, and CONSUMER may take messages once the reply is out. */

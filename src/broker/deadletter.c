@@ -61,10 +61,12 @@ bool deadletter_send(struct queue *queue, struct message *message, struct place 
     queue->refs++;
     *vhost->dead_letters_end = letter;
     vhost->dead_letters_end = &letter->next;
+    vhost->letters_sent++;
     return true;
 }
 
-static void route_letter(struct vhost *vhost, const struct dead_letter *letter)
+/* Returns the LSN of the last copy that was written. */
+static uint64_t route_letter(struct vhost *vhost, const struct dead_letter *letter)
 {
     struct message *message = letter->message;
     struct exchange *exchange = exchange_find(vhost, message_exchange(message));
@@ -73,7 +75,7 @@ static void route_letter(struct vhost *vhost, const struct dead_letter *letter)
     uint64_t lsn = 0;
 
     if (!exchange) /* dropped, as an unroutable one (2.2) */
-        return;
+        return 0;
     route_message(&route, vhost, exchange, message, keys, route_keys(message, keys));
     for (size_t i = 0; i < route.queue_count; i++) {
         struct queue *target = vhost->routed[i];
@@ -82,18 +84,25 @@ static void route_letter(struct vhost *vhost, const struct dead_letter *letter)
             continue;
         queue_publish(target, message_ref(message), &lsn);
     }
+    return lsn;
 }
 
 static void letter_run(struct vhost *vhost, struct dead_letter *letter)
 {
     bool settles = letter->journalled && !letter->source->is_deleted;
+    uint64_t settled = 0, moved;
 
     if (settles) {
         journal_begin(vhost->journal);
         queue_settle_saved(letter->source, letter->place);
-        journal_settlement(letter->source, letter->place);
+        settled = journal_settlement(letter->source, letter->place);
     }
-    route_letter(vhost, letter);
+    moved = route_letter(vhost, letter);
+    if (moved < settled)
+        moved = settled;
+    if (vhost->letters_lsn < moved)
+        vhost->letters_lsn = moved;
+    vhost->letters_done++;
     if (settles)
         journal_commit(vhost->journal);
     message_unref(letter->message);

@@ -265,6 +265,10 @@ void vhost_run(struct vhost *vhost, struct batch *batch, int64_t now)
         break;
     }
     vhost_settle(vhost);
+    if (vhost->letters_awaited && !vhost->dead_letters) {
+        vhost->letters_awaited = false;
+        vhost_journal_moved(vhost);
+    }
     if (vhost->refuses_gets) {
         gate_refuse_gets(vhost);
         vhost_settle(vhost);

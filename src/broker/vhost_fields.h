@@ -74,8 +74,11 @@ struct vhost {
     struct queue *dispatch;
     struct queue **dispatch_end;
     struct dead_letter *dead_letters, **dead_letters_end;
-    bool refuses_gets;       /* gate_refuse_gets() has something to do */
-    struct garbage *garbage; /* to be done when there is time */
+    uint64_t letters_sent, letters_done; /* dead letters ever, and those off the list again */
+    uint64_t letters_lsn;                /* of the last that was moved: lasts when that does */
+    bool letters_awaited;                /* somebody waits for letters_done to move */
+    bool refuses_gets;                   /* gate_refuse_gets() has something to do */
+    struct garbage *garbage;             /* to be done when there is time */
     /* to be done at the end of the batch */
     struct channel *confirming;
     /* to be done at the end of the run */

@@ -379,6 +379,92 @@ Test(promise, close_ok_of_a_channel_waits_for_its_acks)
     story_free(s);
 }
 
+/* The durable queue "q" whose dead go to the durable queue "dead"; CLIENT has its one message, unacked. */
+static void queue_with_dead_letters(struct story *s, struct client *c)
+{
+    send_declare(c, "dead", DURABLE, NO_ARGUMENTS);
+    send_declare(c, "q", DURABLE,
+                 ARGUMENTS(STR("x-queue-type", "quorum"), STR("x-dead-letter-exchange", ""),
+                           STR("x-dead-letter-routing-key", "dead"), INT("x-delivery-limit", 0)));
+    sync_journal(s);
+    expect_reply(c, METHOD_QUEUE_DECLARE_OK);
+    expect_reply(c, METHOD_QUEUE_DECLARE_OK);
+    PERSISTENT_POST(c, "q", "one");
+    send_get(c, "q", 0);
+    sync_journal(s);
+    expect_get(c, "one");
+}
+
+Test(promise, commit_ok_waits_for_dead_letters_to_be_where_they_go)
+{
+    for (unsigned flags = 0; flags <= REQUEUE; flags += REQUEUE) {
+        struct story *s = story_new_late();
+        struct client *a = client(s);
+
+        queue_with_dead_letters(s, a);
+        tx_select(a);
+        nack(a, 1, flags);
+        SEND(a, .id = METHOD_TX_COMMIT);
+        expect_silence(a);
+        expect_count(s, "dead", 1, 0);
+        sync_journal(s);
+        expect_reply(a, METHOD_TX_COMMIT_OK);
+        SEND(a, .id = METHOD_TX_COMMIT);
+        expect_reply(a, METHOD_TX_COMMIT_OK);
+        story_free(s);
+    }
+}
+
+Test(promise, close_ok_of_a_channel_waits_for_dead_letters_to_be_where_they_go)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+
+    queue_with_dead_letters(s, a);
+    reject(a, 1, 0);
+    SEND(a, .id = METHOD_CHANNEL_CLOSE);
+    expect_silence(a);
+    sync_journal(s);
+    expect_reply(a, METHOD_CHANNEL_CLOSE_OK);
+    reopen(a);
+    story_free(s);
+}
+
+Test(promise, close_ok_of_a_connection_waits_for_dead_letters_to_be_where_they_go)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+
+    queue_with_dead_letters(s, a);
+    SEND(client_zero(a), .id = METHOD_CONNECTION_CLOSE); /* what is unacked comes back once too often */
+    expect_silence(client_zero(a));
+    sync_journal(s);
+    expect_reply(client_zero(a), METHOD_CONNECTION_CLOSE_OK);
+    expect_count(s, "dead", 1, 0);
+    story_free(s);
+}
+
+/* More than are moved in one go. */
+Test(promise, commit_ok_waits_for_the_last_of_many_dead_letters)
+{
+    struct story *s = story_new();
+    struct client *a = client(s);
+
+    declare(a, "dead");
+    declare_with(a, "q", 0,
+                 ARGUMENTS(STR("x-dead-letter-exchange", ""), STR("x-dead-letter-routing-key", "dead")));
+    for (int i = 0; i < 10100; i++)
+        publish(a, "q", "a");
+    consume(a, "q", "t");
+    for (int i = 0; i < 10100; i++)
+        expect_fresh(a, "a");
+    tx_select(a);
+    nack(a, 0, MULTIPLE);
+    tx_commit(a);
+    expect_count(s, "dead", 10100, 0);
+    story_free(s);
+}
+
 Test(promise, close_ok_of_a_connection_waits_for_acks_and_replies)
 {
     struct story *s = story_new_late();
