@@ -76,6 +76,12 @@ void vhost_journal_moved(struct vhost *vhost);
  * is empty. */
 void vhost_close_connections(struct vhost *vhost, struct bytes user, const char *text);
 
+/* Before maintenance: from now on nobody is let in and nobody may consume; consumers are cancelled, so that
+ * nothing more is delivered to them. A connection that had some is closed with 320 as soon as it has settled
+ * what it was given. Others stay, and may publish. Returns how many still have to settle something: to be
+ * called again until there are none, or until one has no more patience. */
+uint32_t vhost_drain(struct vhost *vhost);
+
 /* ---- topology, for definitions and administration: no permissions are checked ---- */
 
 struct exchange_spec {

@@ -161,6 +161,10 @@ static void run_consume(struct channel *channel, const struct method_basic_consu
     int64_t priority;
     char made[64];
 
+    if (channel->connection->vhost->is_draining) {
+        channel_fail(channel, METHOD_BASIC_CONSUME, REPLY_CONNECTION_FORCED, DRAINING_TEXT);
+        return;
+    }
     if (reply_to_is_name(name)) {
         reply_to_consume(channel, consume);
         return;

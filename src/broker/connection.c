@@ -199,6 +199,10 @@ static bool check_entry(struct vhost *vhost, struct connection *connection)
 {
     struct user_rights *rights;
 
+    if (vhost->is_draining) {
+        connection_fail(connection, METHOD_CONNECTION_OPEN, REPLY_CONNECTION_FORCED, DRAINING_TEXT);
+        return false;
+    }
     if (vhost->connections_max >= 0 && vhost->connection_count > (uint64_t)vhost->connections_max) {
         connection_fail(connection, METHOD_CONNECTION_OPEN, REPLY_NOT_ALLOWED,
                         "access to vhost '%.*s' refused for user '%.*s': connection limit (%lld) is reached",

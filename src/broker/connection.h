@@ -175,6 +175,7 @@ struct connection {
     bool cancel_notify;
     bool is_impersonator;
     bool is_dirty;        /* on vhost->dirty: has something to hand over */
+    bool is_handed_off;   /* had consumers, which draining has cancelled; closed when it owes nothing more */
     uint16_t last_number; /* channels' last looked up: */
     struct channel *last_channel;
     struct channel *channels;
@@ -209,6 +210,8 @@ void connection_gone(struct connection *connection);
 /* Free CONNECTION and all that it has; nothing is said. */
 void connection_free(struct connection *connection);
 struct connection *connection_find(const struct vhost *vhost, uint64_t id);
+/* What those are told who meet a vhost that drains. */
+#define DRAINING_TEXT "broker forced connection closure with reason 'maintenance'"
 /* Send connection.close and end everything. METHOD 0: none. */
 void connection_fail(struct connection *connection, enum method_id method, enum reply_code code,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));

@@ -113,29 +113,32 @@ void queue_leave_lists(struct queue *queue)
     queue->is_touched = queue->is_unsaved = queue->is_large = false;
 }
 
-/* Tell the consumers' clients and forget them (publish-consume-ack.md 5.5). */
+void consumer_cancel(struct consumer *consumer)
+{
+    struct channel *channel = consumer->channel;
+    struct method cancel = {.id = METHOD_BASIC_CANCEL,
+                            .basic_cancel = {.consumer_tag = consumer->tag, .nowait = true}};
+
+    /* A consume-ok that is still in the gate comes first. */
+    if (channel->connection->cancel_notify && channel->state == CHANNEL_OPEN) {
+        if (consumer->is_suspended)
+            channel_reply(channel, &cancel, 0);
+        else
+            outbox_method(channel->connection, channel->number, &cancel);
+    }
+    HASH_DEL(channel->consumers, consumer);
+    queue_remove_consumer(consumer, NULL);
+    connection_number_release(channel->connection, consumer->number);
+    consumer->channel = NULL;
+    consumer_unref(consumer);
+}
+
 static void cancel_consumers(struct queue *queue)
 {
     struct consumer *consumer, *next;
 
-    DL_FOREACH_SAFE (queue->consumers, consumer, next) {
-        struct channel *channel = consumer->channel;
-        struct method cancel = {.id = METHOD_BASIC_CANCEL,
-                                .basic_cancel = {.consumer_tag = consumer->tag, .nowait = true}};
-
-        /* A consume-ok that is still in the gate comes first. */
-        if (channel->connection->cancel_notify && channel->state == CHANNEL_OPEN) {
-            if (consumer->is_suspended)
-                channel_reply(channel, &cancel, 0);
-            else
-                outbox_method(channel->connection, channel->number, &cancel);
-        }
-        queue_remove_consumer(consumer, NULL);
-        HASH_DEL(channel->consumers, consumer);
-        connection_number_release(channel->connection, consumer->number);
-        consumer->channel = NULL;
-        consumer_unref(consumer);
-    }
+    DL_FOREACH_SAFE (queue->consumers, consumer, next)
+        consumer_cancel(consumer);
 }
 
 uint64_t queue_delete(struct queue *queue)

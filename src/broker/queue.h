@@ -430,6 +430,9 @@ void queue_add_consumer(struct queue *queue, struct consumer *consumer);
 /* Take CONSUMER off its queue: a successor may become active; the queue may auto-delete, which *DELETED says
  * (pass NULL to forbid it). */
 void queue_remove_consumer(struct consumer *consumer, bool *deleted);
+/* The broker ends CONSUMER: tell its client, if that understands it, and forget it
+ * (publish-consume-ack.md 5.5). Its queue stays, also an auto-delete one. */
+void consumer_cancel(struct consumer *consumer);
 
 /* Look again whether CONSUMER can take messages; queues the dispatch if so. */
 void consumer_reconsider(struct consumer *consumer);

@@ -64,6 +64,7 @@ struct vhost {
     struct policy_set *policies;
     struct user_rights *rights;
     int64_t connections_max, queues_max;
+    bool is_draining; /* nobody may come any more; see vhost_drain() */
 
     struct connection_slot *slots;
     uint32_t slot_count, slot_free; /* slot_free: index + 1 */
