@@ -60,13 +60,27 @@ struct level *queue_level_made(struct queue *queue, uint8_t number)
     return level;
 }
 
+/* A level comes into use. Who consumes was promised that the journal knows in time what may be delivered
+ * (queue_promise_marks()): of this level it is told before there is a message. */
+static struct level *level_begin(struct queue *queue, uint8_t number)
+{
+    struct level *level = queue_level_made(queue, number);
+
+    if (queue->durable && queue->consumer_count)
+        queue_extend_mark(queue, level, (struct place){number, level->next});
+    return level;
+}
+
 static inline struct level *level_for(struct queue *queue, uint8_t priority, uint8_t *number)
 {
+    struct level *level;
+
     *number = 0;
     if (!queue->levels)
         return &queue->base;
     *number = priority < queue->options.max_priority ? priority : queue->options.max_priority;
-    return queue_level_made(queue, *number);
+    level = queue_level(queue, *number);
+    return level ? level : level_begin(queue, *number);
 }
 
 static inline void count_level_ready(struct queue *queue, struct level *level, uint8_t number, uint64_t count)

@@ -8,7 +8,8 @@
  *
  * Invariants:
  * 1. Whatever has been delivered of a durable queue is below its level's `mark`.
- * 2. Who is promised deliveries (consume-ok) waits until the record of the mark is durable.
+ * 2. Who is promised deliveries (consume-ok) waits until the record of the mark is durable. Of a level that
+ *    comes into use later the mark's record is before that of its first message.
  */
 #include "coney/restore.h"
 #include "queue_runs.h"

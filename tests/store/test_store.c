@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/arguments.h"
 #include "coney/log.h"
 #include "coney/properties.h"
 #include "coney/xalloc.h"
@@ -27,7 +28,7 @@ static struct {
     uint64_t id;
     enum method_id method; /* of the last reply */
     bool has_got, redelivered;
-    uint64_t tag, number; /* of the last message that was got */
+    uint64_t tag, number; /* of the last message that was got or delivered */
 } client;
 
 static void hear(struct world_vhost *v, void *owner, struct outbox_record *record)
@@ -42,7 +43,7 @@ static void hear(struct world_vhost *v, void *owner, struct outbox_record *recor
     if (record->kind == OUTBOX_METHOD)
         client.method =
             (enum method_id)get_u32(((const struct outbox_method *)(const void *)record)->payload);
-    if (record->kind != OUTBOX_GET_OK)
+    if (record->kind != OUTBOX_GET_OK && record->kind != OUTBOX_DELIVER)
         return;
     client.has_got = true;
     client.redelivered = record->flags & OUTBOX_REDELIVERED;
@@ -65,7 +66,7 @@ static void call(struct world *w, uint16_t channel, const struct method *method)
     run(w, &batch);
 }
 
-static void connect_client(struct world *w)
+static void connect_client_to(struct world *w, struct arguments arguments)
 {
     struct batch open = {.kind = BATCH_OPEN, .owner = &client};
 
@@ -73,9 +74,15 @@ static void connect_client(struct world *w)
     world_run(&w->vhosts[0], &open, NULL);
     call(w, 1, &(struct method){.id = METHOD_CHANNEL_OPEN});
     call(w, 1,
-         &(struct method){.id = METHOD_QUEUE_DECLARE,
-                          .queue_declare = {.queue = BYTES_LITERAL("q"), .durable = true}});
+         &(struct method){
+             .id = METHOD_QUEUE_DECLARE,
+             .queue_declare = {.queue = BYTES_LITERAL("q"), .durable = true, .arguments = arguments.table}});
     cr_assert_eq(client.method, METHOD_QUEUE_DECLARE_OK);
+}
+
+static void connect_client(struct world *w)
+{
+    connect_client_to(w, NO_ARGUMENTS);
 }
 
 static struct message *make_message(uint64_t number, uint64_t size, bool persistent)
@@ -509,6 +516,55 @@ Test(store, a_segment_file_outlives_the_commit_that_forgets_it)
         world_crash(w, true);
         open_again(w);
         expect_one_of_each(w, n);
+        world_free(w);
+    }
+}
+
+/* ---- what was delivered ---- */
+
+static void publish_with_priority(struct world *w, uint64_t number, uint8_t priority)
+{
+    struct batch batch = {.kind = BATCH_COMMANDS, .connection = client.id};
+    struct message *message = make_message(number, 100, true);
+
+    message->priority = priority;
+    *batch_add(&batch) = (struct command){.kind = COMMAND_PUBLISH_BEGUN, .channel = 1};
+    *batch_add(&batch) = (struct command){.kind = COMMAND_PUBLISH, .channel = 1, .message = message};
+    run(w, &batch);
+}
+
+/* Of a priority of which there was nothing when the consumer came, too: what it was told by consume-ok holds.
+ */
+Test(store, what_was_delivered_of_a_new_priority_is_redelivered)
+{
+    struct arguments arguments = ARGUMENTS(INT("x-max-priority", 3));
+
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct world *w = begin(seed);
+        struct batch batch;
+
+        connect_client_to(w, arguments);
+        call(w, 1, &(struct method){.id = METHOD_BASIC_QOS, .basic_qos = {.prefetch_count = 1}});
+        call(w, 1,
+             &(struct method){
+                 .id = METHOD_BASIC_CONSUME,
+                 .basic_consume = {.queue = BYTES_LITERAL("q"), .consumer_tag = BYTES_LITERAL("t")}});
+        cr_assert_eq(client.method, METHOD_BASIC_CONSUME_OK);
+        publish_with_priority(w, 1, 0);
+        publish_with_priority(w, 2, 3);
+        cr_assert_eq(client.number, 1);
+        batch = (struct batch){.kind = BATCH_COMMANDS, .connection = client.id};
+        *batch_add(&batch) =
+            (struct command){.kind = COMMAND_SETTLE, .flags = COMMAND_ACK, .channel = 1, .delivery_tag = 1};
+        world_run(&w->vhosts[0], &batch, NULL); /* and nothing of that becomes durable */
+        batch_clear(&batch);
+        cr_assert_eq(client.number, 2);
+        world_crash(w, true);
+        open_again(w);
+        connect_client_to(w, arguments);
+        cr_assert(get(w, false));
+        cr_assert_eq(client.number, 2);
+        cr_expect(client.redelivered, "seed %llu", (unsigned long long)seed);
         world_free(w);
     }
 }
