@@ -241,7 +241,8 @@ static bool order_live(struct wal *wal, struct live *live, char why[WAL_WHY_SIZE
     if (live->count || first == 1)
         return true;
     return fail_folder(why, wal, -EBADMSG,
-                       "file %" PRIu64 " of the journal is missing: there is none behind it", first);
+                       "offset 0: file %" PRIu64 " of the journal is missing: there is none behind it",
+                       first);
 }
 
 /* ---- batches ---- */
