@@ -31,6 +31,7 @@
 #include "peer.h"
 #include "proxy_wait.h"
 #include "server.h"
+#include "service.h"
 #include "tls.h"
 
 static const struct timeval pause_after_error = {0, 100000};
@@ -266,15 +267,15 @@ static void raise_descriptor_limit(void)
     }
 }
 
-static void add(struct server *server, const struct config_listener *from, int fd)
+static struct listener *add(struct server *server, int fd, bool is_tls)
 {
     struct listener *listener = xcalloc(1, sizeof *listener);
 
     listener->server = server;
     listener->fd = fd;
-    listener->is_tls = from->is_tls;
-    listener->path = *from->path ? from->path : NULL;
+    listener->is_tls = is_tls;
     LL_APPEND(server->listeners, listener);
+    return listener;
 }
 
 static bool open_one(struct server *server, const struct config_listener *from, char *why, size_t why_size)
@@ -282,7 +283,7 @@ static bool open_one(struct server *server, const struct config_listener *from, 
     int fd = *from->path ? bind_unix(from->path, server) : bind_ip(from, server);
 
     if (fd >= 0)
-        add(server, from, fd);
+        add(server, fd, from->is_tls)->path = *from->path ? from->path : NULL;
     else if (may_be_missing(from, errno))
         log_info("not listening on [%s]:%u: %s", from->host, from->port, strerror(errno));
     else if (*from->path)
@@ -293,15 +294,40 @@ static bool open_one(struct server *server, const struct config_listener *from, 
     return !*why;
 }
 
+/* Sockets of the service manager: one called amqps speaks TLS, others do not. They are instead of the
+ * configuration's TCP listeners of that kind, which may well have the same addresses; TAKEN says of which. */
+static bool take_sockets(struct server *server, bool taken[2], char *why, size_t why_size)
+{
+    struct service_socket passed;
+
+    while (service_take_socket(server->service, &passed)) {
+        bool is_tls = strcmp(passed.name, "amqps") == 0;
+
+        add(server, passed.fd, is_tls);
+        taken[is_tls] = true;
+    }
+    if (taken[true] && !server->tls)
+        snprintf(why, why_size,
+                 "the service manager's socket amqps needs certificates: the configuration has no "
+                 "listeners.ssl");
+    return !*why;
+}
+
 bool listeners_open(struct server *server, char *why, size_t why_size)
 {
     const struct config *config = server->config;
+    bool taken[2] = {false};
 
     *why = '\0';
     raise_descriptor_limit();
-    for (size_t i = 0; i < config->listener_count; i++)
-        if (!open_one(server, &config->listeners[i], why, why_size))
+    if (!take_sockets(server, taken, why, why_size))
+        return false;
+    for (size_t i = 0; i < config->listener_count; i++) {
+        const struct config_listener *from = &config->listeners[i];
+
+        if ((*from->path || !taken[from->is_tls]) && !open_one(server, from, why, why_size))
             return false;
+    }
     return true;
 }
 

@@ -319,6 +319,14 @@ static void note_busy(struct loop *loop)
     loop->window_used = used;
 }
 
+/* Nobody else writes it. */
+static void note_turn(struct loop *loop)
+{
+    uint32_t turns = atomic_load_explicit(&loop->turns, memory_order_relaxed);
+
+    atomic_store_explicit(&loop->turns, turns + 1, memory_order_relaxed);
+}
+
 static void wait_for_events(struct loop *loop, bool may_sleep)
 {
     pool_flush();
@@ -356,6 +364,7 @@ static void read_more(struct loop *loop)
 void loop_turn(struct loop *loop, bool may_sleep)
 {
     wait_for_events(loop, may_sleep);
+    note_turn(loop);
     note_busy(loop);
     open_mail(loop);
     server_release_blocked(loop);

@@ -57,6 +57,7 @@ struct loop {
     _Atomic(struct outbox_chunk *) chunks; /* newest first, linked by mail */
     atomic_int sleeping;
     atomic_uint busy_percent; /* of the last tenth of a second or so */
+    _Atomic uint32_t turns;   /* made; for the watchdog */
     _Atomic uint32_t session_count;
 
     /* the loop's own */

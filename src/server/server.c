@@ -22,8 +22,10 @@
 #include "coney/store.h"
 #include "coney/table.h"
 #include "coney/xalloc.h"
+#include "drain.h"
 #include "listener.h"
 #include "memory_limit.h"
+#include "service.h"
 #include "session.h"
 #include "storage.h"
 #include "tls.h"
@@ -519,16 +521,14 @@ static void close_all(struct vhost *vhost, void *argument)
                             "broker forced connection closure with reason 'shutdown'");
 }
 
-static void on_signal(evutil_socket_t fd, short what, void *arg)
+void server_stop(struct server *server)
 {
-    struct server *server = arg;
     struct loop *loop = &server->loops[0];
     struct runner *runner;
 
-    (void)what;
     if (atomic_exchange(&server->is_stopping, true))
         return;
-    log_info("stopping on signal %d", (int)fd);
+    service_stopping(server->service);
     listeners_close(server);
     LL_FOREACH (server->runners, runner) {
         struct job *job = loop_job(loop, BATCH_CALL);
@@ -541,6 +541,16 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
         loop_post(&server->loops[i], &server->loops[i].stop);
         loop_wake(&server->loops[i]);
     }
+}
+
+static void on_signal(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *server = arg;
+
+    (void)what;
+    if (!atomic_load(&server->is_stopping))
+        log_info("stopping on signal %d", (int)fd);
+    server_stop(server);
 }
 
 static unsigned loops_wanted(const struct config *config)
@@ -611,6 +621,10 @@ struct server *server_new(const struct config *config, enum server_failure *fail
     snprintf(why, SERVER_WHY_SIZE, "the system refuses what an event loop needs");
     if (!make_loops(server))
         return NULL;
+    server->service = service_new(server);
+    server->drain = drain_new(server);
+    if (*config->data_dir)
+        service_status(server->service, "opening %s", config->data_dir);
     *failure = fill(server, why);
     if (*failure != SERVER_STARTED)
         return NULL;
@@ -654,6 +668,7 @@ void server_run(struct server *server)
     log_info("ready: %u loops, memory watermark %llu octets", server->loop_count,
              (unsigned long long)server->memory_high);
     log_info("Server startup complete; 0 plugins started."); /* the line that others wait for */
+    service_ready(server->service);
     loop_run(&server->loops[0]);
     for (unsigned i = 1; i < server->loop_count; i++)
         pthread_join(server->loops[i].thread, NULL);
@@ -672,6 +687,8 @@ void server_free(struct server *server)
     }
     storage_close(server);
     tls_free(server->tls);
+    drain_free(server->drain);
+    service_free(server->service);
     event_free(server->alarm_timer);
     event_free(server->memory_timer);
     event_free(server->disk_timer);

@@ -28,9 +28,11 @@
 #define LOOPS_MAX 64
 
 struct auth;
+struct drain;
 struct journal;
 struct listener;
 struct opening;
+struct service;
 struct session;
 struct store;
 struct sys;
@@ -60,6 +62,8 @@ struct server {
     struct listener *listeners;
     struct proxy_waits proxy_waits; /* the first loop's */
     struct tls *tls;                /* NULL: no listener speaks TLS */
+    struct service *service;
+    struct drain *drain;
     struct users *users;
     struct auth *auth;
     struct sasl_settings sasl;
@@ -134,6 +138,10 @@ void server_accepted(struct server *server, struct stream stream, const struct p
 
 /* Any thread: a TLS handshake succeeded. */
 void server_secured(struct server *server, struct stream stream, const struct peer *peer);
+
+/* First loop: close everything and end, as on SIGTERM. Once is enough. To send clients away gently:
+ * drain_begin(). */
+void server_stop(struct server *server);
 
 /* First loop: RUNNER's deadline has come nearer. */
 void server_alarm(struct server *server, struct runner *runner);
