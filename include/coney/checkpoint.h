@@ -18,9 +18,17 @@
 
 struct vhost;
 
-/* Answers: SAVE, FETCH and LOOK are the core's again. */
+/* The answer to journal_ops.save: SAVE is the core's again, with `failed` and `place` set. A run that nobody
+ * wants any more is dropped at once. */
 void queue_saved(struct vhost *vhost, struct journal_save *save);
+
+/* The answer to journal_ops.fetch: FETCH is the core's again, with `failed`, or with COUNT messages in order
+ * of number. One that failed where its run is takes the queue out of service; where its run was it is asked
+ * for again, from in here. */
 void queue_fetched(struct vhost *vhost, struct journal_fetch *fetch);
+
+/* The answer to journal_ops.look: LOOK is the core's again, with `failed`, or with COUNT lines of the list.
+ * The same holds for a failure. */
 void queue_looked(struct vhost *vhost, struct journal_look *look);
 
 /* RUN was written again at PLACE, with MESSAGES of its messages: those that were live. False when it has been
@@ -34,7 +42,9 @@ bool vhost_save_old(struct vhost *vhost, uint16_t era);
 /* Octets of a level in a queue's state: its number, next, saved, mark, redelivered_below (big endian). */
 #define QUEUE_STATE_LEVEL 33
 
+/* What is captured goes here, and is borrowed. */
 struct checkpoint_sink {
+    /* STATE: QUEUE_STATE_LEVEL octets for each level in use. */
     void (*state)(void *context, uint64_t queue_id, struct bytes state);
     void (*run)(void *context, struct run *run);
     void *context;

@@ -74,24 +74,33 @@ struct journal_record {
 };
 
 struct journal_ops {
-    /* Reserve an LSN for RECORD and see to its becoming durable. */
+    /* Reserve an LSN for RECORD, which is higher than all before, and see to its becoming durable. */
     uint64_t (*append)(struct journal *journal, const struct journal_record *record);
+    /* What is appended from begin() to commit() is one group: after a crash all of it is there or none.
+     * Groups do not nest, and end before flush(). */
     void (*begin)(struct journal *journal);
     void (*commit)(struct journal *journal);
     /* The end of a run of the vhost: what was appended may go on its way. USED: octets that messages waiting
      * in queues hold in memory. */
     void (*flush)(struct journal *journal, uint64_t used);
-    /* Highest LSN that is on stable storage. */
+    /* Highest LSN that is on stable storage. May be called at any time, and never goes back. */
     uint64_t (*durable)(const struct journal *journal);
-    /* Take over SAVE, FETCH or LOOK and answer. */
+    /* Take over SAVE and write its messages as one run; queue_saved() is the answer. Saves of a level of a
+     * queue are answered in the order in which they were asked for. */
     void (*save)(struct journal *journal, struct journal_save *save);
+    /* Take over FETCH and read those messages of its run that are wanted, at its place; queue_fetched() is
+     * the answer. When the run is written again elsewhere meanwhile, either copy will do, and failing is
+     * allowed: then it is asked for again. */
     void (*fetch)(struct journal *journal, struct journal_fetch *fetch);
+    /* Take over LOOK and read that part of its run's list by deadline; queue_looked() is the answer. The same
+     * holds. */
     void (*look)(struct journal *journal, struct journal_look *look);
     /* Nothing in RUN, which is RUN_LISTED, is live any more: its row leaves the catalog with the records that
      * said so, whatever is still under way. The core clears the flag after this. */
     void (*emptied)(struct journal *journal, struct run *run);
     /* Nothing in RUN is live any more, and nothing of it is under way; the core frees it after this. */
     void (*drop)(struct journal *journal, struct run *run);
+    /* The vhost is going, and asks nothing more. */
     void (*free)(struct journal *journal);
 };
 
@@ -111,11 +120,13 @@ struct journal {
     uint64_t dead[2];
 };
 
+/* Write RECORD; returns its LSN. */
 static inline uint64_t journal_append(struct journal *journal, const struct journal_record *record)
 {
     return journal->ops->append(journal, record);
 }
 
+/* A group begins, ends. */
 static inline void journal_begin(struct journal *journal)
 {
     journal->ops->begin(journal);
@@ -126,11 +137,13 @@ static inline void journal_commit(struct journal *journal)
     journal->ops->commit(journal);
 }
 
+/* Highest LSN that is on stable storage. */
 static inline uint64_t journal_durable(const struct journal *journal)
 {
     return journal->ops->durable(journal);
 }
 
+/* JOURNAL may be NULL. */
 static inline void journal_free(struct journal *journal)
 {
     if (journal)

@@ -34,6 +34,7 @@ struct run_place {
     uint64_t size;
 };
 
+/* Tell whether A and B are where the same run is. */
 static inline bool run_place_equal(const struct run_place *a, const struct run_place *b)
 {
     return a->file == b->file && a->offset == b->offset;
@@ -99,26 +100,31 @@ struct run {
     uint64_t bits[]; /* live, away and, when RUN_MIXED, lasting; run_words() each */
 };
 
+/* Words of a bitmap with a bit for each of SPAN numbers. */
 static inline uint32_t run_words(uint32_t span)
 {
     return (span + 63) / 64;
 }
 
+/* Which messages of RUN are not settled. */
 static inline uint64_t *run_live(struct run *run)
 {
     return run->bits;
 }
 
+/* Which of them are not in memory. */
 static inline uint64_t *run_away(struct run *run)
 {
     return run->bits + run_words(run->span);
 }
 
+/* Which were written to outlive the node. Only of a run that is RUN_MIXED: else all or none. */
 static inline uint64_t *run_lasting(struct run *run)
 {
     return run->bits + 2 * run_words(run->span);
 }
 
+/* Bit AT of the bitmap BITS. */
 static inline bool run_bit(const uint64_t *bits, uint64_t at)
 {
     return bits[at / 64] >> at % 64 & 1;

@@ -269,8 +269,8 @@ enum settle {
     SETTLE_REQUEUE,
 };
 
-/* Settle the unacked entry at PLACE. Does not dispatch. Returns the LSN of what was journalled, or 0: that of a
- * dead letter is known when it is moved (vhost->letters_sent). */
+/* Settle the unacked entry at PLACE. Does not dispatch. Returns the LSN of what was journalled, or 0; that of
+ * a dead letter is known when it is moved (vhost->letters_sent). */
 uint64_t queue_settle(struct queue *queue, struct place place, enum settle how);
 
 /* The entry at PLACE, not ready any more or about to be, leaves with REASON (enum death_reason): dead letter
