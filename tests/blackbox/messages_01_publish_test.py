@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """publish-consume-ack, 1: basic.publish, its checks in order, returns, properties passed through."""
 
+import hashlib
+
 import amqp_raw
 from amqp_raw import Pairs, V, body_frame, header_frame, method_frame, publish_frames
-from harness import differs, eq, ok, settings
+from harness import differs, eq, ok, settings, slow
 
 
 def refused(broker, code, text, exchange="", key="nowhere", body=b"", props=None, ch=None, **kw):
@@ -29,6 +31,38 @@ def test_message_larger_than_the_configured_maximum(broker):
     eq(len(ch.get(queue).body), 1000)
     refused(broker, 406, "PRECONDITION_FAILED - message size 1001 is larger than configured max size 1000",
             "no such exchange", body=b"x" * 1001)
+
+
+@slow
+@settings()
+def test_body_of_exactly_the_default_maximum_goes_through(broker):
+    """128 MiB, which the broker holds once. Neither side has more than a frame of it here."""
+    ch = broker.channel()
+    queue, size, part = broker.name(), 134217728, ch.connection.chunk()
+    ch.declare(queue, exclusive=True)
+    ch.confirm()
+    before = broker.rss()
+    sent, got = hashlib.sha256(), hashlib.sha256()
+    ch.raw(method_frame(1, "basic.publish", routing_key=queue), header_frame(1, size))
+    for at in range(0, size, part):
+        chunk = (at.to_bytes(8, "big") * (part // 8 + 1))[:min(part, size - at)]
+        sent.update(chunk)
+        ch.raw(body_frame(1, chunk))
+    eq(ch.next("basic.ack", timeout=60).delivery_tag, 1)
+    broker.grew_less(before, 160, "a body of 128 MiB is queued")
+    ch.send("basic.get", queue=queue, no_ack=True)
+    wire = ch.connection.wire
+    eq(amqp_raw.decode_method(1, wire.read_frame(60).payload).name, "basic.get-ok")
+    eq(int.from_bytes(wire.read_frame().payload[4:12], "big"), size)
+    left = size
+    while left > 0:
+        kind, _, payload = wire.read_frame(60)
+        eq(kind, amqp_raw.BODY)
+        got.update(payload)
+        left -= len(payload)
+    eq((left, got.digest()), (0, sent.digest()))
+    ch.expect_count(queue, 0)
+    broker.grew_less(before, 32, "it is gone again")
 
 
 @differs("134217728 is the default; a message of that size is not sent here in 3.10's test")

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """coneyd as scripts see it: its lines on standard output, its exit statuses (sysexits.h), its signals."""
 
+import ctypes
+import errno
+import fcntl
 import os
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 
-from harness import Coneyd, differs, eq, ok
+import amqp_raw
+from harness import Coneyd, Skip, at_once, differs, eq, ok
 
 ANY_PORT = ["--ephemeral", "--set", "listeners.tcp.1=127.0.0.1:0"]
 EX_USAGE, EX_DATAERR, EX_OSERR, EX_CONFIG = 64, 65, 71, 78
@@ -53,6 +58,48 @@ def test_ready_lines_and_signals(broker):
         eq([Coneyd.address(line)[0] for line in lines[:2]], ["127.0.0.1", "127.0.0.2"])
         ok(all(Coneyd.address(line)[1] > 0 for line in lines[:2]), lines)
         eq(lines[2], "ready\n")
+
+
+CLONE_NEWNET = 0x40000000
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+
+
+def leave_network():
+    """Give this thread, and what it starts, a network of its own with nothing but loopback; false if not allowed."""
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
+        eq(ctypes.get_errno(), errno.EPERM, "unshare")
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        flags = struct.unpack("16xH", fcntl.ioctl(any_socket, SIOCGIFFLAGS, struct.pack("16sH14x", b"lo", 0))[:18])[0]
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | IFF_UP))
+    return True
+
+
+def need_free(host, port):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as why:
+        raise Skip("[%s]:%d: %s" % (host, port, why.strerror)) from None
+
+
+@program
+def test_default_listeners(broker):
+    """Nobody but this machine is listened to, on AMQP's port of both protocols."""
+    def check(_):
+        leave_network()
+        for host in ("127.0.0.1", "::1"):
+            need_free(host, 5672)
+        process = start("--ephemeral")
+        lines = [process.stdout.readline() for _ in range(3)]
+        for host in ("127.0.0.1", "::1"):
+            amqp_raw.Connection(host, 5672).close()
+        eq((lines, stop(process)), (["listening amqp 127.0.0.1:5672\n", "listening amqp [::1]:5672\n", "ready\n"],
+                                    ("", 0)))
+
+    at_once(check, 1)       # in a thread of its own, which keeps that network
 
 
 @program

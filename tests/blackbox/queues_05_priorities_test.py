@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """queue-features, 5 and 6: priority queues, consumer priorities on them, single active consumer extras."""
 
-from harness import eq, wait_until
+from amqp_raw import publish_frames
+from harness import Skip, between, eq, settings, wait_until
 
 
 def levels(broker, n, *priorities, **args):
@@ -53,6 +54,37 @@ def test_ordinary_queue_ignores_priorities(broker):
         ch.publish("", queue, str(i), {"priority": priority})
     eq([(m.body, m.props["priority"]) for m in [ch.get(queue) for _ in range(3)]],
        [(b"0", 1), (b"1", 200), (b"2", 5)])
+
+
+@settings()
+def test_a_level_costs_memory_only_when_it_is_used(broker):
+    """An empty queue with 256 levels costs 2 KiB more than one without; each level in use less than 4 KiB."""
+    if broker.server.sanitized():
+        raise Skip("a sanitizer's shadow memory is counted too")
+    ch = broker.channel()
+
+    def declare(count, args):
+        before, names = broker.rss(), [broker.name() for _ in range(count)]
+        for name in names:
+            ch.send("queue.declare", queue=name, exclusive=True, arguments=args)
+        for _ in names:
+            ch.next("queue.declare-ok")
+        return names, (broker.rss() - before) / count
+
+    def publish(names, priorities):
+        before = broker.rss()
+        for name in names:
+            ch.raw(*[publish_frames(1, "", name, b"x", {"priority": p}) for p in priorities])
+        ch.sync()
+        return (broker.rss() - before) / len(names)
+
+    declare(2000, {})       # what grows by doubling has grown
+    _, plain = declare(4000, {})
+    empty, with_levels = declare(4000, {"x-max-priority": 255})
+    between(with_levels - plain, 0, 3072, "octets of an empty queue with 256 levels")
+    one = publish(empty[:400], [7] * 16)
+    sixteen = publish(empty[400:800], range(1, 17))
+    between((sixteen - one) / 15, 512, 4096, "octets of a level")
 
 
 def test_requeued_messages_go_back_to_their_place_at_their_level(broker):
