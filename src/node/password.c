@@ -21,8 +21,8 @@
 #define SCRYPT_KEY_SIZE  32
 #define SCRYPT_SIZE      (SCRYPT_KEY + SCRYPT_KEY_SIZE)
 
-/* What is made: 16 MiB and about 40 ms. */
-#define SCRYPT_LOG_N 14
+/* What is made: 8 MiB and about 25 ms. */
+#define SCRYPT_LOG_N 13
 #define SCRYPT_R     8
 #define SCRYPT_P     1
 

@@ -11,6 +11,7 @@
 
 #include "coney/pool.h"
 #include "coney/xalloc.h"
+#include "login.h"
 #include "server.h"
 #include "session.h"
 #include "storage.h"
@@ -213,6 +214,9 @@ static void open_letter(struct loop *loop, struct mail *mail)
         break;
     case MAIL_ANSWER:
         storage_answer(MAIL_OWNER(mail, struct runner, answer), loop);
+        break;
+    case MAIL_LOGIN:
+        login_take_answer(mail);
         break;
     case MAIL_STOP:
         loop_stop(loop);

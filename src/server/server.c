@@ -24,6 +24,7 @@
 #include "coney/xalloc.h"
 #include "drain.h"
 #include "listener.h"
+#include "login.h"
 #include "memory_limit.h"
 #include "service.h"
 #include "session.h"
@@ -56,9 +57,9 @@ struct bytes server_properties(const struct server *server)
     return buffer_bytes(&server->properties);
 }
 
-struct bytes server_mechanisms(const struct server *server)
+struct bytes server_mechanisms(const struct server *server, bool is_tls)
 {
-    return buffer_bytes(&server->mechanisms);
+    return buffer_bytes(&server->mechanisms[is_tls]);
 }
 
 struct method_connection_tune server_tune(const struct server *server)
@@ -71,11 +72,6 @@ struct method_connection_tune server_tune(const struct server *server)
 const struct sasl_settings *server_sasl(const struct server *server)
 {
     return &server->sasl;
-}
-
-struct auth *server_auth(const struct server *server)
-{
-    return server->auth;
 }
 
 /* Keys sorted by name, capabilities in RabbitMQ's order (connection-and-channel.md 3.1). */
@@ -123,7 +119,8 @@ static void make_mechanisms(struct server *server)
     }
     server->sasl.anonymous_user = bytes_from_string(server->config->anonymous_login_user);
     server->sasl.anonymous_password = bytes_from_string(server->config->anonymous_login_pass);
-    sasl_append_names(&server->mechanisms, &server->sasl, false);
+    for (int is_tls = 0; is_tls < 2; is_tls++)
+        sasl_append_names(&server->mechanisms[is_tls], &server->sasl, is_tls);
 }
 
 /* ---- vhosts ---- */
@@ -530,6 +527,7 @@ void server_stop(struct server *server)
         return;
     service_stopping(server->service);
     listeners_close(server);
+    logins_cancel(server->logins);
     LL_FOREACH (server->runners, runner) {
         struct job *job = loop_job(loop, BATCH_CALL);
 
@@ -617,6 +615,7 @@ struct server *server_new(const struct config *config, enum server_failure *fail
     server->users =
         users_new((const char *const *)config->loopback_users.words, config->loopback_users.count);
     server->auth = auth_new(server->users);
+    server->logins = logins_new(server->auth, config->handshake_timeout_ms);
     *failure = SERVER_NO_RESOURCES;
     snprintf(why, SERVER_WHY_SIZE, "the system refuses what an event loop needs");
     if (!make_loops(server))
@@ -655,6 +654,8 @@ void server_run(struct server *server)
         event_add(server->disk_timer, &(struct timeval){.tv_sec = DISK_EVERY_S});
     if (server->tls && !tls_start(server->tls))
         abort();
+    if (!logins_start(server->logins, server->loop_count > 2 ? 2 : 1))
+        abort();
     listeners_start(server);
     /* Signals are the first loop's. */
     sigfillset(&all);
@@ -672,6 +673,7 @@ void server_run(struct server *server)
     loop_run(&server->loops[0]);
     for (unsigned i = 1; i < server->loop_count; i++)
         pthread_join(server->loops[i].thread, NULL);
+    logins_stop(server->logins);
     storage_finish(server);
     log_info("stopped");
 }
@@ -697,10 +699,12 @@ void server_free(struct server *server)
     for (unsigned i = 0; i < server->loop_count; i++)
         loop_free(&server->loops[i]);
     free(server->loops);
+    logins_free(server->logins);
     auth_free(server->auth);
     users_free(server->users);
     buffer_free(&server->properties);
-    buffer_free(&server->mechanisms);
+    buffer_free(&server->mechanisms[0]);
+    buffer_free(&server->mechanisms[1]);
     pthread_mutex_destroy(&server->lock);
     free(server);
 }

@@ -31,6 +31,7 @@ struct auth;
 struct drain;
 struct journal;
 struct listener;
+struct logins;
 struct opening;
 struct service;
 struct session;
@@ -66,10 +67,11 @@ struct server {
     struct drain *drain;
     struct users *users;
     struct auth *auth;
+    struct logins *logins;
     struct sasl_settings sasl;
-    struct buffer properties; /* of connection.start */
-    struct buffer mechanisms;
-    int64_t clock_offset_ms; /* from the monotonic clock to milliseconds since 1970 */
+    struct buffer properties;    /* of connection.start */
+    struct buffer mechanisms[2]; /* ... plain, and over TLS */
+    int64_t clock_offset_ms;     /* from the monotonic clock to milliseconds since 1970 */
     uint64_t memory_high, memory_low;
     _Atomic unsigned alarms; /* enum server_alarm_bit: publishers are held */
     atomic_bool is_stopping;
@@ -118,10 +120,9 @@ uint32_t server_first_frame_max(const struct server *server);
 uint32_t server_handshake_timeout_ms(const struct server *server);
 uint64_t server_message_size_max(const struct server *server);
 struct bytes server_properties(const struct server *server);
-struct bytes server_mechanisms(const struct server *server);
+struct bytes server_mechanisms(const struct server *server, bool is_tls);
 struct method_connection_tune server_tune(const struct server *server);
 const struct sasl_settings *server_sasl(const struct server *server);
-struct auth *server_auth(const struct server *server);
 
 /* The vhost called NAME, or NULL. */
 struct runner *server_find_vhost(struct server *server, struct bytes name);

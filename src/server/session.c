@@ -13,6 +13,7 @@
 #include "coney/frame.h"
 #include "coney/log.h"
 #include "coney/xalloc.h"
+#include "login.h"
 #include "loop.h"
 #include "server.h"
 
@@ -124,6 +125,7 @@ static void session_free(struct session *session)
     session_free_output(session);
     free((void *)(uintptr_t)session->user.data);
     free(session->sasl);
+    free(session->certificate_name);
     free(session);
 }
 
@@ -133,7 +135,8 @@ void session_maybe_free(struct session *session)
         return;
     drop_output(session);
     tell_vhost(session);
-    if (session->holds & SESSION_HOLD_BATCH || (session->is_attached && !session->is_detached))
+    if (session->login || session->holds & SESSION_HOLD_BATCH ||
+        (session->is_attached && !session->is_detached))
         return;
     session_free(session);
 }
@@ -151,6 +154,7 @@ void session_gone(struct session *session)
         DL_DELETE2(session->loop->blocked, session, block_prev, block_next);
     stream_close(&session->stream);
     session_set_state(session, SESSION_GONE);
+    login_give_up(session);
     session_free_input(session);
     session_maybe_free(session);
 }
@@ -166,8 +170,7 @@ void session_submit(struct session *session, struct job *job)
     runner_submit(session->runner, job, session->loop);
 }
 
-/* Go on with what was read before and not parsed. */
-static void take_rest(struct session *session)
+void session_take_rest(struct session *session)
 {
     if (!session->rest_waits || session->holds)
         return;
@@ -181,7 +184,7 @@ void session_job_done(struct session *session)
     if (session->state == SESSION_GONE)
         session_maybe_free(session);
     else
-        take_rest(session);
+        session_take_rest(session);
 }
 
 void session_take_chunks(struct session *session, struct outbox_chunk *chunks)
@@ -295,7 +298,7 @@ void session_unblock(struct session *session)
     if (session->blocked_told)
         session_say(session, 0, &(struct method){.id = METHOD_CONNECTION_UNBLOCKED});
     session->blocked_told = false;
-    take_rest(session);
+    session_take_rest(session);
 }
 
 /* ---- what the vhost says of the session's life ---- */

@@ -5,7 +5,8 @@
  *
  * States, changed by session_set_state() alone:
  *
- *     HEADER -> STARTED -> (SECURED ->) TUNED -> TUNED_OK -> OPENING -> RUNNING    the handshake, spoken here
+ *     HEADER -> STARTED -> (SECURED ->) (CHECKING ->) TUNED -> TUNED_OK -> OPENING -> RUNNING
+ *                                         the handshake, spoken here; CHECKING waits for a login thread
  *     any of these but RUNNING -> REFUSED  a connection.close was sent from here; close-ok is awaited
  *     any of these but RUNNING -> DROPPED  nothing is said; the socket is closed when the delay is over
  *     RUNNING -> CLOSING                   the vhost has sent connection.close
@@ -13,7 +14,7 @@
  *     any -> GONE                          the socket is closed; the vhost is being told
  *
  * Reading is on while no reason in `holds` is left. A session is freed when it is GONE, the vhost has
- * answered (or never knew it), no batch is under way, and all its chunks have gone back.
+ * answered (or never knew it), neither a batch nor its login is under way, and all its chunks have gone back.
  */
 #ifndef SERVER_SESSION_H
 #define SERVER_SESSION_H
@@ -24,6 +25,7 @@
 #include <sys/uio.h>
 #include <uthash.h>
 
+#include "coney/auth.h"
 #include "coney/buffer.h"
 #include "coney/message.h"
 #include "coney/method.h"
@@ -36,6 +38,7 @@
 
 struct batch;
 struct job;
+struct login;
 struct loop;
 struct runner;
 struct server;
@@ -44,6 +47,7 @@ enum session_state {
     SESSION_HEADER,
     SESSION_STARTED,
     SESSION_SECURED,
+    SESSION_CHECKING,
     SESSION_TUNED,
     SESSION_TUNED_OK,
     SESSION_OPENING,
@@ -62,6 +66,7 @@ enum session_hold {
     SESSION_HOLD_BATCH = 4, /* one is under way */
     SESSION_HOLD_ALARM = 8, /* it has published while memory was low */
     SESSION_HOLD_STORE = OUTBOX_HOLD_STORE,
+    SESSION_HOLD_LOGIN = 32, /* it is being decided */
 };
 
 /* A message on its way in: the content of one channel. */
@@ -124,8 +129,10 @@ struct session {
     bool first_beat_sent;
     bool rest_waits; /* partial holds whole frames: parse it when the batch is done */
     struct event read_event, write_event, timer;
-    struct bytes user; /* owned; empty before login */
-    struct sasl *sasl; /* during login */
+    struct bytes user;      /* owned; empty before login */
+    struct sasl *sasl;      /* during login */
+    char *certificate_name; /* owned; during login, when there is one */
+    struct login *login;    /* out to be decided */
 
     /* in */
     struct buffer partial;     /* the beginning of a frame */
@@ -186,6 +193,8 @@ void session_arm(struct session *session, uint32_t ms);
 uint32_t session_close_wait_ms(const struct session *session);
 void session_maybe_free(struct session *session);
 void session_submit(struct session *session, struct job *job);
+/* Go on with what was read before and not parsed, if nothing is against it any more. */
+void session_take_rest(struct session *session);
 
 /* session_read.c: octets to commands */
 void session_on_readable(evutil_socket_t fd, short what, void *arg);
@@ -196,6 +205,12 @@ void session_parse_rest(struct session *session);
 /* session_handshake.c: what comes before RUNNING. The first returns the octets consumed, 0 for too few. */
 size_t handshake_protocol_header(struct session *session, const uint8_t *data, size_t size);
 void handshake_frame(struct session *session, uint8_t type, uint16_t channel, struct bytes payload);
+/* SESSION's login, which was out, is decided: USER's, with what is stored in INFO if it is LOGIN_OK, taken
+ * over. */
+void session_login_decided(struct session *session, struct bytes user, enum login_result result,
+                           struct user_info *info);
+/* ... or nobody will decide it, since the server stops. */
+void session_login_cancelled(struct session *session);
 /* Send connection.close from here. METHOD 0: none. */
 void handshake_refuse(struct session *session, enum method_id method, enum reply_code code,
                       const char *format, ...) __attribute__((format(printf, 4, 5)));

@@ -15,9 +15,11 @@
 #include "coney/log.h"
 #include "coney/table.h"
 #include "coney/xalloc.h"
+#include "login.h"
 #include "loop.h"
 #include "server.h"
 #include "session.h"
+#include "tls_peer.h"
 
 #define DROP_DELAY_MS 3000
 
@@ -59,7 +61,7 @@ static void say_start(struct session *session)
 
     start.connection_start.version_minor = 9;
     start.connection_start.server_properties = server_properties(session->server);
-    start.connection_start.mechanisms = server_mechanisms(session->server);
+    start.connection_start.mechanisms = server_mechanisms(session->server, session->stream.tls != NULL);
     start.connection_start.locales = BYTES_LITERAL("en_US");
     session_set_state(session, SESSION_STARTED);
     session_say(session, 0, &start);
@@ -139,16 +141,63 @@ static void logged_in(struct session *session, struct user_info *user)
     session->user_connections_max = user->max_connections;
     user_info_free(user);
     free(session->sasl);
+    free(session->certificate_name);
     session->sasl = NULL;
+    session->certificate_name = NULL;
     say_tune(session);
+}
+
+void session_login_decided(struct session *session, struct bytes user, enum login_result result,
+                           struct user_info *info)
+{
+    if (session->state == SESSION_GONE) {
+        if (result == LOGIN_OK)
+            user_info_free(info);
+        session_maybe_free(session);
+        return;
+    }
+    session_hold(session, SESSION_HOLD_LOGIN, false);
+    if (result == LOGIN_OK)
+        logged_in(session, info);
+    else
+        login_failed(session, session->sasl->mechanism, user, result);
+    session_take_rest(session);
+}
+
+void session_login_cancelled(struct session *session)
+{
+    if (session->state == SESSION_GONE)
+        session_maybe_free(session);
+    else
+        session_gone(session);
+}
+
+static void check_login(struct session *session, const struct sasl_result *result)
+{
+    struct auth_request request = {.user = result->user,
+                                   .password = result->password,
+                                   .is_external = result->is_external,
+                                   .is_loopback = peer_is_loopback(&session->peer)};
+    struct user_info user;
+
+    switch (login_begin(session, &request, &user)) {
+    case LOGIN_BEGUN_KNOWN:
+        logged_in(session, &user);
+        break;
+    case LOGIN_BEGUN_OUT:
+        session_set_state(session, SESSION_CHECKING);
+        session_hold(session, SESSION_HOLD_LOGIN, true);
+        break;
+    case LOGIN_BEGUN_TOO_MANY:
+        handshake_refuse(session, (enum method_id)0, REPLY_CONNECTION_FORCED,
+                         "too many logins are waiting to be checked");
+        break;
+    }
 }
 
 static void sasl_went(struct session *session, enum sasl_status status, const struct sasl_result *result)
 {
     struct method secure = {.id = METHOD_CONNECTION_SECURE};
-    struct auth_request request;
-    enum login_result login;
-    struct user_info user;
 
     switch (status) {
     case SASL_MALFORMED:
@@ -160,19 +209,21 @@ static void sasl_went(struct session *session, enum sasl_status status, const st
         session_say(session, 0, &secure);
         break;
     case SASL_DONE:
-        request = (struct auth_request){.user = result->user,
-                                        .password = result->password,
-                                        .is_external = result->is_external,
-                                        .is_loopback = peer_is_loopback(&session->peer)};
-        login = auth_recall(server_auth(session->server), &request, &user)
-                    ? LOGIN_OK
-                    : auth_decide(server_auth(session->server), &request, &user);
-        if (login == LOGIN_OK)
-            logged_in(session, &user);
-        else
-            login_failed(session, session->sasl->mechanism, result->user, login);
+        check_login(session, result);
         break;
     }
+}
+
+/* The user that the peer's certificate names; nobody without one. */
+static struct bytes certificate_name(struct session *session)
+{
+    const struct config *config = session->server->config;
+
+    if (session->stream.tls && !session->certificate_name)
+        session->certificate_name =
+            tls_peer_login(session->stream.tls, config->ssl_cert_login_from, config->ssl_cert_login_san_type,
+                           config->ssl_cert_login_san_index);
+    return session->certificate_name ? bytes_from_string(session->certificate_name) : (struct bytes){NULL, 0};
 }
 
 static void start_ok(struct session *session, const struct method_connection_start_ok *start_ok)
@@ -182,7 +233,7 @@ static void start_ok(struct session *session, const struct method_connection_sta
 
     take_capabilities(session, start_ok->client_properties);
     session->sasl = xcalloc(1, sizeof *session->sasl);
-    status = sasl_start(session->sasl, server_sasl(session->server), (struct bytes){NULL, 0},
+    status = sasl_start(session->sasl, server_sasl(session->server), certificate_name(session),
                         start_ok->mechanism, start_ok->response, &result);
     sasl_went(session, status, &result);
 }

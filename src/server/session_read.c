@@ -638,10 +638,12 @@ static size_t take_early_frame(struct session *session, const uint8_t *data, siz
     return (size_t)frame.size + FRAME_OVERHEAD;
 }
 
-/* Behind the message that met the alarm nothing is taken until it is over. */
-static bool is_held_by_alarm(const struct session *session)
+/* Nothing is taken before somebody has answered: the vhost, or who decides the login; and behind the message
+ * that met the alarm nothing before that is over. */
+static bool must_wait(const struct session *session)
 {
-    return session->holds & SESSION_HOLD_ALARM && !session->contents;
+    return session->state == SESSION_OPENING || session->state == SESSION_CHECKING ||
+           (session->holds & SESSION_HOLD_ALARM && !session->contents);
 }
 
 static size_t parse(struct session *session, struct job **job, const uint8_t *data, size_t size)
@@ -653,7 +655,7 @@ static size_t parse(struct session *session, struct job **job, const uint8_t *da
 
         if (session->is_deaf || session->state == SESSION_DROPPED || session->state >= SESSION_ENDING)
             return size;
-        if (session->state == SESSION_OPENING || is_held_by_alarm(session))
+        if (must_wait(session))
             break;
         if (session->streaming)
             used = stream(session, job, data + at, size - at);
@@ -691,7 +693,7 @@ static void take_input(struct session *session, struct job *job, const uint8_t *
 
     session->loop->last_publish.payload = (struct bytes){NULL, 0};
     used = parse(session, &job, data, size);
-    session->rest_waits = used < size && (session->state == SESSION_OPENING || is_held_by_alarm(session));
+    session->rest_waits = used < size && must_wait(session);
     if (used < size)
         keep_rest(session, data + used, size - used);
     else

@@ -426,12 +426,14 @@ def publish_frames(channel, exchange, key, body=b"", props=None, mandatory=False
 class Wire:
     """A TCP connection that can send any octets and cut what comes into frames."""
 
-    def __init__(self, host, port, timeout=DEFAULT_TIMEOUT, rcvbuf=None):
+    def __init__(self, host, port, timeout=DEFAULT_TIMEOUT, rcvbuf=None, source=None):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
         if rcvbuf:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         self.sock.settimeout(timeout)
+        if source:
+            self.sock.bind((source, 0))
         self.sock.connect((host, port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.readable = select.poll()       # not select(): descriptors may be above 1023
@@ -553,8 +555,8 @@ class Connection:
 
     def __init__(self, host, port, user="guest", password="guest", vhost="/", capabilities=None, heartbeat=0,
                  frame_max=None, channel_max=None, mechanism="PLAIN", response=None, client_properties=None,
-                 timeout=DEFAULT_TIMEOUT, rcvbuf=None, open_vhost=True):
-        self.wire = Wire(host, port, timeout, rcvbuf)
+                 timeout=DEFAULT_TIMEOUT, rcvbuf=None, source=None, open_vhost=True):
+        self.wire = Wire(host, port, timeout, rcvbuf, source)
         self.timeout = timeout
         self.channels = {}
         self.frames = collections.deque()

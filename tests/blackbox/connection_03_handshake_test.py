@@ -470,7 +470,7 @@ def test_heartbeat_is_ignored_in_every_state(broker):
     eq(decode_method(0, wire.read_frame().payload).name, "connection.open-ok")
 
 
-@settings(handshake_timeout=400)
+@settings(handshake_timeout=1500)
 def test_handshake_timeout_drops_in_every_state_before_running(broker):
     wires = [broker.wire(), started(broker), tuning(broker), opening(broker)]
     c = broker.connect()

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "coney/log.h"
+#include "server/login.h"
 
 static void report(void *context, const char *text)
 {
@@ -53,6 +54,8 @@ int desk_connect(struct desk *desk, int send_buffer)
 
 void desk_turn(struct desk *desk)
 {
+    if (!desk->holds_logins)
+        logins_work(desk->server->logins);
     loop_turn(desk->loop, false);
 }
 

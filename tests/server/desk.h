@@ -15,6 +15,7 @@ struct desk {
     struct config config;
     struct server *server;
     struct loop *loop;
+    bool holds_logins; /* what has to be decided stays undecided */
 };
 
 /* Make it of the defaults and OVERRIDE, a "key=value", or NULL. */
