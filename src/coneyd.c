@@ -142,7 +142,7 @@ static int parse(int argc, char **argv, struct command_line *line)
     return finish(argc, argv, line);
 }
 
-static int serve(const struct config *config)
+static int serve(const struct config *config, const struct config_source *source)
 {
     static const int codes[] = {[SERVER_BAD_DEFINITIONS] = EX_DATAERR, [SERVER_BAD_CERTIFICATES] = EX_CONFIG,
                                 [SERVER_CANNOT_LISTEN] = EX_OSERR,     [SERVER_NO_RESOURCES] = EX_OSERR,
@@ -156,6 +156,7 @@ static int serve(const struct config *config)
         fprintf(stderr, "coneyd: %s\n", why);
         return codes[failure];
     }
+    server_set_source(server, source);
     server_run(server);
     server_free(server);
     return EX_OK;
@@ -176,7 +177,7 @@ static bool configure_log(const struct config *config)
     return done;
 }
 
-static int run(const struct config *config, bool check_only)
+static int run(const struct config *config, const struct config_source *source, bool check_only)
 {
     int code;
 
@@ -187,7 +188,7 @@ static int run(const struct config *config, bool check_only)
     log_start();
     for (size_t i = 0; i < config->notices.count; i++)
         log_warning("%s", config->notices.words[i]);
-    code = serve(config);
+    code = serve(config, source);
     log_stop();
     return code;
 }
@@ -196,15 +197,14 @@ int main(int argc, char **argv)
 {
     struct command_line line = {.overrides = xcalloc((size_t)argc, sizeof(char *))};
     struct config config;
+    struct config_source source;
     int code = parse(argc, argv, &line);
 
-    if (code < 0 &&
-        !config_load(&config,
-                     &(struct config_source){line.config_path, environ, line.overrides, line.override_count},
-                     report, NULL))
+    source = (struct config_source){line.config_path, environ, line.overrides, line.override_count};
+    if (code < 0 && !config_load(&config, &source, report, NULL))
         code = EX_CONFIG;
     else if (code < 0) {
-        code = run(&config, line.check_only);
+        code = run(&config, &source, line.check_only);
         config_free(&config);
     }
     free(line.overrides);

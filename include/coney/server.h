@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 struct config;
+struct config_source;
 struct server;
 
 #define SERVER_WHY_SIZE 600
@@ -25,6 +26,10 @@ enum server_failure {
  * NULL, with *FAILURE and a reason in WHY, when something does not work. */
 struct server *server_new(const struct config *config, enum server_failure *failure,
                           char why[SERVER_WHY_SIZE]);
+
+/* Before server_run(): where the configuration can be read again, on SIGHUP. SOURCE must outlive the server.
+ */
+void server_set_source(struct server *server, const struct config_source *source);
 
 /* Print "listening amqp ADDRESS" for each listener and "ready" on standard output, and serve until SIGTERM or
  * SIGINT; connections are told 320 and everything is flushed. Call once, from the main thread. */

@@ -76,6 +76,9 @@ enum store_result store_open(struct sys *sys, const struct store_settings *setti
 struct journal *store_vhost(struct store *store, struct bytes name);
 void store_share(struct journal *base, struct vhost *vhost, void *owner);
 
+/* Any thread: from now on the disk counts as full with less room than LIMIT octets. */
+void store_set_disk_free_limit(struct store *store, uint64_t limit);
+
 /* Any thread: keep an entry; an empty JSON: it is gone. */
 void store_put_entry(struct store *store, struct bytes section, struct bytes vhost, struct bytes name,
                      struct bytes json);

@@ -125,6 +125,9 @@ bool vhost_clear_policy(struct vhost *vhost, enum policy_origin origin, struct b
 
 /* Negative: no limit. */
 void vhost_set_limits(struct vhost *vhost, int64_t connections_max, int64_t queues_max);
+/* Take from SETTINGS what may change while the vhost is in use: message_size_max, consumer_timeout_ms and
+ * unsent_max. */
+void vhost_change_settings(struct vhost *vhost, const struct vhost_settings *settings);
 void vhost_set_default_queue_type(struct vhost *vhost, enum queue_type type);
 
 /* ---- looking in, for tests, tools and statistics ---- */

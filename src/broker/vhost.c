@@ -543,6 +543,17 @@ void vhost_set_limits(struct vhost *vhost, int64_t connections_max, int64_t queu
     vhost->queues_max = queues_max;
 }
 
+void vhost_change_settings(struct vhost *vhost, const struct vhost_settings *settings)
+{
+    bool times_differ = settings->consumer_timeout_ms != vhost->settings.consumer_timeout_ms;
+
+    vhost->settings.message_size_max = settings->message_size_max;
+    vhost->settings.consumer_timeout_ms = settings->consumer_timeout_ms;
+    vhost->settings.unsent_max = settings->unsent_max ? settings->unsent_max : UNSENT_MAX_DEFAULT;
+    if (times_differ)
+        apply_policies(vhost); /* what is overdue is looked for as after a change of policies */
+}
+
 void vhost_set_default_queue_type(struct vhost *vhost, enum queue_type type)
 {
     vhost->settings.default_queue_type = type;

@@ -24,6 +24,7 @@ struct runner *runner_new(struct server *server)
     runner->role.kind = MAIL_ROLE;
     runner->alarm.kind = MAIL_ALARM;
     runner->answer.kind = MAIL_ANSWER;
+    runner->parked.kind = MAIL_PARKED;
     atomic_store(&runner->deadline, VHOST_NEVER);
     return runner;
 }
@@ -135,7 +136,7 @@ static long run_some(struct runner *runner, long pending, uint64_t started, unsi
     while (done < pending && !*over) {
         run_one(runner, server_now_ms(runner->server));
         done++;
-        if (++*batches >= RUN_BATCHES_MAX || server_now_ns() - started > RUN_NS_MAX)
+        if (runner->is_parked || ++*batches >= RUN_BATCHES_MAX || server_now_ns() - started > RUN_NS_MAX)
             *over = true;
     }
     return done;
@@ -150,6 +151,18 @@ static void pass_on(struct runner *runner, struct loop *here)
     loop_post(next, &runner->role);
     if (next != here)
         loop_wake(next);
+}
+
+/* The batch that parked the vhost, the last of DONE, stays in `pending`. Its letter is the last that this
+ * loop does with the vhost. */
+static void stay_parked(struct runner *runner, long done, const struct loop *here)
+{
+    struct loop *first = &runner->server->loops[0];
+
+    atomic_fetch_sub_explicit(&runner->pending, done - 1, memory_order_acq_rel);
+    loop_post(first, &runner->parked);
+    if (first != here)
+        loop_wake(first);
 }
 
 void runner_continue(struct runner *runner, struct loop *here)
@@ -167,6 +180,10 @@ void runner_continue(struct runner *runner, struct loop *here)
 
         wake |= post_all(runner);
         wake |= post_alarm(runner);
+        if (runner->is_parked) {
+            stay_parked(runner, done, here);
+            break;
+        }
         /* From here on another loop may be the runner, if this lets go. */
         if (atomic_fetch_sub_explicit(&runner->pending, done, memory_order_acq_rel) == done)
             break;
@@ -193,4 +210,42 @@ void runner_submit(struct runner *runner, struct job *job, struct loop *here)
                                                   memory_order_relaxed));
     if (atomic_fetch_add_explicit(&runner->pending, 1, memory_order_acq_rel) == 0)
         runner_continue(runner, here);
+}
+
+/* ---- parking ---- */
+
+static void park(struct vhost *vhost, void *argument)
+{
+    struct runner *runner = argument;
+
+    (void)vhost;
+    runner->is_parked = true;
+}
+
+void runner_park(struct runner *runner, struct loop *first)
+{
+    struct job *job = loop_job(first, BATCH_CALL);
+
+    job->batch.call = park;
+    job->batch.argument = runner;
+    runner_submit(runner, job, first);
+}
+
+void runner_hold(struct runner *runner)
+{
+    atomic_store(&runner->pending, 1);
+    runner->is_parked = true;
+}
+
+void runner_unpark(struct runner *runner, struct loop *first)
+{
+    uint64_t wake;
+
+    runner->is_parked = false;
+    wake = post_all(runner) | post_alarm(runner);
+    if (atomic_fetch_sub_explicit(&runner->pending, 1, memory_order_acq_rel) != 1)
+        pass_on(runner, first);
+    wake_all(runner->server, wake, first);
+    if (runner->server->store)
+        store_wake(runner->server->store);
 }

@@ -11,7 +11,8 @@
  * 1. A push happens before its increment, so a runner may count on finding as many batches as `pending` says.
  * 2. Everything in the vhost, and the members marked so, belong to the runner; the acquire and release on
  *    `pending` (or the mail that passes the role) order one runner's work before the next one's.
- * 3. What the vhost says is put into the loops' mailboxes before the role is let go; sleeping loops are woken
+ * 3. A parked vhost keeps one more in `pending` than there are batches, so that nobody becomes its runner.
+ * 4. What the vhost says is put into the loops' mailboxes before the role is let go; sleeping loops are woken
  *    after.
  */
 #ifndef SERVER_RUNNER_H
@@ -48,6 +49,8 @@ struct runner {
     struct mail role;         /* carries the role to another loop */
     struct mail alarm;        /* asks the first loop to look at deadline again */
     atomic_bool alarm_mailed;
+    struct mail parked;         /* says that the vhost is parked */
+    bool is_parked;             /* the runner's: nobody runs the vhost until runner_unpark() */
     struct mail answer;         /* asks a loop to bring the store's answers into the vhost */
     struct journal *journal;    /* the vhost's */
     _Atomic unsigned last_loop; /* that ran the vhost */
@@ -64,6 +67,14 @@ void runner_submit(struct runner *runner, struct job *job, struct loop *here);
 
 /* Go on running: HERE has been given the role. */
 void runner_continue(struct runner *runner, struct loop *here);
+
+/* First loop: have the vhost stop at a batch of its own, as soon as its turn comes. MAIL_PARKED tells that it
+ * has: then the first loop is the runner, and may call into the vhost until runner_unpark(). */
+void runner_park(struct runner *runner, struct loop *first);
+void runner_unpark(struct runner *runner, struct loop *first);
+
+/* A vhost that nobody knows yet begins parked. */
+void runner_hold(struct runner *runner);
 
 /* vhost_ops.output of every vhost: CONTEXT is its runner. */
 void runner_output(void *context, struct outbox_chunk *chunks);

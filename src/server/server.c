@@ -26,20 +26,19 @@
 #include "listener.h"
 #include "login.h"
 #include "memory_limit.h"
+#include "reload.h"
 #include "service.h"
 #include "session.h"
 #include "storage.h"
 #include "tls.h"
 
-#define FIRST_FRAME_MAX  65536 /* before tune-ok: room for a token in start-ok (limits.tsv, FOLLOW) */
 #define THREADS_MAX_AUTO 4
 
 /* ---- what sessions are told ---- */
 
 uint32_t server_first_frame_max(const struct server *server)
 {
-    (void)server;
-    return FIRST_FRAME_MAX;
+    return server->config->initial_frame_max;
 }
 
 uint32_t server_handshake_timeout_ms(const struct server *server)
@@ -155,14 +154,13 @@ static struct vhost *find_vhost(void *context, struct bytes name)
 struct runner *server_make_vhost(struct server *server, struct bytes name, struct journal *journal)
 {
     struct runner *runner = runner_new(server);
-    struct vhost_settings settings = {.message_size_max = server->config->max_message_size,
-                                      .consumer_timeout_ms = (int64_t)server->config->consumer_timeout_ms,
-                                      .default_queue_type = server->config->default_queue_type,
-                                      .relaxed = server->config->durability_relaxed};
+    struct vhost_settings settings = reload_vhost_settings(server->config);
     struct vhost_ops ops = {.output = runner_output, .random = random_octets, .context = runner};
 
     runner->journal = journal;
     runner->vhost = vhost_new(name, &settings, &ops, journal);
+    if (server->is_importing)
+        runner_hold(runner);
     pthread_mutex_lock(&server->lock);
     LL_APPEND(server->runners, runner);
     pthread_mutex_unlock(&server->lock);
@@ -191,15 +189,20 @@ static void warn(void *context, const char *text)
     log_warning("%s", text);
 }
 
+struct definitions_target server_definitions_target(struct server *server)
+{
+    return (struct definitions_target){.users = server->users,
+                                       .find_vhost = find_vhost,
+                                       .make_vhost = make_vhost,
+                                       .warn = warn,
+                                       .keep = keep,
+                                       .context = server};
+}
+
 /* What the data directory has, then definitions, then what a new node has when they brought none. */
 static enum server_failure fill(struct server *server, char why[SERVER_WHY_SIZE])
 {
-    struct definitions_target target = {.users = server->users,
-                                        .find_vhost = find_vhost,
-                                        .make_vhost = make_vhost,
-                                        .warn = warn,
-                                        .keep = keep,
-                                        .context = server};
+    struct definitions_target target = server_definitions_target(server);
     struct definitions_result result = {0};
     char reason[DEFINITIONS_WHY_SIZE];
     const char *cluster_name = server->config->cluster_name;
@@ -499,14 +502,27 @@ void server_watch_memory(struct loop *loop)
         evtimer_add(server->memory_timer, &again);
 }
 
-static void set_watermark(struct server *server)
+static uint64_t memory_of(const struct config *config)
+{
+    return config->memory_total ? config->memory_total : memory_total();
+}
+
+void server_set_watermark(struct server *server)
 {
     const struct config *config = server->config;
+    uint64_t high = config->memory_watermark_absolute;
 
-    server->memory_high = config->memory_watermark_absolute;
-    if (!server->memory_high)
-        server->memory_high = (uint64_t)((double)memory_total() * config->memory_watermark_relative);
-    server->memory_low = server->memory_high / 10 * 9;
+    if (!high)
+        high = (uint64_t)((double)memory_of(config) * config->memory_watermark_relative);
+    server->memory_high = high;
+    server->memory_low = high / 10 * 9;
+}
+
+uint64_t server_disk_free_limit(const struct config *config)
+{
+    if (config->disk_free_limit_relative > 0)
+        return (uint64_t)((double)memory_of(config) * config->disk_free_limit_relative);
+    return config->disk_free_limit;
 }
 
 /* ---- starting and stopping ---- */
@@ -580,7 +596,7 @@ static bool make_loops(struct server *server)
         server->signals[i] = event_new(base, signals[i], EV_SIGNAL | EV_PERSIST, on_signal, server);
         event_add(server->signals[i], NULL);
     }
-    return true;
+    return reload_init(server);
 }
 
 static bool make_tls(struct server *server, char why[SERVER_WHY_SIZE])
@@ -610,7 +626,7 @@ struct server *server_new(const struct config *config, enum server_failure *fail
     clock_gettime(CLOCK_REALTIME, &now);
     server->clock_offset_ms =
         now.tv_sec * 1000 + now.tv_nsec / 1000000 - (int64_t)(server_now_ns() / 1000000);
-    set_watermark(server);
+    server_set_watermark(server);
     make_mechanisms(server);
     server->users =
         users_new((const char *const *)config->loopback_users.words, config->loopback_users.count);
@@ -667,7 +683,7 @@ void server_run(struct server *server)
     printf("ready\n");
     fflush(stdout);
     log_info("ready: %u loops, memory watermark %llu octets", server->loop_count,
-             (unsigned long long)server->memory_high);
+             (unsigned long long)atomic_load(&server->memory_high));
     log_info("Server startup complete; 0 plugins started."); /* the line that others wait for */
     service_ready(server->service);
     loop_run(&server->loops[0]);
@@ -694,6 +710,7 @@ void server_free(struct server *server)
     event_free(server->alarm_timer);
     event_free(server->memory_timer);
     event_free(server->disk_timer);
+    reload_free(server);
     for (size_t i = 0; i < sizeof server->signals / sizeof *server->signals; i++)
         event_free(server->signals[i]);
     for (unsigned i = 0; i < server->loop_count; i++)

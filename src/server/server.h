@@ -16,6 +16,7 @@
 
 #include "coney/buffer.h"
 #include "coney/config.h"
+#include "coney/definitions.h"
 #include "coney/sasl.h"
 #include "coney/server.h"
 #include "coney/users.h"
@@ -31,7 +32,11 @@ struct auth;
 struct drain;
 struct journal;
 struct listener;
+<<<<<<< ours
 struct logins;
+=======
+struct loaded;
+>>>>>>> theirs
 struct opening;
 struct service;
 struct session;
@@ -52,11 +57,12 @@ enum server_alarm_bit {
 };
 
 struct server {
-    const struct config *config;
-    struct sys *sys;         /* with a data directory: its files, */
-    struct store *store;     /* and what is kept in it */
-    struct opening *opening; /* while it is being opened */
-    char cluster_name[256];  /* of the definitions kept in it; empty: none */
+    _Atomic(const struct config *) config; /* exchanged by a reload (reload.c) */
+    const struct config_source *source;    /* where it comes from; NULL: it stays */
+    struct sys *sys;                       /* with a data directory: its files, */
+    struct store *store;                   /* and what is kept in it */
+    struct opening *opening;               /* while it is being opened */
+    char cluster_name[256];                /* of the definitions kept in it; empty: none */
     struct loop *loops;
     unsigned loop_count;
     unsigned spread_percent; /* the first loop takes every new connection until it is so busy */
@@ -69,10 +75,17 @@ struct server {
     struct auth *auth;
     struct logins *logins;
     struct sasl_settings sasl;
+<<<<<<< ours
     struct buffer properties;    /* of connection.start */
     struct buffer mechanisms[2]; /* ... plain, and over TLS */
     int64_t clock_offset_ms;     /* from the monotonic clock to milliseconds since 1970 */
     uint64_t memory_high, memory_low;
+=======
+    struct buffer properties; /* of connection.start */
+    struct buffer mechanisms;
+    int64_t clock_offset_ms; /* from the monotonic clock to milliseconds since 1970 */
+    _Atomic uint64_t memory_high, memory_low;
+>>>>>>> theirs
     _Atomic unsigned alarms; /* enum server_alarm_bit: publishers are held */
     atomic_bool is_stopping;
     _Atomic uint64_t connection_count;
@@ -87,6 +100,12 @@ struct server {
     struct event *memory_timer; /* while memory is low, */
     struct event *disk_timer;   /* and with a data directory */
     struct event *signals[2];
+
+    /* reload.c: the first loop's */
+    struct event *hangup, *reopen;
+    struct loaded *loaded; /* configurations read since the start, the newest first */
+    bool is_importing;     /* definitions: vhosts are parked, or will be */
+    unsigned to_be_parked;
 };
 
 static inline uint64_t server_now_ns(void)
@@ -111,6 +130,13 @@ static inline unsigned server_alarms(const struct server *server)
 
 /* Any thread: raise or clear an alarm. */
 void server_set_alarm(struct server *server, enum server_alarm_bit alarm, bool on);
+
+/* First loop: take the memory watermarks from the configuration. */
+void server_set_watermark(struct server *server);
+uint64_t server_disk_free_limit(const struct config *config);
+
+/* Where definitions go. */
+struct definitions_target server_definitions_target(struct server *server);
 
 /* A vhost called NAME with JOURNAL, in the directory. */
 struct runner *server_make_vhost(struct server *server, struct bytes name, struct journal *journal);

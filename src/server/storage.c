@@ -119,7 +119,7 @@ static struct store_settings settings_of(const struct server *server)
                                    .journal_window = config->journal_window,
                                    .memory_window = window,
                                    .sync_every_ms = SYNC_RELAXED_MS,
-                                   .disk_free_limit = config->disk_free_limit};
+                                   .disk_free_limit = server_disk_free_limit(config)};
 }
 
 enum server_failure storage_open(struct server *server, const struct definitions_target *target, bool *is_new,

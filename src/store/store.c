@@ -141,6 +141,7 @@ static void init(struct store *store, struct sys *sys, const struct store_settin
 {
     store->sys = sys;
     store->settings = *settings;
+    atomic_init(&store->disk_free_limit, settings->disk_free_limit);
     store->ops = *ops;
     store->folder = xstrdup(settings->folder);
     if (!store->settings.segment_file_size)
@@ -307,9 +308,14 @@ void store_set_full(struct store *store, bool full)
  */
 static bool has_room(const struct store *store, uint64_t room)
 {
-    uint64_t limit = store->settings.disk_free_limit;
+    uint64_t limit = atomic_load_explicit(&store->disk_free_limit, memory_order_relaxed);
 
     return !store->needs_reserve && room > limit + limit / 4 && room > store->settings.journal_file_size;
+}
+
+void store_set_disk_free_limit(struct store *store, uint64_t limit)
+{
+    atomic_store_explicit(&store->disk_free_limit, limit, memory_order_relaxed);
 }
 
 static void check_room(struct store *store)
@@ -318,7 +324,7 @@ static void check_room(struct store *store)
 
     if (room < 0)
         return;
-    if ((uint64_t)room < store->settings.disk_free_limit)
+    if ((uint64_t)room < atomic_load_explicit(&store->disk_free_limit, memory_order_relaxed))
         store_set_full(store, true);
     else if (has_room(store, (uint64_t)room))
         store_set_full(store, false);

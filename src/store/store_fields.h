@@ -131,6 +131,7 @@ struct checkpoint {
 struct store {
     struct sys *sys;
     struct store_settings settings;
+    _Atomic uint64_t disk_free_limit; /* of the settings, until it is set anew */
     struct store_ops ops;
     char *folder; /* owned */
     struct sys_file *lock_file;
