@@ -11,11 +11,8 @@
 
 #include "coney/pool.h"
 #include "coney/xalloc.h"
-<<<<<<< ours
 #include "login.h"
-=======
 #include "reload.h"
->>>>>>> theirs
 #include "server.h"
 #include "session.h"
 #include "storage.h"
@@ -219,13 +216,11 @@ static void open_letter(struct loop *loop, struct mail *mail)
     case MAIL_ANSWER:
         storage_answer(MAIL_OWNER(mail, struct runner, answer), loop);
         break;
-<<<<<<< ours
     case MAIL_LOGIN:
         login_take_answer(mail);
-=======
+        break;
     case MAIL_PARKED:
         reload_parked(loop->server, MAIL_OWNER(mail, struct runner, parked));
->>>>>>> theirs
         break;
     case MAIL_STOP:
         loop_stop(loop);

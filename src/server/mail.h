@@ -9,11 +9,8 @@ enum mail_kind {
     MAIL_ALARM,    /* struct runner: its deadline is nearer than was known */
     MAIL_SESSION,  /* struct session: new, to be started by the receiver */
     MAIL_ANSWER,   /* struct runner: the store has answers for its vhost */
-<<<<<<< ours
     MAIL_LOGIN,    /* struct login: it is decided */
-=======
     MAIL_PARKED,   /* struct runner: its vhost has stopped (runner_park()) */
->>>>>>> theirs
     MAIL_STOP,     /* struct loop: close all sessions, then end */
 };
 

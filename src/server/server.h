@@ -32,11 +32,8 @@ struct auth;
 struct drain;
 struct journal;
 struct listener;
-<<<<<<< ours
 struct logins;
-=======
 struct loaded;
->>>>>>> theirs
 struct opening;
 struct service;
 struct session;
@@ -75,17 +72,10 @@ struct server {
     struct auth *auth;
     struct logins *logins;
     struct sasl_settings sasl;
-<<<<<<< ours
     struct buffer properties;    /* of connection.start */
     struct buffer mechanisms[2]; /* ... plain, and over TLS */
     int64_t clock_offset_ms;     /* from the monotonic clock to milliseconds since 1970 */
-    uint64_t memory_high, memory_low;
-=======
-    struct buffer properties; /* of connection.start */
-    struct buffer mechanisms;
-    int64_t clock_offset_ms; /* from the monotonic clock to milliseconds since 1970 */
     _Atomic uint64_t memory_high, memory_low;
->>>>>>> theirs
     _Atomic unsigned alarms; /* enum server_alarm_bit: publishers are held */
     atomic_bool is_stopping;
     _Atomic uint64_t connection_count;
