@@ -102,6 +102,13 @@ void store_care(struct store *store);
 /* Wait until all that was written so far is on stable storage. Not from a thread that runs a vhost. */
 void store_sync(struct store *store);
 
+/* Any thread: copy everything to FOLDER, which is made and must hold nothing, while the node goes on: as a
+ * power cut at some moment after the call would have left it. DONE is called once, from the store's worker,
+ * with NULL, or with why there is no copy: what stands in FOLDER then is of no use. False, and no call, when
+ * a copy is being made already. The node's end ends it. */
+typedef void store_backup_done(void *context, const char *why);
+bool store_backup(struct store *store, const char *folder, store_backup_done *done, void *context);
+
 /* When nobody runs any vhost any more: write everything, end the threads, answer everything. */
 void store_finish(struct store *store);
 

@@ -568,7 +568,7 @@ static void tidy(struct store *store, bool lasts, uint64_t committed)
     struct ledger_file *dead;
 
     pthread_mutex_lock(&store->lock);
-    dead = take_dead(store, lasts, current, committed);
+    dead = store->keeps_files ? NULL : take_dead(store, lasts, current, committed);
     ask_to_move(store, lasts, current);
     pthread_mutex_unlock(&store->lock);
     while (dead) {

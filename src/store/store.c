@@ -387,6 +387,7 @@ static void finish_journal(struct store *store)
 
 void store_finish(struct store *store)
 {
+    atomic_store(&store->is_finishing, true);
     for (struct vhost_journal *journal = store->journals; journal; journal = journal->next)
         if (journal->vhost) {
             vhost_settle_marks(journal->vhost);

@@ -154,6 +154,10 @@ void wal_hold(struct wal *wal, bool hold);
  * -ENOSPC is the disk alarm. */
 int wal_prepare(struct wal *wal);
 
+/* The worker: copy what is on stable storage of files from ordinal FIRST on, none of which may be released
+ * meanwhile, to FOLDER. 0 or a negative errno. */
+int wal_copy(struct wal *wal, uint64_t first, const char *folder);
+
 struct wal_counters wal_counters(const struct wal *wal);
 
 static inline struct wal_item *wal_chunk_add(struct wal_chunk *chunk)

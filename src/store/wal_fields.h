@@ -108,6 +108,12 @@ struct wal {
     void *failed_context;
 };
 
+/* Batches start at multiples of it in a file of VERSION. */
+static inline uint64_t wal_block(uint32_t version)
+{
+    return version == 1 ? WAL_HEADER_BLOCK : WAL_BLOCK;
+}
+
 static inline uint64_t wal_round_up(uint64_t size)
 {
     return (size + WAL_BLOCK - 1) / WAL_BLOCK * WAL_BLOCK;
@@ -129,6 +135,9 @@ static inline uint64_t wal_files_allowed(const struct wal *wal)
 {
     return wal->settings.file_count + (atomic_load(&wal->overdrawn) ? wal_files_overdraft(wal) : 0);
 }
+
+/* Take the header at FROM apart, whatever its version; false where it is damaged. */
+bool wal_file_header_get(const uint8_t from[WAL_FILE_HEADER_SIZE], struct wal_file_header *header);
 
 /* Write HEADER into the block at TO. */
 void wal_file_header_put(uint8_t to[WAL_HEADER_BLOCK], const struct wal_file_header *header);

@@ -37,6 +37,16 @@ void wal_file_header_put(uint8_t to[WAL_HEADER_BLOCK], const struct wal_file_hea
     put_u32(to + WAL_HEADER_SUMMED, crc32c(0, to, WAL_HEADER_SUMMED));
 }
 
+bool wal_file_header_get(const uint8_t from[WAL_FILE_HEADER_SIZE], struct wal_file_header *header)
+{
+    if (get_u64(from) != WAL_FILE_MAGIC ||
+        get_u32(from + WAL_HEADER_SUMMED) != crc32c(0, from, WAL_HEADER_SUMMED))
+        return false;
+    *header = (struct wal_file_header){get_u32(from + 8), get_u64(from + 16), get_u64(from + 24),
+                                       get_u64(from + 32), get_u64(from + 40)};
+    return true;
+}
+
 void wal_batch_header_put(uint8_t *to, const struct wal_batch_header *header)
 {
     put_u32(to, WAL_BATCH_MAGIC);

@@ -138,12 +138,7 @@ static int read_copy(const struct wal *wal, const struct wal_place *place, int n
     *header = (struct wal_file_header){0};
     if (got < 0)
         return (int)got;
-    if (get_u64(octets) != WAL_FILE_MAGIC ||
-        get_u32(octets + WAL_HEADER_SUMMED) != crc32c(0, octets, WAL_HEADER_SUMMED))
-        return 0;
-    *header = (struct wal_file_header){get_u32(octets + 8), get_u64(octets + 16), get_u64(octets + 24),
-                                       get_u64(octets + 32), get_u64(octets + 40)};
-    return 1;
+    return wal_file_header_get(octets, header);
 }
 
 /* The header is the newer one of the two copies: the other may be of the file's last use, or torn. */
@@ -247,12 +242,6 @@ static bool order_live(struct wal *wal, struct live *live, char why[WAL_WHY_SIZE
 
 /* ---- batches ---- */
 
-/* Batches start at multiples of it. */
-static uint64_t block_of(const struct wal_place *place)
-{
-    return place->header.version == 1 ? WAL_HEADER_BLOCK : WAL_BLOCK;
-}
-
 enum verdict { GOOD, BAD, FAILED };
 
 /* The checksum of the batch with HEADER, a window's worth at a time: its length is not to be trusted before.
@@ -341,7 +330,7 @@ static bool replay_batch(struct window *window, const struct wal_batch_header *h
 /* Octets from the beginning of the batch with HEADER to that of the next one in the window's file. */
 static uint64_t batch_step(const struct window *window, const struct wal_batch_header *header)
 {
-    uint64_t size = wal_batch_size(header->length), block = block_of(window->place);
+    uint64_t size = wal_batch_size(header->length), block = wal_block(window->place->header.version);
 
     return (size + block - 1) / block * block;
 }
@@ -369,7 +358,7 @@ static bool replay_file(struct window *window, struct wal_replay *replay, char w
 static bool examine_tail(struct window *window, struct wal_replay *replay, char why[WAL_WHY_SIZE])
 {
     struct wal *wal = window->wal;
-    uint64_t size = window->place->size, block = block_of(window->place);
+    uint64_t size = window->place->size, block = wal_block(window->place->header.version);
 
     wal->cut_end = wal->offset;
     for (uint64_t at = wal->offset; at < size && size - at >= block; at += block) {

@@ -568,3 +568,128 @@ Test(store, what_was_delivered_of_a_new_priority_is_redelivered)
         world_free(w);
     }
 }
+
+/* ---- a copy made meanwhile ---- */
+
+static void note_copied(void *context, const char *why)
+{
+    snprintf(context, STORE_WHY_SIZE, "%s", why ? why : "done");
+}
+
+/* Publish messages from NUMBER on and take as many old ones, and see a little of what follows from it. */
+#define AT_ONCE 12
+static void publish_and_take(struct world *w, uint64_t number)
+{
+    struct batch batch = {.kind = BATCH_COMMANDS, .connection = client.id};
+    struct method get = {.id = METHOD_BASIC_GET, .basic_get = {.queue = BYTES_LITERAL("q"), .no_ack = true}};
+
+    for (int i = 0; i < AT_ONCE; i++) {
+        struct message *message = make_message(number + (uint64_t)i, 700, true);
+
+        *batch_add(&batch) = (struct command){.kind = COMMAND_PUBLISH_BEGUN, .channel = 1};
+        *batch_add(&batch) = (struct command){.kind = COMMAND_PUBLISH, .channel = 1, .message = message};
+        *batch_add(&batch) = (struct command){.kind = COMMAND_METHOD, .channel = 1, .method = &get};
+    }
+    world_run(&w->vhosts[0], &batch, NULL);
+    batch_clear(&batch);
+    for (int i = 0; i < AT_ONCE / 4; i++)
+        world_turn(w);
+}
+
+/* All messages of the queue, which must follow one another: how many, the first one's number in *FIRST. */
+static uint64_t take_all(struct world *w, uint64_t *first)
+{
+    uint64_t count = 0;
+
+    while (get(w, true)) {
+        if (count == 0)
+            *first = client.number;
+        cr_assert_eq(client.number, *first + count);
+        count++;
+    }
+    return count;
+}
+
+/* So many segments and files of the journal that the copy takes many slices, with commits between them. */
+static void copy_while_it_changes(uint64_t seed, bool powerless)
+{
+    struct world *w = world_new(seed, hear);
+    char why[STORE_WHY_SIZE] = "";
+    uint64_t published = 600, first = 0, count;
+
+    world_choose_settings(w);
+    w->settings.journal_file_size = 32768;
+    w->settings.journal_window = UINT64_C(3) * 32768;
+    w->settings.segment_file_size = 8192;
+    w->settings.memory_window = 1000;
+    open_again(w);
+    connect_client(w);
+    for (uint64_t i = 0; i < published; i += 12)
+        publish(w, i, i + 12, 700);
+    for (uint64_t i = 0; i < 100; i++)
+        cr_assert(get(w, true));
+    world_settle(w);
+    cr_assert(store_backup(w->store, "copy", note_copied, why));
+    cr_expect_not(store_backup(w->store, "other", note_copied, NULL), "two at a time");
+    for (; !*why; published += AT_ONCE)
+        publish_and_take(w, published);
+    cr_assert_str_eq(why, "done");
+    if (powerless)
+        world_crash(w, true);
+    else
+        world_stop(w);
+    w->settings.folder = "copy";
+    open_again(w);
+    connect_client(w);
+    count = take_all(w, &first);
+    cr_expect(first >= 100 && first <= published - 500, "it begins with %llu", (unsigned long long)first);
+    cr_expect(first + count >= 600 && first + count <= published, "it ends with %llu",
+              (unsigned long long)(first + count));
+    world_free(w);
+}
+
+Test(store, a_copy_made_meanwhile_is_of_one_moment)
+{
+    for (uint64_t seed = 1; seed <= 60; seed++)
+        copy_while_it_changes(seed, seed % 2);
+}
+
+Test(store, a_copy_needs_an_empty_folder)
+{
+    struct world *w = begin(1);
+    char why[STORE_WHY_SIZE] = "";
+
+    cr_assert(store_backup(w->store, "data", note_copied, why));
+    world_settle(w);
+    cr_expect_str_eq(why, "data: File exists");
+    world_stop(w);
+    world_free(w);
+}
+
+Test(store, a_copy_that_fails_is_no_data_directory)
+{
+    struct world *w = begin(3);
+    uint64_t n = 0;
+    char why[STORE_WHY_SIZE];
+
+    connect_client(w);
+    publish(w, 0, 300, 700);
+    world_settle(w);
+    do {
+        char folder[32];
+
+        snprintf(folder, sizeof folder, "copy%llu", (unsigned long long)++n);
+        *why = '\0';
+        sys_fake_fail(w->fake, n, ENOSPC);
+        cr_assert(store_backup(w->store, folder, note_copied, why));
+        world_settle(w);
+        cr_assert_str_neq(why, "");
+        cr_assert_not(w->is_dead, "call %llu: %s", (unsigned long long)n, w->why);
+    } while (strcmp(why, "done") != 0);
+    sys_fake_fail(w->fake, 0, 0);
+    cr_expect_gt(n, 10);
+    world_stop(w);
+    w->settings.folder = "copy9";
+    cr_expect_eq(world_open(w), STORE_DAMAGED, "%s", w->why);
+    world_free(w);
+}
