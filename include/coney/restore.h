@@ -48,6 +48,14 @@ struct restored_run {
 };
 bool restore_run(struct queue *queue, const struct restored_run *spec);
 
+/* Numbers that a record, of the store's or of a queue's, may name are below this: none ever gets so far. */
+#define RESTORE_NUMBERS (UINT64_C(1) << 62)
+
+/* Whether a message may be at POSITION of QUEUE, or the next one come there: numbers that are left out
+ * between it and what is in memory cost some all the same. They are taken from ROOM (for 64 of them 1); false
+ * when it has not enough. */
+bool restore_reaches(struct queue *queue, struct journal_position position, uint64_t *room);
+
 /* Takes over the reference to MESSAGE. */
 void restore_message(struct queue *queue, struct journal_position position, struct message *message,
                      int64_t deadline);

@@ -120,6 +120,8 @@ bool restore_state(struct queue *queue, struct bytes state)
         level_keeps(level);
         level->next = get_u64(p + 1);
         level->kept->saved = get_u64(p + 9);
+        if (level->next >= RESTORE_NUMBERS || level->kept->saved > level->next)
+            return false;
         level->kept->mark = get_u64(p + 17);
         level->kept->redelivered_below = get_u64(p + 25);
     }
@@ -213,6 +215,28 @@ static void runs_forget_range(struct queue *queue, struct level *level, uint64_t
         }
         number++;
     }
+}
+
+/* Segments of MAP that are to be left empty when NUMBER joins it. */
+static uint64_t gap_of(const struct seqmap *map, uint64_t number)
+{
+    uint64_t at = number / SEQMAP_SEGMENT, end = map->first + map->count;
+
+    if (map->count == 0)
+        return 0;
+    return at < map->first ? map->first - at - 1 : at > end ? at - end : 0;
+}
+
+bool restore_reaches(struct queue *queue, struct journal_position position, uint64_t *room)
+{
+    struct level *level = level_of(queue, position.level);
+    uint64_t gap =
+        level && position.number >= level->kept->saved ? gap_of(&level->entries, position.number) : 0;
+
+    if (gap > *room)
+        return false;
+    *room -= gap;
+    return true;
 }
 
 void restore_message(struct queue *queue, struct journal_position position, struct message *message,

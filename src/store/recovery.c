@@ -18,6 +18,10 @@
 #include "record.h"
 #include "store_fields.h"
 
+/* Numbers that no record has taken, in 64s, and that recovery takes memory for: 128 MiB of it at most. Only
+ * what was never journalled leaves numbers out, while a message before it waits, and then a few. */
+#define ROOM (UINT64_C(1) << 24)
+
 struct known_queue {
     UT_hash_handle hh;
     struct {
@@ -35,6 +39,7 @@ struct recovery {
     struct logged record;       /* of the journal: the last one */
     struct message *message;    /* of the last enqueue, a reference; NULL: none */
     bool takes_first;           /* see take_entry() */
+    uint64_t room;              /* of ROOM that is left */
     char *why;                  /* STORE_WHY_SIZE */
 };
 
@@ -106,6 +111,8 @@ static bool make_vhost(struct recovery *recovery, uint32_t id, struct bytes name
     struct store *store = recovery->store;
     struct vhost_journal *journal = find_journal(recovery, id);
 
+    if (!journal && (id == 0 || id == UINT32_MAX))
+        return refuse(recovery, "vhost '%.*s' has the number %u, which cannot be", BYTES_ARG(name), id);
     if (!journal) {
         journal = vhost_journal_new(store, id, name);
         journal->vhost = store->ops.make_vhost(store->ops.context, name, &journal->journal, &journal->owner);
@@ -263,9 +270,27 @@ static bool take_run(void *context, const struct catalog_run *row)
 
 /* ---- the journal ---- */
 
+static bool refuse_number(struct recovery *recovery, const struct logged *record, uint64_t number)
+{
+    return refuse(recovery, "record %llu of vhost %u has a number that cannot be: %llu",
+                  (unsigned long long)record->lsn, record->vhost, (unsigned long long)number);
+}
+
+/* The journal's checksums say what was written, not that it was coney's to write. */
+static bool check_numbers(struct recovery *recovery, const struct logged *record)
+{
+    const uint64_t numbers[] = {record->lsn, record->queue, record->number, record->below};
+
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i] >= RESTORE_NUMBERS)
+            return refuse_number(recovery, record, numbers[i]);
+    return true;
+}
+
 static bool replay_enqueue(struct recovery *recovery, const struct logged *record)
 {
     struct known_queue *known = find_queue(recovery, record->vhost, record->queue);
+    struct journal_position position = {record->level, record->number};
 
     if (record->kind == JOURNAL_ENQUEUE) {
         if (recovery->message)
@@ -275,19 +300,21 @@ static bool replay_enqueue(struct recovery *recovery, const struct logged *recor
     if (!recovery->message)
         return refuse(recovery, "record %llu of vhost %u has no message", (unsigned long long)record->lsn,
                       record->vhost);
-    if (known)
-        restore_message(known->queue, (struct journal_position){record->level, record->number},
-                        message_ref(recovery->message), record->deadline);
+    if (!known)
+        return true;
+    if (!restore_reaches(known->queue, position, &recovery->room))
+        return refuse_number(recovery, record, record->number);
+    restore_message(known->queue, position, message_ref(recovery->message), record->deadline);
     return true;
 }
 
-static void replay_message(struct recovery *recovery, const struct logged *record)
+static bool replay_message(struct recovery *recovery, const struct logged *record)
 {
     struct known_queue *known = find_queue(recovery, record->vhost, record->queue);
     struct journal_position position = {record->level, record->number};
 
     if (!known)
-        return;
+        return true;
     switch (record->kind) {
     case JOURNAL_SETTLE:
         restore_settlement(known->queue, position);
@@ -297,6 +324,9 @@ static void replay_message(struct recovery *recovery, const struct logged *recor
         break;
     case JOURNAL_PURGE:
         restore_purge(known->queue, position, record->below);
+        position.number = record->below;
+        if (!restore_reaches(known->queue, position, &recovery->room))
+            return refuse_number(recovery, record, record->below);
         break;
     case JOURNAL_DELIVERED:
         restore_delivered(known->queue, position);
@@ -305,6 +335,7 @@ static void replay_message(struct recovery *recovery, const struct logged *recor
         remove_queue(recovery, known);
         break;
     }
+    return true;
 }
 
 static bool replay_declaration(struct recovery *recovery, struct vhost_journal *journal,
@@ -383,7 +414,9 @@ static bool replay(void *context, uint64_t file, const uint8_t *octets, size_t s
     }
     if (logged_is_topology(record->kind))
         pending_add(recovery->store, octets, size, NULL, 0);
-    if (record->kind >= LOGGED_VHOST) {
+    if (!check_numbers(recovery, record)) {
+        fine = false;
+    } else if (record->kind >= LOGGED_VHOST) {
         fine = replay_node(recovery, record);
     } else {
         journal = find_journal(recovery, record->vhost);
@@ -394,7 +427,7 @@ static bool replay(void *context, uint64_t file, const uint8_t *octets, size_t s
         if (record->kind == JOURNAL_ENQUEUE || record->kind == LOGGED_AGAIN)
             fine = replay_enqueue(recovery, record);
         else if (record->kind == JOURNAL_DELETE_QUEUE || !logged_is_topology(record->kind))
-            replay_message(recovery, record);
+            fine = replay_message(recovery, record);
         else
             fine = replay_topology(recovery, journal, record);
     }
@@ -466,7 +499,7 @@ static int read_catalog(struct recovery *recovery)
 
 enum store_result recover(struct store *store, struct store_opened *opened, char why[STORE_WHY_SIZE])
 {
-    struct recovery recovery = {.store = store, .opened = opened, .why = why};
+    struct recovery recovery = {.store = store, .opened = opened, .room = ROOM, .why = why};
     struct wal_settings settings = {
         .file_size = store->settings.journal_file_size,
         .file_count = (uint32_t)(store->settings.journal_window / store->settings.journal_file_size),

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define DIRECTORY_MIN 4
+#define CAPACITY_MAX  (UINT32_C(1) << 31)
 
 static size_t segment_bytes(const struct seqmap *map)
 {
@@ -28,6 +29,8 @@ static void directory_grow(struct seqmap *map, uint64_t needed)
     uint32_t capacity = map->capacity ? map->capacity : DIRECTORY_MIN;
     struct seqmap_segment **directory;
 
+    if (needed > CAPACITY_MAX)
+        abort(); /* as xmalloc() does */
     while (capacity < needed)
         capacity *= 2;
     if (capacity == map->capacity)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/arguments.h"
+#include "broker/vhost_fields.h"
 #include "coney/log.h"
 #include "coney/properties.h"
 #include "coney/xalloc.h"
@@ -567,6 +568,121 @@ Test(store, what_was_delivered_of_a_new_priority_is_redelivered)
         cr_expect(client.redelivered, "seed %llu", (unsigned long long)seed);
         world_free(w);
     }
+}
+
+/* ---- numbers that nobody can have written ---- */
+
+/* A node with a message at number 0 of its queue, that has ended. */
+struct hostile {
+    struct world *w;
+    uint32_t vhost;
+    uint64_t epoch, queue;
+};
+
+static struct hostile hostile_begin(void)
+{
+    struct hostile h = {.w = begin(6)};
+
+    connect_client(h.w);
+    publish(h.w, 0, 1, 100);
+    h.vhost = journal_of(h.w->vhosts[0].journal)->id;
+    h.epoch = h.w->store->state.epoch;
+    h.queue = queue_find(h.w->vhosts[0].vhost, BYTES_LITERAL("q"))->lsn;
+    world_stop(h.w);
+    return h;
+}
+
+static void free_chunk(void *context, struct wal_chunk *chunks, uint64_t file)
+{
+    (void)context;
+    (void)file;
+    free(chunks);
+}
+
+static bool pass_over(void *context, uint64_t file, const uint8_t *record, size_t size,
+                      char why[WAL_WHY_SIZE])
+{
+    (void)context;
+    (void)file;
+    (void)record;
+    (void)size;
+    (void)why;
+    return true;
+}
+
+/* Write RECORD behind what is in the journal. */
+static void hostile_write(const struct hostile *h, const struct journal_record *record, uint64_t lsn)
+{
+    const struct store_settings *node = &h->w->settings;
+    const struct wal_settings settings = {.folder = "data/journal",
+                                          .file_size = node->journal_file_size,
+                                          .file_count =
+                                              (uint32_t)(node->journal_window / node->journal_file_size),
+                                          .epoch = h->epoch};
+    struct wal_replay replay = {.each = pass_over};
+    char why[WAL_WHY_SIZE];
+    struct wal *wal = wal_open(h->w->sys, &settings, &replay, free_chunk, NULL, why);
+    struct wal_chunk *chunk = xcalloc(1, sizeof *chunk);
+
+    cr_assert(wal, "%s", why);
+    logged_encode(wal_chunk_add(chunk), record, h->vhost, lsn, NULL);
+    wal_push(wal, chunk, chunk);
+    cr_assert_eq(wal_step(wal), 0);
+    cr_assert_null(wal_close(wal));
+}
+
+Test(store, numbers_that_cannot_be_are_damage)
+{
+    static const struct {
+        enum journal_kind kind;
+        uint64_t number, below, lsn;
+    } records[] = {
+        {JOURNAL_ENQUEUE, UINT64_C(1) << 61, 0, 1000}, {JOURNAL_ENQUEUE, UINT64_MAX, 0, 1000},
+        {JOURNAL_ENQUEUE, UINT64_C(1) << 40, 0, 1000}, {JOURNAL_ENQUEUE, 1, 0, UINT64_MAX},
+        {JOURNAL_PURGE, 1, UINT64_MAX, 1000},          {JOURNAL_PURGE, 1, UINT64_C(1) << 61, 1000},
+        {JOURNAL_DELIVERED, UINT64_MAX, 0, 1000},      {JOURNAL_SETTLE, 0, 0, UINT64_C(1) << 63},
+    };
+
+    for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
+        struct hostile h = hostile_begin();
+        struct message *message = make_message(1, 100, true);
+        const struct journal_record record = {.kind = records[i].kind,
+                                              .queue = h.queue,
+                                              .position = {0, records[i].number},
+                                              .below = records[i].below,
+                                              .deadline = INT64_MAX,
+                                              .message = message};
+
+        hostile_write(&h, &record, records[i].lsn);
+        message_unref(message);
+        cr_expect_eq(world_open(h.w), STORE_DAMAGED, "record %zu", i);
+        cr_expect(strstr(h.w->why, "a number that cannot be"), "%s", h.w->why);
+        world_free(h.w);
+    }
+}
+
+/* Messages that last can be far apart, where those between them did not. */
+Test(store, numbers_that_are_left_out_are_fine)
+{
+    const uint64_t far = UINT64_C(1) << 28;
+    struct hostile h = hostile_begin();
+    struct message *message = make_message(far, 100, true);
+
+    hostile_write(&h,
+                  &(struct journal_record){.kind = JOURNAL_ENQUEUE,
+                                           .queue = h.queue,
+                                           .position = {0, far},
+                                           .deadline = INT64_MAX,
+                                           .message = message},
+                  1000);
+    message_unref(message);
+    open_again(h.w);
+    connect_client(h.w);
+    cr_expect(get(h.w, true) && client.number == 0);
+    cr_expect(get(h.w, true) && client.number == far);
+    publish(h.w, far + 1, far + 2, 100);
+    cr_expect(get(h.w, true) && client.number == far + 1);
+    world_free(h.w);
 }
 
 /* ---- a copy made meanwhile ---- */
