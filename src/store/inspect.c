@@ -13,12 +13,12 @@
 #include <string.h>
 
 #include "coney/checkpoint.h"
-#include "coney/store.h"
 #include "coney/vhost.h"
 #include "coney/xalloc.h"
 #include "inspect_fields.h"
 #include "segment.h"
 #include "sys_overlay.h"
+#include "trial.h"
 
 #define PATH_SIZE      4096
 #define LOCK_TEXT_SIZE 32
@@ -216,87 +216,39 @@ static struct catalog *open_catalog(struct inspection *inspection)
 
 /* ---- a start ---- */
 
-struct trial {
-    struct vhost **vhosts;
-    size_t count;
-};
-
-static void drop_output(void *context, struct outbox_chunk *chunks)
-{
-    (void)context;
-    (void)chunks; /* nobody is connected, so there are none */
-}
-
-static void some_octets(void *context, void *out, size_t size)
-{
-    (void)context;
-    memset(out, 1, size);
-}
-
-static struct vhost *make_vhost(void *context, struct bytes name, struct journal *journal, void **owner)
-{
-    static const struct vhost_settings settings = {.message_size_max = UINT64_MAX};
-    static const struct vhost_ops ops = {.output = drop_output, .random = some_octets};
-    struct trial *trial = context;
-
-    *owner = NULL;
-    trial->vhosts = xrealloc(trial->vhosts, (trial->count + 1) * sizeof(struct vhost *));
-    return trial->vhosts[trial->count++] = vhost_new(name, &settings, &ops, journal);
-}
-
-static bool take_any_entry(void *context, struct bytes section, struct bytes vhost, struct bytes name,
-                           struct bytes json, char why[STORE_WHY_SIZE])
-{
-    (void)context;
-    (void)section;
-    (void)vhost;
-    (void)name;
-    (void)json;
-    (void)why;
-    return true;
-}
-
-static void count_all(struct inspection *inspection, const struct trial *trial,
-                      const struct store_opened *opened)
+static void count_all(struct inspection *inspection, const struct trial *trial)
 {
     struct inspect_summary *summary = inspection->summary;
 
     for (size_t i = 0; i < trial->count; i++) {
         struct vhost_info info;
 
-        vhost_info(trial->vhosts[i], &info);
+        vhost_info(trial->vhosts[i].vhost, &info);
         summary->vhosts++;
         summary->exchanges += info.exchanges;
         summary->queues += info.queues;
         summary->bindings += info.bindings;
     }
-    summary->messages = opened->messages;
-    if (opened->is_new)
+    summary->messages = trial->opened.messages;
+    if (trial->opened.is_new)
         inspect_note(inspection, "%s: new: nothing was ever kept in it", inspection->folder);
 }
 
 /* What a node would refuse is damage, whatever was found before; what it takes it must take as it is. */
 static void try_start(struct inspection *inspection)
 {
-    struct trial trial = {0};
     const struct store_settings settings = {
         .folder = inspection->folder, .journal_window = JOURNAL_WINDOW, .memory_window = UINT64_MAX};
-    const struct store_ops ops = {
-        .make_vhost = make_vhost, .entry = take_any_entry, .random = some_octets, .context = &trial};
     struct sys *sys = sys_overlay_new(inspection->sys);
-    struct store_opened opened;
-    struct store *store;
     char why[STORE_WHY_SIZE];
-    enum store_result result = store_open(sys, &settings, &ops, &store, &opened, why);
+    struct trial trial;
+    enum store_result result = trial_open(&trial, sys, &settings, why);
 
     if (result == STORE_OPENED)
-        count_all(inspection, &trial, &opened);
+        count_all(inspection, &trial);
     else
         inspect_error(inspection, result == STORE_DAMAGED ? -EBADMSG : -EIO, why);
-    for (size_t i = 0; i < trial.count; i++)
-        vhost_free(trial.vhosts[i]);
-    free(trial.vhosts);
-    store_free(store);
+    trial_close(&trial);
     sys_free(sys);
 }
 

@@ -14,16 +14,15 @@
 #include "coney/crc32c.h"
 #include "coney/inspect.h"
 #include "coney/log.h"
-#include "coney/store.h"
 #include "coney/vhost.h"
 #include "coney/xalloc.h"
 #include "fuzz.h"
 #include "store/catalog.h"
-#include "store/logged.h"
 #include "store/record.h"
 #include "store/run_layout.h"
 #include "store/segment.h"
 #include "store/sys_fake.h"
+#include "store/trial.h"
 #include "store/wal.h"
 
 #define FOLDER      "d"
@@ -31,8 +30,6 @@
 #define WINDOW      (UINT64_C(64) << 10)
 #define SEGMENT     FOLDER "/segments/00000001.seg"
 #define SEGMENT_MAX 65536
-#define NUMBERS_MAX (UINT64_C(1) << 20)
-#define VHOSTS_MAX  8
 #define STEPS_MAX   100
 #define DAY_MS      86400000
 
@@ -82,7 +79,6 @@ struct making {
     struct catalog *catalog;
     struct wal *wal;
     struct wal_chunk *chunk;
-    struct logged logged; /* the last record */
     uint8_t segment[SEGMENT_MAX];
     size_t segment_size;
 };
@@ -108,19 +104,10 @@ static void end_batch(struct making *making)
     wal_step(making->wal);
 }
 
-/* A level's directory reaches from its lowest live number to its highest, so a record whose number is far
- * from the others costs memory and time. No damage makes one: it would have a wrong checksum. */
-static bool is_near(struct making *making, struct bytes record)
-{
-    return !logged_decode(&making->logged, record.data, record.size) || making->logged.number < NUMBERS_MAX;
-}
-
 static void add_record(struct making *making, struct bytes record)
 {
     struct wal_item *item;
 
-    if (!is_near(making, record))
-        return;
     if (!making->chunk)
         making->chunk = xcalloc(1, sizeof *making->chunk);
     item = wal_chunk_add(making->chunk);
@@ -347,111 +334,36 @@ static void make(struct sys *sys)
 
 /* ---- opening it ---- */
 
-struct node {
-    struct vhost *vhosts[VHOSTS_MAX];
-    struct journal *journals[VHOSTS_MAX];
-    unsigned count;
-};
-
-static void drop_output(void *context, struct outbox_chunk *chunks)
-{
-    (void)context;
-    (void)chunks;
-}
-
-static void some_octets(void *context, void *out, size_t size)
-{
-    (void)context;
-    memset(out, 1, size);
-}
-
-static struct vhost *make_vhost(void *context, struct bytes name, struct journal *journal, void **owner)
-{
-    static const struct vhost_settings settings = {.message_size_max = UINT64_MAX};
-    static const struct vhost_ops ops = {.output = drop_output, .random = some_octets};
-    struct node *node = context;
-
-    *owner = node;
-    if (node->count == VHOSTS_MAX) {
-        journal_free(journal);
-        return NULL;
-    }
-    node->journals[node->count] = journal;
-    return node->vhosts[node->count++] = vhost_new(name, &settings, &ops, journal);
-}
-
-static bool take_entry(void *context, struct bytes section, struct bytes vhost, struct bytes name,
-                       struct bytes json, char why[STORE_WHY_SIZE])
-{
-    (void)context;
-    (void)section;
-    (void)vhost;
-    (void)name;
-    (void)json;
-    (void)why;
-    return true;
-}
-
-static void post(void *context, void *owner, struct journal *journal)
-{
-    (void)context;
-    (void)owner;
-    (void)journal; /* all are asked at each step */
-}
-
-static void failed(void *context, const char *text)
-{
-    (void)context;
-    (void)text;
-}
-
-static void disk_full(void *context, bool full)
-{
-    (void)context;
-    (void)full;
-}
-
 /* Let a day pass: what is due is looked for, and read where it has somewhere to go. */
-static void pass_time(struct store *store, struct node *node)
+static void pass_time(struct trial *trial)
 {
     struct batch batch = {.kind = BATCH_TIMER};
 
-    for (unsigned i = 0; i < node->count; i++)
-        store_share(node->journals[i], node->vhosts[i], node);
+    for (size_t i = 0; i < trial->count; i++)
+        store_share(trial->vhosts[i].journal, trial->vhosts[i].vhost, trial);
     for (int step = 0; step < STEPS_MAX; step++) {
-        for (unsigned i = 0; i < node->count; i++) {
-            vhost_run(node->vhosts[i], &batch, 2 * (int64_t)DAY_MS + step);
-            store_answer(node->journals[i], node->vhosts[i]);
-            vhost_flush(node->vhosts[i]);
+        for (size_t i = 0; i < trial->count; i++) {
+            vhost_run(trial->vhosts[i].vhost, &batch, 2 * (int64_t)DAY_MS + step);
+            store_answer(trial->vhosts[i].journal, trial->vhosts[i].vhost);
+            vhost_flush(trial->vhosts[i].vhost);
         }
-        if (!store_step(store) && step)
+        if (!store_step(trial->store) && step)
             break;
     }
 }
 
 static enum store_result open_store(struct sys *sys)
 {
-    struct node node = {.count = 0};
     const struct store_settings settings = {
         .folder = FOLDER, .journal_window = WINDOW, .journal_file_size = WINDOW / 4, .memory_window = WINDOW};
-    const struct store_ops ops = {.make_vhost = make_vhost,
-                                  .entry = take_entry,
-                                  .post = post,
-                                  .failed = failed,
-                                  .disk_full = disk_full,
-                                  .random = some_octets,
-                                  .context = &node};
-    struct store_opened opened;
-    struct store *store;
     char why[STORE_WHY_SIZE] = "";
-    enum store_result result = store_open(sys, &settings, &ops, &store, &opened, why);
+    struct trial trial;
+    enum store_result result = trial_open(&trial, sys, &settings, why);
 
     CHECK(strnlen(why, sizeof why) < sizeof why && (result == STORE_OPENED) == !*why);
     if (result == STORE_OPENED)
-        pass_time(store, &node);
-    for (unsigned i = 0; i < node.count; i++)
-        vhost_free(node.vhosts[i]);
-    store_free(store);
+        pass_time(&trial);
+    trial_close(&trial);
     return result;
 }
 
