@@ -1,63 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* story.h: a vhost, connections that keep what they hear, and expectations that take it apart. */
-#include "story.h"
-
-#include <stdio.h>
+/* story.h: a vhost and its journal, time, connections and channels, which keep what they hear. */
 #include <stdlib.h>
 
 #include "broker/exchange.h"
 #include "coney/journal.h"
 #include "coney/xalloc.h"
-#include "sim/journal_seeded.h"
-#include "sim/random.h"
+#include "story_fields.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/lsan_interface.h>
 #endif
-
-#define CONFIRMS_MAX  20000
-#define CHANNELS_MAX  16
-#define CONSUMERS_MAX 64
-
-/* A list of things heard, oldest first. */
-struct ears {
-    struct heard *first, **end;
-};
-
-struct client {
-    struct client *next; /* of the connection */
-    struct peer *peer;
-    uint16_t number;
-    struct ears replies, deliveries, returns;
-    uint64_t sequence;                  /* confirms: the highest number told */
-    uint8_t confirms[CONFIRMS_MAX + 1]; /* 'a', 'n', 0: not told */
-};
-
-/* A connection. */
-struct peer {
-    struct peer *next; /* of the story */
-    struct story *story;
-    uint64_t id;
-    struct client *clients; /* its channels, 0 too */
-    char tags[CONSUMERS_MAX][SHORTSTR_MAX + 1];
-    struct outbox_chunk *unwritten, **unwritten_end;
-    bool is_reading, has_ended, has_detached, is_gone;
-    unsigned hold;
-    struct batch together; /* while is_together */
-    bool is_together;
-};
-
-struct story {
-    struct vhost *vhost;
-    struct vhost_settings settings;
-    struct journal_seeded *journal; /* NULL: the memory one */
-    bool is_late;                   /* nothing is durable before it is told to be */
-    struct random random;
-    int64_t now;
-    uint64_t order;
-    struct peer *peers;
-    struct outbox_chunk *written; /* to be given back */
-};
 
 /* ---- what is heard ---- */
 
@@ -83,7 +35,7 @@ static void heard_free(struct heard *heard)
 /* Heard things that were taken stay valid until the story ends: they go on a list of the dead. */
 static struct heard *taken;
 
-static struct heard *ears_take(struct ears *ears)
+struct heard *story_take(struct ears *ears)
 {
     struct heard *heard = ears->first;
 
@@ -135,7 +87,7 @@ static void hear_method(struct heard *heard, const struct outbox_method *record)
     cr_assert_eq(record->record.size % 8, 0);
 }
 
-static struct client *client_at(struct peer *peer, uint16_t number)
+struct client *story_client_at(struct peer *peer, uint16_t number)
 {
     struct client *c = peer->clients;
 
@@ -195,7 +147,7 @@ static void hear_delivery(struct peer *peer, struct heard *heard, const struct o
 
 static void hear(struct peer *peer, struct outbox_record *record)
 {
-    struct client *c = client_at(peer, record->channel);
+    struct client *c = story_client_at(peer, record->channel);
     struct heard *heard;
 
     if (record->kind == OUTBOX_CONTROL) {
@@ -281,6 +233,22 @@ static void run(struct story *s, struct batch *batch)
     vhost_flush(s->vhost);
 }
 
+/* After a command: with a seeded journal, something may or may not happen. */
+static void drift(struct story *s)
+{
+    if (!s->journal || s->is_late)
+        return;
+    for (uint32_t i = random_below(&s->random, 4); i; i--)
+        journal_seeded_step(s->journal, s->vhost, s->now);
+    vhost_flush(s->vhost);
+}
+
+void story_run(struct story *s, struct batch *batch)
+{
+    run(s, batch);
+    drift(s);
+}
+
 static void run_timer(struct story *s)
 {
     run(s, &(struct batch){.kind = BATCH_TIMER});
@@ -321,16 +289,6 @@ void settle(struct story *s)
     } while (any);
 }
 
-/* After a command: with a seeded journal, something may or may not happen. */
-static void drift(struct story *s)
-{
-    if (!s->journal || s->is_late)
-        return;
-    for (uint32_t i = random_below(&s->random, 4); i; i--)
-        journal_seeded_step(s->journal, s->vhost, s->now);
-    vhost_flush(s->vhost);
-}
-
 void sync_journal(struct story *s)
 {
     if (s->journal)
@@ -346,16 +304,58 @@ void bring_back(struct story *s)
     vhost_flush(s->vhost);
 }
 
+void bring_one_back(struct story *s)
+{
+    journal_seeded_answer_one(s->journal, s->vhost, s->now);
+    vhost_flush(s->vhost);
+}
+
+void fail_reads(struct story *s)
+{
+    journal_seeded_fail_reads(s->journal, s->vhost, s->now);
+    vhost_flush(s->vhost);
+}
+
+void finish_saves(struct story *s, bool failed)
+{
+    journal_seeded_answer_saves(s->journal, s->vhost, s->now, failed);
+    vhost_flush(s->vhost);
+}
+
+void move_runs(struct story *s)
+{
+    journal_seeded_move_all(s->journal, s->vhost, s->now);
+    vhost_flush(s->vhost);
+}
+
+void limit_memory(struct story *s, uint64_t octets)
+{
+    journal_seeded_limit(s->journal, s->vhost, s->now, octets);
+    vhost_flush(s->vhost);
+}
+
+uint32_t questions(const struct story *s)
+{
+    return journal_seeded_questions(s->journal);
+}
+
+void checkpoint(struct story *s)
+{
+    journal_seeded_checkpoint(s->journal, s->vhost, s->now);
+    vhost_flush(s->vhost);
+}
+
+void step_journal(struct story *s)
+{
+    journal_seeded_step(s->journal, s->vhost, s->now);
+    vhost_flush(s->vhost);
+}
+
 void send_away(struct story *s)
 {
     if (s->journal)
         journal_seeded_evict_all(s->journal, s->vhost, s->now);
     vhost_flush(s->vhost);
-}
-
-struct journal_seeded *story_journal(struct story *s)
-{
-    return s->journal;
 }
 
 void advance(struct story *s, int64_t ms)
@@ -591,7 +591,7 @@ struct client *client_beside(struct client *c)
 {
     uint16_t number = 1;
 
-    while (client_at(c->peer, number))
+    while (story_client_at(c->peer, number))
         number++;
     c = client_add(c->peer, number);
     reopen(c);
@@ -625,7 +625,7 @@ struct client *client_without_notify(struct story *s)
 
 struct client *client_zero(struct client *c)
 {
-    return client_at(c->peer, 0);
+    return story_client_at(c->peer, 0);
 }
 
 void vanish(struct client *c)
@@ -676,444 +676,4 @@ bool has_ended(struct client *c)
 bool has_detached(struct client *c)
 {
     return c->peer->has_detached;
-}
-
-/* ---- commands ---- */
-
-void together(struct client *c)
-{
-    c->peer->is_together = true;
-    c->peer->together = (struct batch){.kind = BATCH_COMMANDS, .connection = c->peer->id};
-}
-
-void together_end(struct client *c)
-{
-    struct peer *peer = c->peer;
-
-    peer->is_together = false;
-    run(peer->story, &peer->together);
-    batch_clear(&peer->together);
-    drift(peer->story);
-}
-
-static void send(struct client *c, struct command command, const struct method *method)
-{
-    bool alone = !c->peer->is_together;
-    struct command *added;
-
-    if (alone)
-        together(c);
-    command.channel = c->number;
-    if (method) {
-        struct method *copy = arena_alloc(&c->peer->together.arena, sizeof *copy);
-
-        *copy = *method;
-        command.method = copy;
-    }
-    added = batch_add(&c->peer->together);
-    *added = command;
-    if (alone)
-        together_end(c);
-}
-
-void send_method(struct client *c, const struct method *method)
-{
-    send(c, (struct command){.kind = COMMAND_METHOD}, method);
-}
-
-static struct bytes encode_properties(struct buffer *raw, const struct post *p)
-{
-    struct properties properties = {0};
-
-    if (p->raw.data)
-        return p->raw;
-    if (p->persistent) {
-        properties.flags |= PROPERTY_DELIVERY_MODE;
-        properties.delivery_mode = DELIVERY_MODE_PERSISTENT;
-    }
-    if (p->has_priority || p->priority) {
-        properties.flags |= PROPERTY_PRIORITY;
-        properties.priority = p->priority;
-    }
-    if (p->headers.data) {
-        properties.flags |= PROPERTY_HEADERS;
-        properties.headers = p->headers;
-    }
-    if (p->expiration) {
-        properties.flags |= PROPERTY_EXPIRATION;
-        properties.expiration = B(p->expiration);
-    }
-    if (p->reply_to) {
-        properties.flags |= PROPERTY_REPLY_TO;
-        properties.reply_to = B(p->reply_to);
-    }
-    if (p->user_id) {
-        properties.flags |= PROPERTY_USER_ID;
-        properties.user_id = B(p->user_id);
-    }
-    if (p->correlation_id) {
-        properties.flags |= PROPERTY_CORRELATION_ID;
-        properties.correlation_id = B(p->correlation_id);
-    }
-    properties_encode(raw, &properties);
-    return buffer_bytes(raw);
-}
-
-void post(struct client *c, struct post p)
-{
-    struct buffer raw = {0};
-    struct bytes body = p.body ? B(p.body) : (struct bytes){NULL, 0};
-    struct message *message =
-        message_new(B(p.exchange ? p.exchange : ""), B(p.key ? p.key : ""), (struct bytes){NULL, 0},
-                    encode_properties(&raw, &p), p.body_size ? p.body_size : body.size);
-
-    if (p.body_size)
-        memset(message->body, 'x', p.body_size);
-    else
-        put_bytes(message->body, body);
-    message_scan_properties(message);
-    buffer_free(&raw);
-    send(c, (struct command){.kind = COMMAND_PUBLISH_BEGUN}, NULL);
-    send(c,
-         (struct command){.kind = COMMAND_PUBLISH,
-                          .flags = (uint8_t)((p.flags & MANDATORY ? COMMAND_MANDATORY : 0) |
-                                             (p.flags & IMMEDIATE ? COMMAND_IMMEDIATE : 0)),
-                          .message = message},
-         NULL);
-}
-
-void publish(struct client *c, const char *queue, const char *body)
-{
-    POST(c, .key = queue, .body = body);
-}
-
-void settle_tag(struct client *c, uint64_t tag, unsigned flags)
-{
-    send(c, (struct command){.kind = COMMAND_SETTLE, .flags = (uint8_t)flags, .delivery_tag = tag}, NULL);
-}
-
-void ack(struct client *c, uint64_t tag)
-{
-    settle_tag(c, tag, COMMAND_ACK);
-}
-
-void ack_up_to(struct client *c, uint64_t tag)
-{
-    settle_tag(c, tag, COMMAND_ACK | COMMAND_MULTIPLE);
-}
-
-static unsigned settle_flags(unsigned flags)
-{
-    return (flags & MULTIPLE ? COMMAND_MULTIPLE : 0U) | (flags & REQUEUE ? COMMAND_REQUEUE : 0U);
-}
-
-void nack(struct client *c, uint64_t tag, unsigned flags)
-{
-    settle_tag(c, tag, COMMAND_NACK | settle_flags(flags));
-}
-
-void reject(struct client *c, uint64_t tag, unsigned flags)
-{
-    settle_tag(c, tag, COMMAND_REJECT | settle_flags(flags));
-}
-
-void send_declare(struct client *c, const char *queue, unsigned flags, struct arguments arguments)
-{
-    SEND(c, .id = METHOD_QUEUE_DECLARE,
-         .queue_declare = {.queue = B(queue),
-                           .arguments = arguments.table,
-                           .passive = flags & PASSIVE,
-                           .durable = flags & DURABLE,
-                           .exclusive = flags & EXCLUSIVE,
-                           .auto_delete = flags & AUTO_DELETE,
-                           .nowait = flags & NOWAIT});
-}
-
-void send_declare_exchange(struct client *c, const char *exchange, const char *type, unsigned flags,
-                           struct arguments arguments)
-{
-    SEND(c, .id = METHOD_EXCHANGE_DECLARE,
-         .exchange_declare = {.exchange = B(exchange),
-                              .type = B(type),
-                              .arguments = arguments.table,
-                              .passive = flags & PASSIVE,
-                              .durable = flags & DURABLE,
-                              .auto_delete = flags & AUTO_DELETE,
-                              .internal = flags & INTERNAL,
-                              .nowait = flags & NOWAIT});
-}
-
-void send_bind(struct client *c, const char *queue, const char *exchange, const char *key,
-               struct arguments arguments)
-{
-    SEND(
-        c, .id = METHOD_QUEUE_BIND,
-        .queue_bind = {
-            .queue = B(queue), .exchange = B(exchange), .routing_key = B(key), .arguments = arguments.table});
-}
-
-void send_unbind(struct client *c, const char *queue, const char *exchange, const char *key)
-{
-    SEND(c, .id = METHOD_QUEUE_UNBIND,
-         .queue_unbind = {.queue = B(queue), .exchange = B(exchange), .routing_key = B(key)});
-}
-
-void send_consume(struct client *c, const char *queue, const char *tag, unsigned flags,
-                  struct arguments arguments)
-{
-    SEND(c, .id = METHOD_BASIC_CONSUME,
-         .basic_consume = {.queue = B(queue),
-                           .consumer_tag = B(tag),
-                           .arguments = arguments.table,
-                           .no_ack = flags & NO_ACK,
-                           .exclusive = flags & EXCLUSIVE,
-                           .nowait = flags & NOWAIT});
-}
-
-void send_get(struct client *c, const char *queue, unsigned flags)
-{
-    SEND(c, .id = METHOD_BASIC_GET, .basic_get = {.queue = B(queue), .no_ack = flags & NO_ACK});
-}
-
-void send_delete(struct client *c, const char *queue, unsigned flags)
-{
-    SEND(c, .id = METHOD_QUEUE_DELETE,
-         .queue_delete = {.queue = B(queue), .if_unused = flags & IF_UNUSED, .if_empty = flags & IF_EMPTY});
-}
-
-void send_purge(struct client *c, const char *queue)
-{
-    SEND(c, .id = METHOD_QUEUE_PURGE, .queue_purge = {.queue = B(queue)});
-}
-
-void send_qos(struct client *c, uint16_t count, bool global)
-{
-    SEND(c, .id = METHOD_BASIC_QOS, .basic_qos = {.prefetch_count = count, .global = global});
-}
-
-/* ---- expectations ---- */
-
-static const char *heard_name(const struct heard *heard)
-{
-    static char text[600];
-
-    if (!heard)
-        return "nothing";
-    if (heard->kind == OUTBOX_GET_OK)
-        return "basic.get-ok";
-    if (heard->kind != OUTBOX_METHOD)
-        return "a delivery";
-    if (heard->method.id == METHOD_CHANNEL_CLOSE)
-        snprintf(text, sizeof text, "channel.close %.*s", BYTES_ARG(heard->method.channel_close.reply_text));
-    else if (heard->method.id == METHOD_CONNECTION_CLOSE)
-        snprintf(text, sizeof text, "connection.close %.*s",
-                 BYTES_ARG(heard->method.connection_close.reply_text));
-    else
-        return method_name(heard->method.id);
-    return text;
-}
-
-const struct heard *story_reply(const char *here, struct client *c, enum method_id id)
-{
-    const struct heard *heard;
-
-    settle(c->peer->story);
-    heard = ears_take(&c->replies);
-    cr_assert(heard && heard->kind == OUTBOX_METHOD && heard->method.id == id,
-              "%s: expected %s, heard %s%s%s", here, method_name(id), heard_name(heard),
-              heard || !client_at(c->peer, 0)->replies.first ? "" : "; on channel 0: ",
-              heard || !client_at(c->peer, 0)->replies.first
-                  ? ""
-                  : heard_name(client_at(c->peer, 0)->replies.first));
-    return heard;
-}
-
-static const struct heard *expect_message(const char *here, struct ears *ears, const char *what,
-                                          enum outbox_kind kind, const char *body, unsigned flags)
-{
-    const struct heard *heard = ears_take(ears);
-
-    cr_assert(heard && heard->kind == kind, "%s: expected %s '%s', heard %s", here, what, body,
-              heard_name(heard));
-    cr_assert_str_eq(heard->body, body, "%s: expected %s '%s', heard '%s'", here, what, body, heard->body);
-    cr_assert_eq(heard->flags & OUTBOX_REDELIVERED, flags & OUTBOX_REDELIVERED, "%s: '%s' is %sredelivered",
-                 here, body, flags & OUTBOX_REDELIVERED ? "not " : "");
-    return heard;
-}
-
-const struct heard *story_delivery(const char *here, struct client *c, const char *body, unsigned flags)
-{
-    settle(c->peer->story);
-    return expect_message(here, &c->deliveries, "delivery", OUTBOX_DELIVER, body, flags);
-}
-
-const struct heard *story_get(const char *here, struct client *c, const char *body, unsigned flags)
-{
-    settle(c->peer->story);
-    return expect_message(here, &c->replies, "get-ok", OUTBOX_GET_OK, body, flags);
-}
-
-const struct heard *story_return(const char *here, struct client *c, const char *body)
-{
-    settle(c->peer->story);
-    return expect_message(here, &c->returns, "return", OUTBOX_RETURN, body, 0);
-}
-
-void story_confirmed(const char *here, struct client *c, uint64_t first, uint64_t last, bool acked)
-{
-    settle(c->peer->story);
-    for (uint64_t i = first; i <= last; i++)
-        cr_assert_eq(c->confirms[i], acked ? 'a' : 'n', "%s: publish %llu was %s", here,
-                     (unsigned long long)i,
-                     !c->confirms[i] ? "not confirmed"
-                     : acked         ? "nacked"
-                                     : "acked");
-}
-
-void story_unconfirmed(const char *here, struct client *c, uint64_t sequence)
-{
-    settle(c->peer->story);
-    cr_assert_eq(c->confirms[sequence], 0, "%s: publish %llu was confirmed", here,
-                 (unsigned long long)sequence);
-}
-
-void story_silence(const char *here, struct client *c)
-{
-    settle(c->peer->story);
-    cr_assert_null(c->replies.first, "%s: heard %s", here, heard_name(c->replies.first));
-    if (c->deliveries.first)
-        cr_assert_fail("%s: delivered '%s'", here, c->deliveries.first->body);
-    if (c->returns.first)
-        cr_assert_fail("%s: returned '%s'", here, c->returns.first->body);
-}
-
-static void expect_close(const char *here, const char *text, enum method_id method,
-                         const struct method_connection_close *close)
-{
-    cr_assert(bytes_equal_string(close->reply_text, text), "%s: closed with '%.*s'", here,
-              BYTES_ARG(close->reply_text));
-    cr_assert_eq((uint32_t)close->class_id << 16 | close->method_id, (uint32_t)method, "%s: closed for %u.%u",
-                 here, close->class_id, close->method_id);
-}
-
-void story_channel_error(const char *here, struct client *c, enum reply_code code, const char *text,
-                         enum method_id method)
-{
-    const struct heard *heard = story_reply(here, c, METHOD_CHANNEL_CLOSE);
-    const struct method_channel_close *close = &heard->method.channel_close;
-
-    cr_assert_eq(close->reply_code, code, "%s: closed with %u", here, close->reply_code);
-    expect_close(here, text, method,
-                 &(struct method_connection_close){.reply_text = close->reply_text,
-                                                   .class_id = close->class_id,
-                                                   .method_id = close->method_id});
-    SEND(c, .id = METHOD_CHANNEL_CLOSE_OK);
-}
-
-void story_connection_error(const char *here, struct client *c, enum reply_code code, const char *text,
-                            enum method_id method)
-{
-    const struct heard *heard = story_reply(here, client_zero(c), METHOD_CONNECTION_CLOSE);
-
-    cr_assert_eq(heard->method.connection_close.reply_code, code, "%s: closed with %u", here,
-                 heard->method.connection_close.reply_code);
-    expect_close(here, text, method, &heard->method.connection_close);
-    SEND(client_zero(c), .id = METHOD_CONNECTION_CLOSE_OK);
-    cr_assert(has_ended(c), "%s: close-ok does not end the connection", here);
-}
-
-void story_count(const char *here, struct story *s, const char *queue, uint64_t ready, uint64_t unacked)
-{
-    struct queue_info info = queue_info(s, queue);
-
-    cr_assert(info.ready == ready && info.unacked == unacked, "%s: '%s' has %llu ready, %llu unacked", here,
-              queue, (unsigned long long)info.ready, (unsigned long long)info.unacked);
-}
-
-const struct heard *glimpse_reply(struct client *c)
-{
-    return c->replies.first;
-}
-
-const struct heard *glimpse_delivery(struct client *c)
-{
-    return c->deliveries.first;
-}
-
-unsigned glimpse_confirm(struct client *c, uint64_t sequence)
-{
-    return c->confirms[sequence] != 0;
-}
-
-/* ---- commands with their reply ---- */
-
-void story_declare(const char *here, struct client *c, const char *queue, unsigned flags,
-                   struct arguments arguments)
-{
-    send_declare(c, queue, flags, arguments);
-    story_reply(here, c, METHOD_QUEUE_DECLARE_OK);
-}
-
-void story_declare_exchange(const char *here, struct client *c, const char *exchange, const char *type,
-                            unsigned flags, struct arguments arguments)
-{
-    send_declare_exchange(c, exchange, type, flags, arguments);
-    story_reply(here, c, METHOD_EXCHANGE_DECLARE_OK);
-}
-
-void story_bind(const char *here, struct client *c, const char *queue, const char *exchange, const char *key)
-{
-    send_bind(c, queue, exchange, key, NO_ARGUMENTS);
-    story_reply(here, c, METHOD_QUEUE_BIND_OK);
-}
-
-void story_consume(const char *here, struct client *c, const char *queue, const char *tag, unsigned flags,
-                   struct arguments arguments)
-{
-    send_consume(c, queue, tag, flags, arguments);
-    story_reply(here, c, METHOD_BASIC_CONSUME_OK);
-}
-
-void story_simple(const char *here, struct client *c, enum method_id id, enum method_id expected)
-{
-    SEND(c, .id = id);
-    story_reply(here, c, expected);
-}
-
-void story_cancel(const char *here, struct client *c, const char *tag)
-{
-    const struct heard *heard;
-
-    SEND(c, .id = METHOD_BASIC_CANCEL, .basic_cancel = {.consumer_tag = B(tag)});
-    heard = story_reply(here, c, METHOD_BASIC_CANCEL_OK);
-    cr_assert(bytes_equal_string(heard->method.basic_cancel_ok.consumer_tag, tag), "%s", here);
-}
-
-void story_qos(const char *here, struct client *c, uint16_t count, bool global)
-{
-    send_qos(c, count, global);
-    story_reply(here, c, METHOD_BASIC_QOS_OK);
-}
-
-void story_purge(const char *here, struct client *c, const char *queue, uint32_t count)
-{
-    const struct heard *heard;
-
-    send_purge(c, queue);
-    heard = story_reply(here, c, METHOD_QUEUE_PURGE_OK);
-    cr_assert_eq(heard->method.queue_purge_ok.message_count, count, "%s: %u purged", here,
-                 heard->method.queue_purge_ok.message_count);
-}
-
-void story_delete(const char *here, struct client *c, const char *queue)
-{
-    send_delete(c, queue, 0);
-    story_reply(here, c, METHOD_QUEUE_DELETE_OK);
-}
-
-void story_close_connection(const char *here, struct client *c)
-{
-    SEND(client_zero(c), .id = METHOD_CONNECTION_CLOSE);
-    story_reply(here, client_zero(c), METHOD_CONNECTION_CLOSE_OK);
-    cr_assert(has_ended(c), "%s: the connection goes on", here);
 }

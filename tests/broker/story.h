@@ -19,6 +19,9 @@
  * The journal keeps nothing, unless CONEY_JOURNAL_SEED is set: then it is the seeded one, which is late and
  * takes messages away whenever it likes. Every story must hold with both. story_new_late() is always late:
  * nothing becomes durable before sync_journal(), nothing comes back before bring_back().
+ *
+ * story.c is the world, story_commands.c what clients send, story_expectations.c what they hear; all other
+ * files story_NAME.c are stories.
  */
 #ifndef TESTS_BROKER_STORY_H
 #define TESTS_BROKER_STORY_H
@@ -95,8 +98,21 @@ void sync_journal(struct story *s);
 /* Seeded journals: all that is ready leaves memory; what was asked for comes back. Nothing without one. */
 void send_away(struct story *s);
 void bring_back(struct story *s);
-/* The seeded journal, or NULL. */
-struct journal_seeded *story_journal(struct story *s);
+/* What follows is for late stories. The oldest of what was asked for is answered. */
+void bring_one_back(struct story *s);
+/* Whatever is to be read cannot be read. */
+void fail_reads(struct story *s);
+/* Whatever is to be written out is written, or FAILED. */
+void finish_saves(struct story *s, bool failed);
+/* All that is written out is to be written again elsewhere; it is when it is brought back. */
+void move_runs(struct story *s);
+/* Messages may hold so many octets of memory. */
+void limit_memory(struct story *s, uint64_t octets);
+/* What was asked of the journal and is not answered. */
+uint32_t questions(const struct story *s);
+/* A whole checkpoint; the journal goes on by chance. */
+void checkpoint(struct story *s);
+void step_journal(struct story *s);
 /* Late stories: all connections vanish, all becomes durable, and the node is started again. */
 void restart(struct story *s);
 
@@ -163,6 +179,7 @@ void post(struct client *c, struct post post);
 
 /* Through the default exchange: a plain transient message. */
 void publish(struct client *c, const char *queue, const char *body);
+void publish_persistent(struct client *c, const char *queue, const char *body);
 void settle_tag(struct client *c, uint64_t tag, unsigned flags);
 void ack(struct client *c, uint64_t tag);
 void ack_up_to(struct client *c, uint64_t tag);
@@ -236,6 +253,9 @@ void story_declare(const char *here, struct client *c, const char *queue, unsign
                    struct arguments arguments);
 void story_declare_exchange(const char *here, struct client *c, const char *exchange, const char *type,
                             unsigned flags, struct arguments arguments);
+void story_lasting(const char *here, struct client *c, const char *queue, unsigned flags,
+                   struct arguments arguments);
+void story_away(const char *here, struct client *c, const char *queue, const char *const *bodies);
 void story_bind(const char *here, struct client *c, const char *queue, const char *exchange, const char *key);
 void story_consume(const char *here, struct client *c, const char *queue, const char *tag, unsigned flags,
                    struct arguments arguments);
@@ -246,8 +266,12 @@ void story_purge(const char *here, struct client *c, const char *queue, uint32_t
 void story_delete(const char *here, struct client *c, const char *queue);
 void story_close_connection(const char *here, struct client *c);
 
-#define declare(c, queue)                   story_declare(STORY_HERE, c, queue, 0, NO_ARGUMENTS)
-#define declare_with(c, queue, flags, ...)  story_declare(STORY_HERE, c, queue, flags, __VA_ARGS__)
+#define declare(c, queue)                  story_declare(STORY_HERE, c, queue, 0, NO_ARGUMENTS)
+#define declare_with(c, queue, flags, ...) story_declare(STORY_HERE, c, queue, flags, __VA_ARGS__)
+/* In a late story: a durable queue that lasts already. */
+#define declare_lasting(c, queue, flags, ...) story_lasting(STORY_HERE, c, queue, flags, __VA_ARGS__)
+/* A queue with messages of these bodies, all away. */
+#define declare_away(c, queue, ...)         story_away(STORY_HERE, c, queue, (const char *const[]){__VA_ARGS__, NULL})
 #define declare_exchange(c, exchange, type) declare_exchange_with(c, exchange, type, 0, NO_ARGUMENTS)
 #define declare_exchange_with(c, exchange, type, flags, ...) \
     story_declare_exchange(STORY_HERE, c, exchange, type, flags, __VA_ARGS__)

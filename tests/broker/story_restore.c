@@ -1,18 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is found after the node was started again (restore.h). Checkpoints come at any time, and change
  * nothing about that. */
-#include "sim/journal_seeded.h"
 #include "story.h"
-
-static void checkpoint(struct story *s)
-{
-    journal_seeded_checkpoint(story_journal(s), story_vhost(s), story_now(s));
-}
-
-static void persistent(struct client *c, const char *queue, const char *body)
-{
-    POST(c, .key = queue, .body = body, .persistent = true);
-}
 
 /* Get from QUEUE of a late story: BODY, redelivered or not. */
 #define EXPECT_GOT(s, c, queue, flags, body, expect) \
@@ -63,14 +52,14 @@ Test(restart, later_queue_of_a_name_has_nothing_of_the_earlier)
         send_declare(a, "q", DURABLE, life == 1 ? ARGUMENTS(INT("x-max-priority", 3)) : NO_ARGUMENTS);
         send_bind(a, "q", "e", "old", NO_ARGUMENTS);
         send_bind(a, "q", "amq.direct", "old", NO_ARGUMENTS);
-        persistent(a, "q", "old");
-        journal_seeded_step(story_journal(s), story_vhost(s), story_now(s));
+        publish_persistent(a, "q", "old");
+        step_journal(s);
         send_delete(a, "q", 0);
         SEND(a, .id = METHOD_EXCHANGE_DELETE, .exchange_delete = {.exchange = B("e")});
     }
     send_declare_exchange(a, "e", "topic", DURABLE, NO_ARGUMENTS);
     send_declare(a, "q", DURABLE, NO_ARGUMENTS);
-    persistent(a, "q", "new");
+    publish_persistent(a, "q", "new");
     checkpoint(s); /* that releases nothing of what follows */
     restart(s);
     expect_count(s, "q", 1, 0);
@@ -87,11 +76,11 @@ Test(restart, messages_keep_their_order_and_what_became_of_them)
         struct client *a = client(s), *b = client(s);
 
         send_declare(a, "q", DURABLE, NO_ARGUMENTS);
-        persistent(a, "q", "acked");
-        persistent(a, "q", "requeued");
+        publish_persistent(a, "q", "acked");
+        publish_persistent(a, "q", "requeued");
         publish(a, "q", "transient");
-        persistent(a, "q", "out");
-        persistent(a, "q", "last");
+        publish_persistent(a, "q", "out");
+        publish_persistent(a, "q", "last");
         sync_journal(s);
         if (checkpoints & 1)
             checkpoint(s);
@@ -117,8 +106,8 @@ Test(restart, what_was_out_is_redelivered_and_what_was_not_is_not)
     struct client *a = client(s);
 
     send_declare(a, "q", DURABLE, ARGUMENTS(STR("x-queue-type", "quorum")));
-    persistent(a, "q", "out");
-    persistent(a, "q", "in");
+    publish_persistent(a, "q", "out");
+    publish_persistent(a, "q", "in");
     sync_journal(s);
     expect_reply(a, METHOD_QUEUE_DECLARE_OK);
     EXPECT_GOT(s, a, "q", 0, "out", expect_get);
@@ -144,7 +133,7 @@ Test(restart, messages_die_on_time_whether_they_were_away_or_not)
                      ARGUMENTS(STR("x-dead-letter-exchange", ""), STR("x-dead-letter-routing-key", "dead")));
         POST(a, .key = "q", .body = "short", .persistent = true, .expiration = "1000");
         POST(a, .key = "q", .body = "long", .persistent = true, .expiration = "5000");
-        persistent(a, "q", "stays");
+        publish_persistent(a, "q", "stays");
         sync_journal(s);
         if (checkpoints)
             checkpoint(s); /* all of it is in memory then */
@@ -171,15 +160,15 @@ Test(restart, purge_is_not_forgotten)
     struct client *a = client(s), *b = client(s);
 
     send_declare(a, "q", DURABLE, NO_ARGUMENTS);
-    persistent(a, "q", "out");
-    persistent(a, "q", "b");
+    publish_persistent(a, "q", "out");
+    publish_persistent(a, "q", "b");
     sync_journal(s);
     EXPECT_GOT(s, b, "q", 0, "out", expect_get);
     checkpoint(s);
-    persistent(a, "q", "c");
+    publish_persistent(a, "q", "c");
     publish(a, "q", "transient");
     send_purge(a, "q");
-    persistent(a, "q", "d");
+    publish_persistent(a, "q", "d");
     checkpoint(s);
     restart(s);
     expect_count(s, "q", 2, 0);
@@ -202,7 +191,7 @@ Test(restart, purge_of_transient_messages_does_not_take_later_ones)
     send_purge(a, "q");
     restart(s);
     a = client(s);
-    persistent(a, "q", "c");
+    publish_persistent(a, "q", "c");
     restart(s);
     expect_count(s, "q", 1, 0);
     story_free(s);
@@ -230,11 +219,11 @@ Test(restart, what_came_back_while_it_was_written_is_known)
     struct client *a = client(s);
 
     send_declare(a, "q", DURABLE, NO_ARGUMENTS);
-    persistent(a, "q", "a");
+    publish_persistent(a, "q", "a");
     sync_journal(s);
     expect_reply(a, METHOD_QUEUE_DECLARE_OK);
     EXPECT_GOT(s, a, "q", 0, "a", expect_get);
-    journal_seeded_limit(story_journal(s), story_vhost(s), story_now(s), 0);
+    limit_memory(s, 0);
     reject(a, 1, REQUEUE);
     checkpoint(s);
     restart(s);
@@ -268,8 +257,8 @@ Test(restart, what_may_have_been_delivered_is_known_until_it_is_settled)
     struct client *a = client(s);
 
     send_declare(a, "q", DURABLE, NO_ARGUMENTS);
-    persistent(a, "q", "out");
-    persistent(a, "q", "maybe");
+    publish_persistent(a, "q", "out");
+    publish_persistent(a, "q", "maybe");
     sync_journal(s);
     expect_reply(a, METHOD_QUEUE_DECLARE_OK);
     checkpoint(s);
