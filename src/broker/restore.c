@@ -192,6 +192,7 @@ bool restore_run(struct queue *queue, const struct restored_run *spec)
     level_add_run(queue, level, run);
     count_away_ready(queue, level, run);
     queue_timer_add_run(queue, run);
+    queue->deadline_max = VHOST_NEVER; /* some of it may stay for good: what stands behind it needs timers */
     return true;
 }
 

@@ -154,6 +154,23 @@ Test(restart, messages_die_on_time_whether_they_were_away_or_not)
     }
 }
 
+Test(restart, messages_die_on_time_behind_what_was_there_before)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s);
+
+    send_declare(a, "q", DURABLE, NO_ARGUMENTS);
+    persistent(a, "q", "stays");
+    sync_journal(s);
+    checkpoint(s);
+    restart(s);
+    POST(client(s), .key = "q", .body = "short", .expiration = "1000");
+    expect_count(s, "q", 2, 0);
+    advance(s, 1001);
+    expect_count(s, "q", 1, 0);
+    story_free(s);
+}
+
 Test(restart, purge_is_not_forgotten)
 {
     struct story *s = story_new_late();
