@@ -160,7 +160,7 @@ Test(restart, messages_die_on_time_behind_what_was_there_before)
     struct client *a = client(s);
 
     send_declare(a, "q", DURABLE, NO_ARGUMENTS);
-    persistent(a, "q", "stays");
+    publish_persistent(a, "q", "stays");
     sync_journal(s);
     checkpoint(s);
     restart(s);
