@@ -668,14 +668,14 @@ void server_run(struct server *server)
 
     if (server->store)
         event_add(server->disk_timer, &(struct timeval){.tv_sec = DISK_EVERY_S});
-    if (server->tls && !tls_start(server->tls))
-        abort();
     if (!logins_start(server->logins, server->loop_count > 2 ? 2 : 1))
         abort();
     listeners_start(server);
     /* Signals are the first loop's. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (server->tls && !tls_start(server->tls))
+        abort();
     for (unsigned i = 1; i < server->loop_count; i++)
         if (pthread_create(&server->loops[i].thread, NULL, run_loop, &server->loops[i]) != 0)
             abort();

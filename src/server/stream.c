@@ -15,20 +15,24 @@
 
 /* ---- TLS ---- */
 
-/* What a failed call means, as errno; 0: the peer has ended the stream. */
+/* What a failed call means, as errno; 0: the peer has ended the stream. A read that waits to write may have
+ * octets behind it that the socket will not announce. */
 static int meaning(struct stream *stream, int result, bool is_read)
 {
     switch (SSL_get_error(stream->tls, result)) {
     case SSL_ERROR_WANT_READ:
         return EAGAIN;
     case SSL_ERROR_WANT_WRITE:
-        stream->wants_write = is_read;
+        if (is_read)
+            stream->wants_write = stream->has_more = true;
         return EAGAIN;
     case SSL_ERROR_ZERO_RETURN:
         return 0;
     case SSL_ERROR_SYSCALL:
+        stream->is_broken = true;
         return errno ? errno : ECONNRESET;
     default:
+        stream->is_broken = true;
         return EPROTO;
     }
 }
@@ -126,16 +130,26 @@ ssize_t stream_write(struct stream *stream, struct iovec *iov, unsigned count)
     return stream->tls ? tls_write(stream, iov, count) : sendmsg(stream->fd, &message, MSG_NOSIGNAL);
 }
 
+/* Tell the peer that nothing more comes, if TLS is in a state to say it. What the socket does not take now is
+ * not sent again. */
+static void say_end(struct stream *stream)
+{
+    if (!stream->tls || stream->is_broken || SSL_in_init(stream->tls) ||
+        SSL_get_shutdown(stream->tls) & SSL_SENT_SHUTDOWN)
+        return;
+    ERR_clear_error();
+    SSL_shutdown(stream->tls);
+}
+
 void stream_shut(struct stream *stream)
 {
-    ERR_clear_error();
-    if (stream->tls)
-        SSL_shutdown(stream->tls);
+    say_end(stream);
     shutdown(stream->fd, SHUT_WR);
 }
 
 void stream_close(struct stream *stream)
 {
+    say_end(stream);
     SSL_free(stream->tls);
     stream->tls = NULL;
     close(stream->fd);

@@ -20,6 +20,7 @@ struct stream {
     int fd;
     bool has_more;
     bool wants_write;
+    bool is_broken;     /* TLS has failed, and must not be used any more */
     struct ssl_st *tls; /* owned; NULL: plain */
 };
 
@@ -34,7 +35,7 @@ ssize_t stream_write(struct stream *stream, struct iovec *iov, unsigned count);
 /* Say that nothing more will be written. */
 void stream_shut(struct stream *stream);
 
-/* Close the socket, whatever is under way. */
+/* Close the socket, whatever is under way; a peer that can hear it is told of the end. */
 void stream_close(struct stream *stream);
 
 #endif

@@ -5,7 +5,9 @@
  *
  * A handshake begins with the client's first octets: until then it is a descriptor in a list. Those that have
  * begun are HANDSHAKES_MAX at most; the others wait for their turn, and all of them for their deadline, which
- * comes in order of arrival.
+ * comes in order of arrival. While others wait, one that has begun and whose client then says nothing for
+ * SILENCE_MS is given up: otherwise a few hundred strangers who say half of what they should could keep
+ * everybody else out.
  */
 #define LOG_CATEGORY LOG_CATEGORY_CONNECTION
 #include "tls.h"
@@ -32,13 +34,15 @@
 #include "tls_files.h"
 #include "tls_tickets.h"
 
-#define HANDSHAKES_MAX 512 /* some tens of KiB each */
-#define NICENESS       10  /* who is in goes before who comes */
-#define WATCH_S        2
+#define HANDSHAKES_MAX 512  /* some tens of KiB each */
+#define SILENCE_MS     1000 /* after which one that has begun gives its place to one that waits */
+#define NICENESS       10   /* who is in goes before who comes */
+#define WATCH_S        1
+#define TLS_HANDSHAKE  22 /* the first octet of a record with a ClientHello (RFC 8446, 5.1) */
 
 struct handshake {
     struct handshake *prev, *next;           /* tls->all, or tls->accepted */
-    struct handshake *wait_prev, *wait_next; /* tls->waiting */
+    struct handshake *wait_prev, *wait_next; /* tls->waiting, or tls->begun */
     struct tls *owner;
     int fd;
     struct peer peer;
@@ -47,13 +51,13 @@ struct handshake {
     SSL *ssl;                      /* NULL: it has not begun */
     struct event *readable, *writable;
     uint64_t deadline_ns;
+    uint64_t heard_ns; /* when it went on last */
 };
 
 struct tls {
     struct server *server;
-    struct tls_tickets *tickets;
     struct {
-        _Atomic uint64_t handshakes, failures, reloads, failed_reloads;
+        _Atomic uint64_t handshakes, failures, by_kernel, reloads, failed_reloads;
         _Atomic int64_t expiry;
     } counters;
 
@@ -68,13 +72,15 @@ struct tls {
 
     /* The thread's. */
     struct event_base *base;
-    struct event *wake, *watch, *sweep;
+    struct event *wake, *watch, *sweep, *room;
     struct config_tls *config;
     struct tls_contexts *contexts;
-    uint64_t files;            /* tls_files_state() when they were read last */
+    uint64_t files;            /* tls_files_state() when they were read last, */
+    uint64_t files_seen;       /* and when they were looked at last */
     struct handshake *all;     /* DL list, by deadline */
     struct handshake *waiting; /* DL list, by arrival of their first octets */
-    unsigned begun;
+    struct handshake *begun;   /* DL list, by heard_ns */
+    unsigned begun_count;
 };
 
 /* ---- the log ---- */
@@ -112,8 +118,10 @@ static void forget(struct handshake *handshake)
     DL_DELETE(tls->all, handshake);
     if (handshake->is_waiting)
         DL_DELETE2(tls->waiting, handshake, wait_prev, wait_next);
-    if (handshake->contexts)
-        tls->begun--;
+    if (handshake->contexts) {
+        DL_DELETE2(tls->begun, handshake, wait_prev, wait_next);
+        tls->begun_count--;
+    }
     tls_contexts_leave(handshake->contexts);
     free(handshake);
     resume_waiting(tls);
@@ -133,21 +141,34 @@ static void succeed(struct handshake *handshake)
     struct stream stream = {.fd = handshake->fd, .tls = handshake->ssl, .has_more = true};
     struct tls *tls = handshake->owner;
     struct peer peer = handshake->peer;
+    bool by_kernel = BIO_get_ktls_send(SSL_get_wbio(stream.tls));
 
     log_debug("TLS handshake done: %s, %s%s%s", SSL_get_version(stream.tls), SSL_get_cipher_name(stream.tls),
-              BIO_get_ktls_send(SSL_get_wbio(stream.tls)) ? ", sent by the kernel" : "",
+              by_kernel ? ", encrypted by the kernel" : "",
               SSL_session_reused(stream.tls) ? ", resumed" : "");
     atomic_fetch_add_explicit(&tls->counters.handshakes, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&tls->counters.by_kernel, by_kernel, memory_order_relaxed);
     forget(handshake);
     server_secured(tls->server, stream, &peer);
 }
 
 /* ---- a handshake under way ---- */
 
+/* Its client has said something. */
+static void note_heard(struct handshake *handshake)
+{
+    struct tls *tls = handshake->owner;
+
+    handshake->heard_ns = server_now_ns();
+    DL_DELETE2(tls->begun, handshake, wait_prev, wait_next);
+    DL_APPEND2(tls->begun, handshake, wait_prev, wait_next);
+}
+
 static void go_on(struct handshake *handshake)
 {
     int result;
 
+    note_heard(handshake);
     ERR_clear_error();
     result = SSL_accept(handshake->ssl);
     if (result == 1) {
@@ -173,7 +194,8 @@ static void begin(struct handshake *handshake)
 {
     struct tls *tls = handshake->owner;
 
-    tls->begun++;
+    tls->begun_count++;
+    DL_APPEND2(tls->begun, handshake, wait_prev, wait_next);
     handshake->contexts = tls_contexts_enter(tls->contexts);
     handshake->ssl = SSL_new(tls_contexts_first(tls->contexts));
     if (!handshake->ssl || SSL_set_fd(handshake->ssl, handshake->fd) != 1) {
@@ -184,21 +206,64 @@ static void begin(struct handshake *handshake)
     go_on(handshake);
 }
 
-/* Whether what has come is TLS; if not, say what it is, for who looks at the log. */
-static bool is_tls(const struct handshake *handshake)
+/* What has come is not TLS: say what it is, for who looks at the log. What is not read makes a reset of the
+ * close, which the client may see instead of the end. */
+static void log_stranger(const struct handshake *handshake)
 {
-    char first[512] = "", peer[PEER_TEXT_SIZE];
-    ssize_t n = recv(handshake->fd, first, sizeof first, MSG_PEEK);
+    static const struct {
+        const char *begin, *text;
+    } known[] = {{"AMQP", " (a plain AMQP client?)"}, {"GET ", " (an HTTP client?)"},
+                 {"HEAD ", " (an HTTP client?)"},     {"POST ", " (an HTTP client?)"},
+                 {"PUT ", " (an HTTP client?)"},      {"PROXY ", " (a PROXY header?)"}};
+    char text[4096] = "", peer[PEER_TEXT_SIZE];
+    const char *guess = "";
 
-    if (n > 0 && first[0] == 0x16)
-        return true;
-    n = recv(handshake->fd, first, sizeof first, 0); /* what is not read makes a reset of the close */
-    if (n > 0)
-        log_info("closing connection from %s: not TLS, on a TLS port%s", peer_text(&handshake->peer, peer),
-                 memcmp(first, "AMQP", 4) == 0   ? " (a plain AMQP client?)"
-                 : memcmp(first, "GET ", 4) == 0 ? " (an HTTP client?)"
-                                                 : "");
-    return false;
+    if (recv(handshake->fd, text, sizeof text, 0) <= 0)
+        return;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strncmp(text, known[i].begin, strlen(known[i].begin)) == 0)
+            guess = known[i].text;
+    log_info("closing connection from %s: not TLS, on a TLS port%s", peer_text(&handshake->peer, peer),
+             guess);
+}
+
+/* Has its client kept silent? What it has said may also be unheard yet. */
+static bool is_silent(const struct handshake *handshake)
+{
+    char octet;
+
+    return recv(handshake->fd, &octet, 1, MSG_PEEK) < 0;
+}
+
+static void arm_room(struct tls *tls)
+{
+    static const struct timeval after = {.tv_usec = 100000};
+
+    if (!event_pending(tls->room, EV_TIMEOUT, NULL))
+        event_add(tls->room, &after);
+}
+
+/* Make room for those that wait. */
+static void on_room(evutil_socket_t fd, short what, void *arg)
+{
+    struct tls *tls = arg;
+    struct handshake *handshake, *next;
+    uint64_t silent_since = server_now_ns() - SILENCE_MS * UINT64_C(1000000);
+    char peer[PEER_TEXT_SIZE];
+
+    (void)fd;
+    (void)what;
+    for (handshake = tls->begun; handshake && tls->waiting && handshake->heard_ns <= silent_since;
+         handshake = next) {
+        next = handshake->wait_next;
+        if (!is_silent(handshake))
+            continue;
+        log_info("TLS handshake with %s given up: it said nothing for %d ms, and others wait",
+                 peer_text(&handshake->peer, peer), SILENCE_MS);
+        fail(handshake);
+    }
+    if (tls->waiting)
+        arm_room(tls);
 }
 
 static void wait_for_turn(struct handshake *handshake)
@@ -206,6 +271,24 @@ static void wait_for_turn(struct handshake *handshake)
     event_del(handshake->readable);
     handshake->is_waiting = true;
     DL_APPEND2(handshake->owner->waiting, handshake, wait_prev, wait_next);
+    arm_room(handshake->owner);
+}
+
+static void on_first_octets(struct handshake *handshake)
+{
+    uint8_t first;
+    ssize_t n = recv(handshake->fd, &first, 1, MSG_PEEK);
+
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n != 1 || first != TLS_HANDSHAKE) {
+        log_stranger(handshake);
+        fail(handshake);
+    } else if (handshake->owner->begun_count >= HANDSHAKES_MAX) {
+        wait_for_turn(handshake);
+    } else {
+        begin(handshake);
+    }
 }
 
 static void on_event(evutil_socket_t fd, short what, void *arg)
@@ -216,12 +299,8 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     (void)what;
     if (handshake->ssl)
         go_on(handshake);
-    else if (!is_tls(handshake))
-        fail(handshake);
-    else if (handshake->owner->begun >= HANDSHAKES_MAX)
-        wait_for_turn(handshake);
     else
-        begin(handshake);
+        on_first_octets(handshake);
 }
 
 /* There may be room for the first of those that wait. It goes on from the event loop, not from here: who
@@ -230,7 +309,7 @@ static void resume_waiting(struct tls *tls)
 {
     struct handshake *handshake = tls->waiting;
 
-    if (!handshake || tls->begun >= HANDSHAKES_MAX)
+    if (!handshake || tls->begun_count >= HANDSHAKES_MAX)
         return;
     DL_DELETE2(tls->waiting, handshake, wait_prev, wait_next);
     handshake->is_waiting = false;
@@ -289,13 +368,13 @@ static void read_files(struct tls *tls, struct config_tls *config)
 {
     char why[TLS_WHY_SIZE];
     uint64_t files = tls_files_state(config);
-    struct tls_contexts *contexts = tls_contexts_new(config, tls->tickets, why);
+    struct tls_contexts *contexts = tls_contexts_new(config, why);
 
     if (config != tls->config) {
         tls_config_free(tls->config);
         tls->config = config;
     }
-    tls->files = files;
+    tls->files = tls->files_seen = files;
     if (!contexts) {
         atomic_fetch_add_explicit(&tls->counters.failed_reloads, 1, memory_order_relaxed);
         log_error("TLS certificates stay as they were: %s", why);
@@ -303,20 +382,25 @@ static void read_files(struct tls *tls, struct config_tls *config)
     }
     tls_contexts_leave(tls->contexts);
     tls->contexts = contexts;
-    tls_tickets_renew(tls->tickets);
     atomic_store_explicit(&tls->counters.expiry, tls_contexts_expiry(contexts), memory_order_relaxed);
     atomic_fetch_add_explicit(&tls->counters.reloads, 1, memory_order_relaxed);
     log_info("TLS certificates were read anew");
     say_expiry(contexts);
 }
 
+/* Read files that have changed once they change no more: they are replaced one after the other. */
 static void on_watch(evutil_socket_t fd, short what, void *arg)
 {
     struct tls *tls = arg;
+    struct tls_tickets *tickets = tls_contexts_tickets(tls->contexts);
+    uint64_t before = tls->files_seen;
 
     (void)fd;
     (void)what;
-    if (tls_files_state(tls->config) != tls->files)
+    if (tickets)
+        tls_tickets_tend(tickets);
+    tls->files_seen = tls_files_state(tls->config);
+    if (tls->files_seen != tls->files && tls->files_seen == before)
         read_files(tls, tls->config);
 }
 
@@ -378,7 +462,8 @@ static bool make_base(struct tls *tls)
     tls->wake = event_new(tls->base, tls->wake_fd, EV_READ | EV_PERSIST, on_wake, tls);
     tls->watch = event_new(tls->base, -1, EV_PERSIST, on_watch, tls);
     tls->sweep = event_new(tls->base, -1, 0, on_sweep, tls);
-    return tls->wake && tls->watch && tls->sweep;
+    tls->room = event_new(tls->base, -1, 0, on_room, tls);
+    return tls->wake && tls->watch && tls->sweep && tls->room;
 }
 
 struct tls *tls_new(struct server *server, const struct config_tls *config, char why[TLS_WHY_SIZE])
@@ -386,11 +471,10 @@ struct tls *tls_new(struct server *server, const struct config_tls *config, char
     struct tls *tls = xcalloc(1, sizeof *tls);
 
     tls->server = server;
-    tls->tickets = tls_tickets_new();
     pthread_mutex_init(&tls->mutex, NULL);
     tls->config = tls_config_copy(config);
-    tls->files = tls_files_state(config);
-    tls->contexts = tls_contexts_new(config, tls->tickets, why);
+    tls->files = tls->files_seen = tls_files_state(config);
+    tls->contexts = tls_contexts_new(config, why);
     if (tls->contexts && !make_base(tls)) {
         snprintf(why, TLS_WHY_SIZE, "the system refuses what TLS needs: %s", strerror(errno));
         tls_contexts_leave(tls->contexts);
@@ -446,6 +530,7 @@ void tls_free(struct tls *tls)
     free_event(tls->wake);
     free_event(tls->watch);
     free_event(tls->sweep);
+    free_event(tls->room);
     if (tls->base)
         event_base_free(tls->base);
     if (tls->wake_fd > 0)
@@ -453,7 +538,6 @@ void tls_free(struct tls *tls)
     tls_contexts_leave(tls->contexts);
     tls_config_free(tls->config);
     tls_config_free(tls->asked);
-    tls_tickets_free(tls->tickets);
     pthread_mutex_destroy(&tls->mutex);
     free(tls);
 }
@@ -488,6 +572,7 @@ struct tls_counters tls_counters(struct tls *tls)
 {
     return (struct tls_counters){atomic_load_explicit(&tls->counters.handshakes, memory_order_relaxed),
                                  atomic_load_explicit(&tls->counters.failures, memory_order_relaxed),
+                                 atomic_load_explicit(&tls->counters.by_kernel, memory_order_relaxed),
                                  atomic_load_explicit(&tls->counters.reloads, memory_order_relaxed),
                                  atomic_load_explicit(&tls->counters.failed_reloads, memory_order_relaxed),
                                  atomic_load_explicit(&tls->counters.expiry, memory_order_relaxed)};

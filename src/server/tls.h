@@ -23,6 +23,7 @@ struct tls;
 struct tls_counters {
     uint64_t handshakes;     /* that succeeded, */
     uint64_t failures;       /* and did not */
+    uint64_t by_kernel;      /* of those that did: whose records the kernel encrypts */
     uint64_t reloads;        /* of certificates that were taken, */
     uint64_t failed_reloads; /* and were not */
     int64_t expiry;          /* when the first certificate in service ends, in seconds since 1970 */

@@ -27,7 +27,7 @@
 #define READ_AHEAD_SIZE (64 * 1024)
 
 struct named_context {
-    char *name; /* a host name, or "*." and a domain for each host right below it */
+    char *name; /* a host name, or "*." and a domain for each host right below it that has none */
     SSL_CTX *context;
 };
 
@@ -35,6 +35,7 @@ struct tls_contexts {
     SSL_CTX *first;
     struct named_context *named;
     size_t named_count;
+    struct tls_tickets *tickets; /* NULL: none */
     int64_t expiry;
     unsigned users;
 };
@@ -43,7 +44,6 @@ struct tls_contexts {
 struct making {
     struct tls_contexts *contexts;
     const struct config_tls *config;
-    struct tls_tickets *tickets;
     char *why;
 };
 
@@ -54,7 +54,7 @@ static bool refuse(struct making *making, const char *format, ...) __attribute__
 /* What was being done, and what OpenSSL says to it. */
 static bool refuse(struct making *making, const char *format, ...)
 {
-    unsigned long error = ERR_peek_last_error();
+    unsigned long error = ERR_peek_error(); /* the first: those after it say where it came from */
     const char *reason = error ? ERR_reason_error_string(error) : NULL;
     va_list arguments;
     int used;
@@ -71,13 +71,21 @@ static bool refuse(struct making *making, const char *format, ...)
 
 /* ---- names that clients ask for ---- */
 
-static bool name_matches(const char *pattern, const char *name)
+static SSL_CTX *find_named(const struct tls_contexts *contexts, const char *name)
 {
-    const char *rest = strchr(name, '.');
+    const char *domain = strchr(name, '.');
+    SSL_CTX *found = NULL;
 
-    if (strncmp(pattern, "*.", 2) == 0)
-        return rest && rest > name && strcasecmp(pattern + 1, rest) == 0;
-    return strcasecmp(pattern, name) == 0;
+    for (size_t i = 0; i < contexts->named_count; i++) {
+        const struct named_context *named = &contexts->named[i];
+
+        if (strcasecmp(named->name, name) == 0)
+            return named->context;
+        if (!found && named->name[0] == '*' && domain && domain > name &&
+            strcasecmp(named->name + 1, domain) == 0)
+            found = named->context;
+    }
+    return found;
 }
 
 static int on_server_name(SSL *tls, int *alert, void *arg)
@@ -85,14 +93,13 @@ static int on_server_name(SSL *tls, int *alert, void *arg)
     const struct tls_contexts *contexts = arg;
     const char *name = SSL_get_servername(tls, TLSEXT_NAMETYPE_host_name);
 
+    SSL_CTX *context = name ? find_named(contexts, name) : NULL;
+
     (void)alert;
-    for (size_t i = 0; name && i < contexts->named_count; i++) {
-        if (!name_matches(contexts->named[i].name, name))
-            continue;
-        SSL_set_SSL_CTX(tls, contexts->named[i].context);
-        return SSL_TLSEXT_ERR_OK;
-    }
-    return SSL_TLSEXT_ERR_NOACK;
+    if (!context)
+        return SSL_TLSEXT_ERR_NOACK;
+    SSL_set_SSL_CTX(tls, context);
+    return SSL_TLSEXT_ERR_OK;
 }
 
 /* ALPN: "amqp" where it is offered. Who offers others only gets no answer, and may go on. */
@@ -137,6 +144,17 @@ static void note_expiry(struct tls_contexts *contexts, const X509 *certificate)
         contexts->expiry = expiry;
 }
 
+/* Of a certificate and what stands with it in its file. */
+static void note_expiries(struct tls_contexts *contexts, SSL_CTX *context)
+{
+    STACK_OF(X509) *chain = NULL;
+
+    note_expiry(contexts, SSL_CTX_get0_certificate(context));
+    SSL_CTX_get0_chain_certs(context, &chain);
+    for (int i = 0; i < sk_X509_num(chain); i++)
+        note_expiry(contexts, sk_X509_value(chain, i));
+}
+
 static bool take_pair(struct making *making, SSL_CTX *context, const char *certfile, const char *keyfile)
 {
     SSL_CTX_set_default_passwd_cb(context, give_password);
@@ -148,7 +166,7 @@ static bool take_pair(struct making *making, SSL_CTX *context, const char *certf
     if (SSL_CTX_check_private_key(context) != 1)
         return refuse(making, "%s: is not the key of %s", keyfile, certfile);
     SSL_CTX_set_default_passwd_cb_userdata(context, NULL);
-    note_expiry(making->contexts, SSL_CTX_get0_certificate(context));
+    note_expiries(making->contexts, context);
     return true;
 }
 
@@ -275,10 +293,10 @@ static SSL_CTX *new_context(struct making *making, const char *certfile, const c
     }
     take_options(making->config, context);
     take_verification(making->config, context);
-    if (SSL_CTX_set1_groups_list(context, GROUPS) == 1 && tls_tickets_use(making->tickets, context) &&
-        take_versions(making, context) && take_ciphers(making, context) &&
-        take_authorities(making, context) && take_revocations(making, context) &&
-        take_pair(making, context, certfile, keyfile))
+    if (SSL_CTX_set1_groups_list(context, GROUPS) == 1 &&
+        tls_tickets_use(making->contexts->tickets, context) && take_versions(making, context) &&
+        take_ciphers(making, context) && take_authorities(making, context) &&
+        take_revocations(making, context) && take_pair(making, context, certfile, keyfile))
         return context;
     if (!*making->why)
         refuse(making, "OpenSSL refuses what coney asks of it");
@@ -314,16 +332,16 @@ static bool is_complete(struct making *making)
     return true;
 }
 
-struct tls_contexts *tls_contexts_new(const struct config_tls *config, struct tls_tickets *tickets,
-                                      char why[TLS_WHY_SIZE])
+struct tls_contexts *tls_contexts_new(const struct config_tls *config, char why[TLS_WHY_SIZE])
 {
     struct tls_contexts *contexts = xcalloc(1, sizeof *contexts);
-    struct making making = {contexts, config, config->session_tickets ? tickets : NULL, why};
+    struct making making = {contexts, config, why};
     bool good;
 
     *why = '\0';
     ERR_clear_error();
     contexts->users = 1;
+    contexts->tickets = config->session_tickets ? tls_tickets_new() : NULL;
     contexts->named = xcalloc(config->sni.count + 1, sizeof *contexts->named);
     good = is_complete(&making);
     if (good) {
@@ -357,12 +375,18 @@ void tls_contexts_leave(struct tls_contexts *contexts)
     }
     free(contexts->named);
     SSL_CTX_free(contexts->first);
+    tls_tickets_free(contexts->tickets); /* connections of these contexts make no tickets any more */
     free(contexts);
 }
 
 struct ssl_ctx_st *tls_contexts_first(const struct tls_contexts *contexts)
 {
     return contexts->first;
+}
+
+struct tls_tickets *tls_contexts_tickets(const struct tls_contexts *contexts)
+{
+    return contexts->tickets;
 }
 
 int64_t tls_contexts_expiry(const struct tls_contexts *contexts)

@@ -18,9 +18,8 @@ struct tls_tickets;
 #define TLS_WHY_SIZE 400
 
 /* Read certificates, keys, authorities and the revocation list. NULL with WHY, which names the file, when
- * something is missing or does not fit. TICKETS, which must outlive what is made, NULL: none. */
-struct tls_contexts *tls_contexts_new(const struct config_tls *config, struct tls_tickets *tickets,
-                                      char why[TLS_WHY_SIZE]);
+ * something is missing or does not fit. */
+struct tls_contexts *tls_contexts_new(const struct config_tls *config, char why[TLS_WHY_SIZE]);
 
 /* Who made them and each handshake is a user; they are freed when the last one leaves. NULL may leave too. */
 struct tls_contexts *tls_contexts_enter(struct tls_contexts *contexts);
@@ -29,7 +28,10 @@ void tls_contexts_leave(struct tls_contexts *contexts);
 /* The context to begin handshakes with; it finds the others by the name that the client asks for. */
 struct ssl_ctx_st *tls_contexts_first(const struct tls_contexts *contexts);
 
-/* Seconds since 1970: when the first of the certificates ends. */
+/* Keys of session tickets; NULL: there are no tickets. */
+struct tls_tickets *tls_contexts_tickets(const struct tls_contexts *contexts);
+
+/* Seconds since 1970: when the first of the certificates ends, chains included. */
 int64_t tls_contexts_expiry(const struct tls_contexts *contexts);
 
 #endif

@@ -85,8 +85,8 @@ static uint64_t add_file(uint64_t state, const char *path)
     if (stat(path, &is) != 0)
         return mix(state, 1);
     state = mix(mix(state, is.st_dev), is.st_ino);
-    state = mix(mix(state, (uint64_t)is.st_size), (uint64_t)is.st_mtim.tv_sec);
-    return mix(state, (uint64_t)is.st_mtim.tv_nsec);
+    state = mix(mix(state, (uint64_t)is.st_size), (uint64_t)is.st_ctim.tv_sec);
+    return mix(state, (uint64_t)is.st_ctim.tv_nsec);
 }
 
 uint64_t tls_files_state(const struct config_tls *config)

@@ -47,82 +47,116 @@ static char *to_string(struct buffer *out)
 
 /* ---- the distinguished name ---- */
 
-/* How RabbitMQ calls what OpenSSL calls otherwise. */
+/* What RabbitMQ has a name for; it writes the others as numbers. */
 static const char *attribute_name(int nid)
 {
     switch (nid) {
+    case NID_commonName:
+        return "CN";
+    case NID_countryName:
+        return "C";
+    case NID_domainComponent:
+        return "DC";
+    case NID_generationQualifier:
+        return "GENERATIONQUALIFIER";
     case NID_givenName:
         return "GIVENNAME";
     case NID_initials:
         return "INITIALS";
-    case NID_generationQualifier:
-        return "GENERATIONQUALIFIER";
-    case NID_title:
-        return "TITLE";
-    case NID_serialNumber:
-        return "SERIALNUMBER";
-    case NID_pseudonym:
-        return "PSEUDONYM";
+    case NID_localityName:
+        return "L";
+    case NID_organizationName:
+        return "O";
+    case NID_organizationalUnitName:
+        return "OU";
     case NID_pkcs9_emailAddress:
         return "EMAILADDRESS";
-    case NID_streetAddress:
-        return "STREET";
+    case NID_pseudonym:
+        return "PSEUDONYM";
+    case NID_serialNumber:
+        return "SERIALNUMBER";
+    case NID_stateOrProvinceName:
+        return "ST";
+    case NID_surname:
+        return "SN";
+    case NID_title:
+        return "TITLE";
+    case NID_userId:
+        return "UID";
     default:
-        return OBJ_nid2sn(nid);
+        return NULL;
     }
 }
 
-/* RFC 4514, 2.4. */
+/* RFC 4514, 2.4, with what is not printable in hexadecimal, as RabbitMQ has it: users are called so. */
 static void append_escaped(struct buffer *out, const char *value)
 {
     size_t size = strlen(value);
+    char hex[4];
 
     for (size_t i = 0; i < size; i++) {
-        bool at_edge = (i == 0 && (value[i] == '#' || value[i] == ' ')) || (i == size - 1 && value[i] == ' ');
+        unsigned char c = (unsigned char)value[i];
+        bool at_edge = (i == 0 && (c == '#' || c == ' ')) || (i == size - 1 && c == ' ');
 
-        if (at_edge || strchr(",+\"\\<>;", value[i]))
+        if (c < ' ' || c >= '~') {
+            snprintf(hex, sizeof hex, "\\%02X", c);
+            append(out, hex);
+            continue;
+        }
+        if (at_edge || strchr(",+\"\\<>;", c))
             append(out, "\\");
-        buffer_append(out, (const uint8_t *)value + i, 1);
+        buffer_append(out, &c, 1);
     }
 }
 
 static bool append_entry(struct buffer *out, const X509_NAME_ENTRY *entry)
 {
     const ASN1_OBJECT *object = X509_NAME_ENTRY_get_object(entry);
-    int nid = OBJ_obj2nid(object);
+    const char *name = attribute_name(OBJ_obj2nid(object));
     char *value = to_utf8(X509_NAME_ENTRY_get_data(entry));
     char number[80];
 
     if (!value)
         return false;
-    if (nid == NID_undef) {
+    if (!name) {
         OBJ_obj2txt(number, sizeof number, object, 1);
-        append(out, number);
-    } else {
-        append(out, attribute_name(nid));
+        name = number;
     }
+    append(out, name);
     append(out, "=");
     append_escaped(out, value);
     free(value);
     return true;
 }
 
-/* Most specific first, as RFC 4514 wants it: the reverse of the certificate's order. */
+/* The first of the entries up to LAST that are one relative name with it. */
+static int first_of_set(const X509_NAME *name, int last)
+{
+    int set = X509_NAME_ENTRY_set(X509_NAME_get_entry(name, last));
+
+    while (last > 0 && X509_NAME_ENTRY_set(X509_NAME_get_entry(name, last - 1)) == set)
+        last--;
+    return last;
+}
+
+/* Most specific first, as RFC 4514 wants it: the reverse of the certificate's order. What is one relative
+ * name of several parts stays in order. */
 static char *distinguished_name(const X509_NAME *name)
 {
     struct buffer out = {0};
-    int set = -1;
 
-    for (int i = X509_NAME_entry_count(name) - 1; i >= 0; i--) {
-        const X509_NAME_ENTRY *entry = X509_NAME_get_entry(name, i);
+    for (int end = X509_NAME_entry_count(name); end > 0;) {
+        int first = first_of_set(name, end - 1);
 
-        if (out.size)
-            append(&out, X509_NAME_ENTRY_set(entry) == set ? "+" : ",");
-        set = X509_NAME_ENTRY_set(entry);
-        if (!append_entry(&out, entry)) {
-            buffer_free(&out);
-            return NULL;
+        for (int i = first; i < end; i++) {
+            if (out.size)
+                append(&out, i > first ? "+" : ",");
+            if (!append_entry(&out, X509_NAME_get_entry(name, i))) {
+                buffer_free(&out);
+                return NULL;
+            }
         }
+        end = first;
     }
     return out.size ? to_string(&out) : NULL;
 }
@@ -161,6 +195,18 @@ static char *address_text(const ASN1_OCTET_STRING *address)
                : NULL;
 }
 
+static char *other_text(const ASN1_TYPE *value)
+{
+    switch (value->type) {
+    case V_ASN1_UTF8STRING:
+    case V_ASN1_IA5STRING:
+    case V_ASN1_PRINTABLESTRING:
+        return to_utf8(value->value.asn1_string);
+    default:
+        return NULL;
+    }
+}
+
 static char *alternative_text(const GENERAL_NAME *name)
 {
     switch (name->type) {
@@ -171,9 +217,7 @@ static char *alternative_text(const GENERAL_NAME *name)
     case GEN_IPADD:
         return address_text(name->d.iPAddress);
     case GEN_OTHERNAME:
-        if (name->d.otherName->value->type == V_ASN1_UTF8STRING)
-            return to_utf8(name->d.otherName->value->value.utf8string);
-        return NULL;
+        return other_text(name->d.otherName->value);
     default:
         return NULL;
     }

@@ -56,10 +56,29 @@ void tls_tickets_free(struct tls_tickets *tickets)
     free(tickets);
 }
 
-void tls_tickets_renew(struct tls_tickets *tickets)
+/* The newest key is for an hour, and the one before it for another. */
+static void forget_old(struct tls_tickets *tickets)
+{
+    time_t age = now_s() - tickets->made;
+    unsigned good = age < LIFETIME_S ? 2 : age < 2 * LIFETIME_S ? 1 : 0;
+
+    if (tickets->count <= good)
+        return;
+    OPENSSL_cleanse(&tickets->keys[good], (tickets->count - good) * sizeof *tickets->keys);
+    tickets->count = good;
+}
+
+void tls_tickets_tend(struct tls_tickets *tickets)
 {
     pthread_mutex_lock(&tickets->mutex);
-    tickets->count = 0;
+    forget_old(tickets);
+    pthread_mutex_unlock(&tickets->mutex);
+}
+
+void tls_tickets_age(struct tls_tickets *tickets, unsigned seconds)
+{
+    pthread_mutex_lock(&tickets->mutex);
+    tickets->made -= seconds;
     pthread_mutex_unlock(&tickets->mutex);
 }
 
@@ -67,17 +86,15 @@ void tls_tickets_renew(struct tls_tickets *tickets)
 static bool refresh(struct tls_tickets *tickets)
 {
     struct ticket_key key;
-    time_t age = now_s() - tickets->made;
 
-    if (tickets->count && age < LIFETIME_S)
+    forget_old(tickets);
+    if (tickets->count && now_s() - tickets->made < LIFETIME_S)
         return true;
-    if (RAND_bytes((uint8_t *)&key, sizeof key) != 1)
+    if (RAND_priv_bytes((uint8_t *)&key, sizeof key) != 1)
         return false;
-    if (age >= 2 * LIFETIME_S)
-        tickets->count = 0;
     tickets->keys[1] = tickets->keys[0];
     tickets->keys[0] = key;
-    tickets->count = tickets->count ? 2 : 1;
+    tickets->count++;
     tickets->made = now_s();
     OPENSSL_cleanse(&key, sizeof key);
     return true;
@@ -137,6 +154,28 @@ static int on_ticket(SSL *tls, unsigned char *name, unsigned char *iv, EVP_CIPHE
     return result;
 }
 
+/* Who was let in by a certificate that has ended since shows another one, or none. */
+static SSL_TICKET_RETURN on_opened(SSL *tls, SSL_SESSION *session, const unsigned char *name, size_t size,
+                                   SSL_TICKET_STATUS status, void *arg)
+{
+    X509 *certificate = session ? SSL_SESSION_get0_peer(session) : NULL;
+
+    (void)tls;
+    (void)name;
+    (void)size;
+    (void)arg;
+    if (certificate && X509_cmp_current_time(X509_get0_notAfter(certificate)) <= 0)
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    switch (status) {
+    case SSL_TICKET_SUCCESS:
+        return SSL_TICKET_RETURN_USE;
+    case SSL_TICKET_SUCCESS_RENEW:
+        return SSL_TICKET_RETURN_USE_RENEW;
+    default:
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    }
+}
+
 bool tls_tickets_use(struct tls_tickets *tickets, struct ssl_ctx_st *context)
 {
     static const unsigned char id[] = "coney";
@@ -146,5 +185,6 @@ bool tls_tickets_use(struct tls_tickets *tickets, struct ssl_ctx_st *context)
     if (!tickets)
         return SSL_CTX_set_options(context, SSL_OP_NO_TICKET) && SSL_CTX_set_num_tickets(context, 0);
     return SSL_CTX_set_session_id_context(context, id, sizeof id - 1) &&
+           SSL_CTX_set_session_ticket_cb(context, NULL, on_opened, NULL) &&
            SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket);
 }

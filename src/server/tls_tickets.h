@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keys of TLS session tickets, new every hour, and all at once when certificates are replaced: a ticket must
- * not pass by a certificate that was revoked meanwhile. Thread-safe.
+ * Keys of TLS session tickets, new every hour. They belong to the contexts of one set of certificates and end
+ * with it: a ticket must not pass by a certificate that was revoked meanwhile. Thread-safe.
  */
 #ifndef SERVER_TLS_TICKETS_H
 #define SERVER_TLS_TICKETS_H
@@ -14,11 +14,14 @@ struct tls_tickets;
 struct tls_tickets *tls_tickets_new(void);
 void tls_tickets_free(struct tls_tickets *tickets);
 
-/* Forget all keys: clients have to shake hands anew. */
-void tls_tickets_renew(struct tls_tickets *tickets);
+/* Forget keys that are too old; whoever makes or opens a ticket does so too. */
+void tls_tickets_tend(struct tls_tickets *tickets);
 
-/* Have CONTEXT make and take tickets; TICKETS, which must outlive it, NULL: none. False when OpenSSL refuses.
- */
+/* For tests: as if SECONDS had passed. */
+void tls_tickets_age(struct tls_tickets *tickets, unsigned seconds);
+
+/* Have CONTEXT make and take tickets; TICKETS, which must outlive its handshakes, NULL: none. False when
+ * OpenSSL refuses. */
 bool tls_tickets_use(struct tls_tickets *tickets, struct ssl_ctx_st *context);
 
 #endif
