@@ -555,8 +555,8 @@ class Connection:
 
     def __init__(self, host, port, user="guest", password="guest", vhost="/", capabilities=None, heartbeat=0,
                  frame_max=None, channel_max=None, mechanism="PLAIN", response=None, client_properties=None,
-                 timeout=DEFAULT_TIMEOUT, rcvbuf=None, source=None, open_vhost=True):
-        self.wire = Wire(host, port, timeout, rcvbuf, source)
+                 timeout=DEFAULT_TIMEOUT, rcvbuf=None, source=None, open_vhost=True, wire=None):
+        self.wire = wire or Wire(host, port, timeout, rcvbuf, source)
         self.timeout = timeout
         self.channels = {}
         self.frames = collections.deque()

@@ -167,10 +167,11 @@ class Coneyd:
                                                                            self.tail()))
             seen += data
         self.host, self.port = self.address(seen.decode())
+        self.tls_port = self.address(seen.decode(), "amqps")[1] if b"listening amqps " in seen else None
 
     @staticmethod
-    def address(text):
-        host, port = re.search(r"^listening amqp (\S+):(\d+)$", text, re.M).groups()
+    def address(text, protocol="amqp"):
+        host, port = re.search(r"^listening %s (\S+):(\d+)$" % protocol, text, re.M).groups()
         return host.strip("[]"), int(port)
 
     def tail(self):
