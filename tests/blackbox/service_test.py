@@ -146,6 +146,22 @@ def test_serves_also_when_nobody_can_be_told(broker):
         server.stdout.close()
 
 
+@differs("starts coneyd itself")
+def test_says_when_it_reloads_and_when_that_is_over(broker):
+    with Manager() as manager:
+        manager.ready()
+        for _ in range(2):
+            manager.said.clear()
+            before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+            manager.tell(signal.SIGHUP)
+            manager.hear("RELOADING=1")
+            ok(any(line.startswith("MONOTONIC_USEC=") and
+                   before <= int(line[15:]) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+                   for line in manager.said), "no time, or a wrong one: %r" % manager.said)
+            manager.hear("READY=1")
+            manager.hear("STATUS=0 connections")
+
+
 @lasts(6)
 @differs("starts coneyd itself")
 def test_status_counts_connections(broker):
