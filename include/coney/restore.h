@@ -18,23 +18,33 @@
 #include "coney/run.h"
 #include "coney/vhost.h"
 
-/* LSN is the record's. False with ERROR when a client could not have made it. */
+/* ---- what there is; LSN is always the record's ---- */
+
+/* An exchange was declared. False with ERROR when a client could not have made it. */
 bool restore_exchange(struct vhost *vhost, const struct exchange_spec *spec, uint64_t lsn,
                       struct reply_error *error);
+
+/* The exchange NAME was deleted; a later one of that name stays. */
 void restore_exchange_deletion(struct vhost *vhost, struct bytes name, uint64_t lsn);
-/* The queue, or NULL: with ERROR when it could not be made, without (code 0) when a later one has its name.
- */
+
+/* A queue was declared; ID is the record's LSN. Returns the queue, or NULL: with ERROR when it could not be
+ * made, without (code 0) when a later one has its name. */
 struct queue *restore_queue(struct vhost *vhost, const struct queue_spec *spec, uint64_t id,
                             struct reply_error *error);
+
+/* QUEUE was deleted, and is gone after this. */
 void restore_queue_deletion(struct queue *queue);
+
+/* A binding was made, removed: between those that bore the names then. */
 void restore_binding(struct vhost *vhost, const struct binding_spec *spec, uint64_t lsn);
 void restore_unbinding(struct vhost *vhost, const struct binding_spec *spec, uint64_t lsn);
 
-/* STATE as vhost_capture_states() gave it; false when it is malformed. */
+/* ---- what the catalog has of a queue's messages ---- */
+
+/* The levels of QUEUE are as STATE says, which vhost_capture_states() gave; false when it is malformed. */
 bool restore_state(struct queue *queue, struct bytes state);
 
-/* A run as it was captured; runs of a level in order. LIVE, and RETURNS with COUNT, are copied. False when it
- * does not fit. */
+/* A run as it was captured. */
 struct restored_run {
     uint8_t level;
     uint64_t first;
@@ -42,11 +52,16 @@ struct restored_run {
     uint64_t body_bytes; /* of all its messages, live or not */
     int64_t next_deadline;
     struct run_place place;
-    const uint64_t *live;
-    const struct run_return *returns;
+    const uint64_t *live;             /* copied, */
+    const struct run_return *returns; /* and these: RETURN_COUNT of them */
     uint32_t return_count;
 };
+
+/* What is live in the run that SPEC says is ready in QUEUE, and away; runs of a level come in order. False
+ * when it does not fit. */
 bool restore_run(struct queue *queue, const struct restored_run *spec);
+
+/* ---- what the journal's records say of them, in their order ---- */
 
 /* Numbers that a record, of the store's or of a queue's, may name are below this: none ever gets so far. */
 #define RESTORE_NUMBERS (UINT64_C(1) << 62)
@@ -56,13 +71,23 @@ bool restore_run(struct queue *queue, const struct restored_run *spec);
  * when it has not enough. */
 bool restore_reaches(struct queue *queue, struct journal_position position, uint64_t *room);
 
-/* Takes over the reference to MESSAGE. */
+/* JOURNAL_ENQUEUE: MESSAGE is at POSITION, unless a run has it already. Takes over the reference. */
 void restore_message(struct queue *queue, struct journal_position position, struct message *message,
                      int64_t deadline);
+
+/* JOURNAL_SETTLE: the message at POSITION has left. */
 void restore_settlement(struct queue *queue, struct journal_position position);
+
+/* JOURNAL_REDELIVERY: the message at POSITION has come back, DELIVERY_COUNT times in all. */
 void restore_redelivery(struct queue *queue, struct journal_position position, uint32_t delivery_count);
+
+/* JOURNAL_PURGE: all messages of a level from FROM up to below BELOW have left. */
 void restore_purge(struct queue *queue, struct journal_position from, uint64_t below);
+
+/* JOURNAL_DELIVERED: messages of a level below POSITION may have been delivered. */
 void restore_delivered(struct queue *queue, struct journal_position position);
+
+/* ---- the end ---- */
 
 /* All is put back: messages whose fate the journal leaves open may have been delivered. */
 void restore_end(struct vhost *vhost);

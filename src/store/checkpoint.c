@@ -147,9 +147,9 @@ static void capture_run(void *context, struct run *run)
     pthread_mutex_unlock(&store->lock);
 }
 
-void checkpoint_drop(struct vhost_journal *journal, struct run *run)
+void checkpoint_drop(struct journal *base, struct run *run)
 {
-    struct store *store = journal->store;
+    struct store *store = journal_of(base)->store;
 
     pthread_mutex_lock(&store->lock);
     ledger_add(store, run->flags & RUN_LASTS, run->place.file,
@@ -157,8 +157,9 @@ void checkpoint_drop(struct vhost_journal *journal, struct run *run)
     pthread_mutex_unlock(&store->lock);
 }
 
-void checkpoint_emptied(struct vhost_journal *journal, struct run *run)
+void checkpoint_emptied(struct journal *base, struct run *run)
 {
+    struct vhost_journal *journal = journal_of(base);
     struct captured_run *row = xmalloc(sizeof *row);
 
     row_key(row, journal, run);

@@ -193,10 +193,11 @@ void checkpoint_inside(struct vhost_journal *journal, struct vhost *vhost);
 /* Commit thread, worker: begin one if the journal or the segments have grown enough; go on with one that
  * waited. */
 void checkpoint_consider(struct store *store);
-/* RUN is gone: its row goes too, with the next capture, as what it settled is not durable yet. (inside) */
-void checkpoint_drop(struct vhost_journal *journal, struct run *run);
-/* RUN has nothing live: its row goes. (inside) */
-void checkpoint_emptied(struct vhost_journal *journal, struct run *run);
+/* journal_ops.drop: what RUN takes in its file is dead. (inside) */
+void checkpoint_drop(struct journal *base, struct run *run);
+/* journal_ops.emptied: RUN's row goes, with the next capture, as what emptied it is not durable yet. (inside)
+ */
+void checkpoint_emptied(struct journal *base, struct run *run);
 void pending_add(struct store *store, const uint8_t *head, size_t head_size, const void *rest,
                  size_t rest_size);
 /* Have the catalog say how far the journal is on stable storage. Says itself what goes wrong. (worker) */

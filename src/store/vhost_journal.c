@@ -208,12 +208,6 @@ static void run_look(struct request *request)
         request->why = xmemdup(why, strlen(why) + 1);
 }
 
-static void unref_all(struct run_message *messages, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        message_unref(messages[i].message);
-}
-
 static void run_move(struct request *request)
 {
     struct move *move = request->move;
@@ -229,7 +223,7 @@ static void run_move(struct request *request)
             error = segments_write(segments, &request->head, messages, move->messages, &move->place);
         else
             error = -EBADMSG;
-        unref_all(messages, move->messages);
+        run_messages_unref(messages, move->messages);
     }
     if (!error)
         error = failpoint("move_after_write");
@@ -312,16 +306,6 @@ static void vhost_look(struct journal *base, struct journal_look *look)
 
     request->look = look;
     request_submit(journal_of(base), &journal_of(base)->store->reader, request);
-}
-
-static void vhost_emptied(struct journal *base, struct run *run)
-{
-    checkpoint_emptied(journal_of(base), run);
-}
-
-static void vhost_drop(struct journal *base, struct run *run)
-{
-    checkpoint_drop(journal_of(base), run);
 }
 
 /* Have RUN, which is RUN_MOVING, written again elsewhere. */
@@ -598,8 +582,8 @@ struct vhost_journal *vhost_journal_new(struct store *store, uint32_t id, struct
         .save = vhost_save,
         .fetch = vhost_fetch,
         .look = vhost_look,
-        .emptied = vhost_emptied,
-        .drop = vhost_drop,
+        .emptied = checkpoint_emptied,
+        .drop = checkpoint_drop,
         .free = vhost_free_journal,
     };
     struct vhost_journal *journal = xcalloc(1, sizeof *journal);
