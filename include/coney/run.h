@@ -50,6 +50,9 @@ struct run_message {
     struct message *message;
 };
 
+/* Give up the references of MESSAGES. */
+void run_messages_unref(const struct run_message *messages, uint32_t count);
+
 /* An entry of a run's list by deadline. */
 struct run_due {
     int64_t deadline;

@@ -37,9 +37,6 @@ void run_note_return(struct queue *queue, struct run *run, uint32_t at, uint32_t
  * counted for it. */
 uint64_t run_uncount_away(struct run *run, uint64_t bit, uint64_t body_size);
 
-/* Give up the references of MESSAGES. */
-void run_messages_unref(const struct run_message *messages, uint32_t count);
-
 /* ---- saving: queue_save.c ---- */
 
 /* Hand the next messages of LEVEL to the journal: those of ERA and older, or, to make room, all if they are

@@ -156,7 +156,7 @@ static bool read_run(void *context, const struct catalog_run *row)
         return true;
     }
     compare(inspection, row, live, reading->messages, count);
-    segment_unref_all(reading->messages, count);
+    run_messages_unref(reading->messages, count);
     return true;
 }
 

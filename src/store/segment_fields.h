@@ -93,7 +93,6 @@ int segment_read_messages(struct segment_reading *reading, const uint64_t *wante
                           struct run_message *messages, uint32_t room, uint32_t *count);
 int segment_read_due(struct segment_reading *reading, uint32_t from, struct run_due *due, uint32_t max,
                      uint32_t *count);
-void segment_unref_all(struct run_message *messages, uint32_t count);
 
 /* WHY says where and WHAT. Returns -EBADMSG. */
 int segment_damaged(const struct segment_reading *reading, const char *what);

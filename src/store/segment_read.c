@@ -194,12 +194,6 @@ static int read_large_message(struct segment_reading *reading, const struct run_
     return error;
 }
 
-void segment_unref_all(struct run_message *messages, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        message_unref(messages[i].message);
-}
-
 static bool window_has(const struct segment_reading *reading, const struct run_entry *entry)
 {
     return entry->from >= reading->window_from &&
@@ -244,7 +238,7 @@ int segment_read_messages(struct segment_reading *reading, const uint64_t *wante
         *count += !error;
     }
     if (error) {
-        segment_unref_all(messages, *count);
+        run_messages_unref(messages, *count);
         *count = 0;
     }
     return error;

@@ -73,7 +73,7 @@ static int scan_run(struct scan *scan)
         error = segment_read_messages(&reading, NULL, scan->messages, RUN_MESSAGES_MAX, &count);
     if (!error) {
         error = scan_due(scan, &reading, count);
-        segment_unref_all(scan->messages, count);
+        run_messages_unref(scan->messages, count);
     }
     segment_reading_end(&reading);
     return error;
