@@ -182,7 +182,7 @@ static int run(const struct config *config, const struct config_source *source, 
     int code;
 
     if (check_only)
-        return EX_OK;
+        return server_check_config(config, report, NULL) ? EX_OK : EX_CONFIG;
     if (!configure_log(config))
         return EX_CANTCREAT;
     log_start();

@@ -27,6 +27,11 @@ enum server_failure {
 struct server *server_new(const struct config *config, enum server_failure *failure,
                           char why[SERVER_WHY_SIZE]);
 
+/* Look at the files that CONFIG names, and change nothing. False when REPORT was told that one is missing or
+ * does not fit. */
+bool server_check_config(const struct config *config, void (*report)(void *context, const char *text),
+                         void *context);
+
 /* Before server_run(): where the configuration can be read again, on SIGHUP. SOURCE must outlive the server.
  */
 void server_set_source(struct server *server, const struct config_source *source);

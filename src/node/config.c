@@ -46,13 +46,21 @@ static const struct key *key_find(const char *name, const char **word, size_t *s
     return NULL;
 }
 
+/* Here a * at the end stands for nothing too. */
+static bool is_ignored_by(const char *pattern, const char *name)
+{
+    size_t size = strlen(pattern), found;
+    const char *word;
+
+    if (pattern[size - 1] == '*')
+        return strncmp(name, pattern, size - 1) == 0;
+    return config_matches(pattern, name, &word, &found);
+}
+
 static const struct ignored_key *ignored_find(const char *name)
 {
-    const char *word;
-    size_t size;
-
     for (size_t i = 0; i < config_ignored_count; i++) {
-        if (config_matches(config_ignored[i].pattern, name, &word, &size))
+        if (is_ignored_by(config_ignored[i].pattern, name))
             return &config_ignored[i];
     }
     return NULL;

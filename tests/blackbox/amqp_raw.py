@@ -424,18 +424,21 @@ def publish_frames(channel, exchange, key, body=b"", props=None, mandatory=False
 
 
 class Wire:
-    """A TCP connection that can send any octets and cut what comes into frames."""
+    """A connection that can send any octets and cut what comes into frames; a host that is a path is a UNIX
+    socket's."""
 
     def __init__(self, host, port, timeout=DEFAULT_TIMEOUT, rcvbuf=None, source=None):
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        is_path = host.startswith("/")
+        family = socket.AF_UNIX if is_path else socket.AF_INET6 if ":" in host else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
         if rcvbuf:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         self.sock.settimeout(timeout)
         if source:
             self.sock.bind((source, 0))
-        self.sock.connect((host, port))
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock.connect(host if is_path else (host, port))
+        if not is_path:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.readable = select.poll()       # not select(): descriptors may be above 1023
         self.readable.register(self.sock, select.POLLIN)
         self.timeout = timeout
@@ -555,7 +558,8 @@ class Connection:
 
     def __init__(self, host, port, user="guest", password="guest", vhost="/", capabilities=None, heartbeat=0,
                  frame_max=None, channel_max=None, mechanism="PLAIN", response=None, client_properties=None,
-                 timeout=DEFAULT_TIMEOUT, rcvbuf=None, source=None, open_vhost=True, wire=None):
+                 timeout=DEFAULT_TIMEOUT, rcvbuf=None, source=None, open_vhost=True, ahead=b"", wire=None):
+        """AHEAD is sent before the protocol header."""
         self.wire = wire or Wire(host, port, timeout, rcvbuf, source)
         self.timeout = timeout
         self.channels = {}
@@ -564,7 +568,7 @@ class Connection:
         self.heartbeats = []
         self.answer_closes = True
         self.closed = None
-        self.wire.send(PROTOCOL_HEADER)
+        self.wire.send(ahead + PROTOCOL_HEADER)
         self.start = self.wait_control("connection.start")
         if client_properties is None:
             client_properties = {"capabilities": CAPABILITIES if capabilities is None else capabilities}

@@ -241,7 +241,7 @@ Test(log, a_flood_of_different_lines_is_summed_up)
                               "[info] line 49 ... and 47 more of the kind\n");
 }
 
-Test(log, a_period_is_summed_up_though_nothing_more_is_said, .timeout = 20)
+Test(log, a_period_is_summed_up_though_nothing_more_is_said, .timeout = 60)
 {
     struct log_settings settings = settings_for(LOG_FORMAT_TEXT);
 
@@ -292,7 +292,7 @@ Test(log, lines_of_threads_are_whole)
 }
 
 /* Standard error is a pipe that nobody reads. */
-Test(log, nobody_waits_for_an_output_that_takes_nothing, .timeout = 20)
+Test(log, nobody_waits_for_an_output_that_takes_nothing, .timeout = 60)
 {
     struct log_settings settings = settings_for(LOG_FORMAT_TEXT);
     struct timespec before, after;
@@ -315,10 +315,10 @@ Test(log, nobody_waits_for_an_output_that_takes_nothing, .timeout = 20)
     clock_gettime(CLOCK_MONOTONIC, &after);
     dup2(kept, STDERR_FILENO);
     took = (double)(after.tv_sec - before.tv_sec) + (double)(after.tv_nsec - before.tv_nsec) / 1e9;
-    cr_expect_lt(took, 5, "50,000 lines, and the second that log_stop() waits, took %g s", took);
+    cr_expect_lt(took, 30, "50,000 lines, and the second that log_stop() waits, took %g s", took);
 }
 
-Test(log, what_was_lost_is_counted, .timeout = 20)
+Test(log, what_was_lost_is_counted, .timeout = 60)
 {
     struct log_settings settings = settings_for(LOG_FORMAT_TEXT);
     int ends[2], kept = dup(STDERR_FILENO);
