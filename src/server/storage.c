@@ -5,6 +5,7 @@
 
 #include <openssl/rand.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include <utlist.h>
@@ -35,6 +36,48 @@ static struct vhost *make_vhost(void *context, struct bytes name, struct journal
     return runner->vhost;
 }
 
+/* What stands in NAME before the newline, and what behind it: keys of two parts (definitions.h). */
+static struct bytes cut_name(struct bytes name, struct bytes *rest)
+{
+    const uint8_t *newline = name.size ? memchr(name.data, '\n', name.size) : NULL;
+    size_t size = newline ? (size_t)(newline - name.data) : name.size;
+
+    *rest = newline ? (struct bytes){newline + 1, name.size - size - 1} : (struct bytes){NULL, 0};
+    return (struct bytes){name.data, size};
+}
+
+/* What NAME of SECTION was in VHOST. */
+static void forget_in_vhost(struct vhost *vhost, struct bytes section, struct bytes name)
+{
+    static const struct bytes all = {(const uint8_t *)".*", 2};
+    struct bytes rest, first = cut_name(name, &rest);
+
+    if (bytes_equal_string(section, "permissions"))
+        vhost_clear_permission(vhost, name);
+    else if (bytes_equal_string(section, "topic_permissions"))
+        vhost_set_topic_permission(vhost, first, rest, all, all);
+    else if (bytes_equal_string(section, "policies"))
+        vhost_clear_policy(vhost, POLICY_USER, name);
+    else if (bytes_equal_string(section, "parameters") && bytes_equal_string(first, "vhost-limits"))
+        vhost_set_limits(vhost, -1, -1);
+    else if (bytes_equal_string(section, "parameters") && bytes_equal_string(first, "operator_policy"))
+        vhost_clear_policy(vhost, POLICY_OPERATOR, rest);
+}
+
+/* An entry that was there before is gone. */
+static void forget_entry(const struct opening *opening, struct bytes section, struct bytes vhost,
+                         struct bytes name)
+{
+    struct vhost *there = opening->target->find_vhost(opening->target->context, vhost);
+
+    if (bytes_equal_string(section, "users"))
+        users_remove(opening->target->users, name);
+    else if (bytes_equal_string(section, "global_parameters") && bytes_equal_string(name, "cluster_name"))
+        opening->server->cluster_name[0] = 0;
+    else if (there)
+        forget_in_vhost(there, section, name);
+}
+
 static bool take_entry(void *context, struct bytes section, struct bytes vhost, struct bytes name,
                        struct bytes json, char why[STORE_WHY_SIZE])
 {
@@ -43,8 +86,10 @@ static bool take_entry(void *context, struct bytes section, struct bytes vhost, 
     char reason[DEFINITIONS_WHY_SIZE];
     bool taken;
 
-    (void)vhost;
-    (void)name;
+    if (!json.size) {
+        forget_entry(opening, section, vhost, name);
+        return true;
+    }
     taken = definitions_import_entry(opening->target, section, json, &result, reason);
     if (result.cluster_name)
         snprintf(opening->server->cluster_name, sizeof opening->server->cluster_name, "%s",
