@@ -44,6 +44,10 @@ size_t method_encoded_size(const struct method *method);
  * written as zero or empty. Short strings must not be longer than SHORTSTR_MAX; tables must be valid. */
 uint8_t *method_encode(uint8_t *out, const struct method *method);
 
+/* Tell whether METHOD, which a client sends on a channel, has a table of arguments that are not empty; it
+ * goes to *OUT. */
+bool method_arguments(const struct method *method, struct bytes *out);
+
 /* Append METHOD as one whole method frame. */
 void buffer_append_method(struct buffer *buffer, uint16_t channel, const struct method *method);
 

@@ -44,6 +44,15 @@ struct vhost_settings {
     uint64_t unsent_max;  /* octets of deliveries under way to one connection; 0: the default */
     uint64_t spill_min;   /* octets of a queue worth writing out to make room; 0: the default */
     uint32_t returns_max; /* deliveries of ended channels that go back in one batch; 0: the default */
+
+    /* Bounds; 0: none. */
+    uint64_t connections_max; /* where vhost_set_limits() says nothing */
+    uint64_t consumers_max;   /* of a channel */
+    uint64_t unacked_max;     /* deliveries of a channel; consumers then get no more, basic.get is refused */
+    uint64_t bindings_max;    /* from one exchange, made by clients */
+    uint32_t name_size_max;   /* octets of names of new exchanges and queues */
+    uint32_t table_depth_max; /* levels of tables and arrays within each other in arguments and headers */
+    uint64_t table_size_max;  /* octets of arguments or headers */
 };
 
 /* A vhost called NAME with the predeclared exchanges (exchanges-queues-bindings.md 2). Takes over JOURNAL.
@@ -125,8 +134,8 @@ bool vhost_clear_policy(struct vhost *vhost, enum policy_origin origin, struct b
 
 /* Negative: no limit. */
 void vhost_set_limits(struct vhost *vhost, int64_t connections_max, int64_t queues_max);
-/* Take from SETTINGS what may change while the vhost is in use: message_size_max, consumer_timeout_ms and
- * unsent_max. */
+/* Take from SETTINGS what may change while the vhost is in use: message_size_max, consumer_timeout_ms,
+ * unsent_max and the bounds. What is above a bound already stays. */
 void vhost_change_settings(struct vhost *vhost, const struct vhost_settings *settings);
 void vhost_set_default_queue_type(struct vhost *vhost, enum queue_type type);
 

@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "coney/table.h"
 #include "coney/xalloc.h"
+#include "names.h"
 #include "vhost_fields.h"
 
 /* ---- the gate ---- */
@@ -603,11 +605,16 @@ static void run_channel_class(struct channel *channel, const struct method *meth
 
 static void run_method(struct channel *channel, const struct method *method)
 {
+    struct bytes arguments;
+
     /* What only a server may say, and class 10 on a channel (6.1). */
     if (!method_is_from_client(method->id) || METHOD_CLASS(method->id) == 10) {
         channel_fail(channel, method->id, REPLY_COMMAND_INVALID, "unimplemented method");
         return;
     }
+    if (method_arguments(method, &arguments) &&
+        !channel_check_table(channel, method->id, arguments, "arguments"))
+        return;
     switch (METHOD_CLASS(method->id)) {
     case 20:
         run_channel_class(channel, method);
@@ -709,6 +716,38 @@ bool channel_allowed_topic(struct channel *channel, enum method_id method, const
     return false;
 }
 
+bool channel_check_table(struct channel *channel, enum method_id method, struct bytes table, const char *what)
+{
+    const struct vhost_settings *limits = &channel->connection->vhost->settings;
+
+    if (limits->table_size_max && table.size > limits->table_size_max) {
+        channel_fail(channel, method, REPLY_PRECONDITION_FAILED,
+                     "%s of %zu octets are larger than the maximum of %llu", what, table.size,
+                     (unsigned long long)limits->table_size_max);
+        return false;
+    }
+    if (limits->table_depth_max && limits->table_depth_max < TABLE_DEPTH_MAX &&
+        !table_is_valid(table, limits->table_depth_max)) {
+        channel_fail(channel, method, REPLY_PRECONDITION_FAILED,
+                     "%s are nested deeper than the maximum of %u", what, limits->table_depth_max);
+        return false;
+    }
+    return true;
+}
+
+bool channel_check_new_name(struct channel *channel, enum method_id method, const char *kind_of_name,
+                            struct bytes name)
+{
+    uint32_t most = channel->connection->vhost->settings.name_size_max;
+
+    if (!most || name.size <= most || name_is_reserved(name))
+        return true;
+    channel_fail(channel, method, REPLY_PRECONDITION_FAILED,
+                 "name of %s is longer than the maximum of %u octets: '%.*s'", kind_of_name, most,
+                 BYTES_ARG(name));
+    return false;
+}
+
 bool channel_queue_name(struct channel *channel, enum method_id method, struct bytes *name)
 {
     if (name->size)
@@ -759,6 +798,13 @@ struct queue *channel_find_queue(struct channel *channel, enum method_id method,
         return NULL;
     }
     return channel_check_owner(channel, method, queue) ? queue : NULL;
+}
+
+bool channel_is_full(const struct channel *channel)
+{
+    uint64_t most = channel->connection->vhost->settings.unacked_max;
+
+    return most && channel->unacked_count >= most;
 }
 
 void channel_reconsider_consumers(struct channel *channel)

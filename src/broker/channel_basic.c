@@ -81,10 +81,18 @@ static bool is_in_exclusive_use(const struct queue *queue, bool exclusive)
 static bool check_consume(struct channel *channel, const struct queue *queue,
                           const struct method_basic_consume *consume, int64_t *priority)
 {
+    const struct vhost_settings *limits = &queue->vhost->settings;
+
     if (queue->options.type == QUEUE_QUORUM && channel->prefetch_global) {
         channel_fail(channel, METHOD_BASIC_CONSUME, REPLY_NOT_IMPLEMENTED,
                      "queue '%.*s' in vhost '%.*s' does not support global qos", BYTES_ARG(queue->name),
                      BYTES_ARG(queue->vhost->name));
+        return false;
+    }
+    if (limits->consumers_max && HASH_COUNT(channel->consumers) >= limits->consumers_max) {
+        channel_fail(channel, METHOD_BASIC_CONSUME, REPLY_NOT_ALLOWED,
+                     "reached maximum (%llu) of consumers per channel",
+                     (unsigned long long)limits->consumers_max);
         return false;
     }
     if (!check_arguments(channel, queue, consume->arguments, priority))
@@ -209,6 +217,7 @@ static void run_cancel(struct channel *channel, const struct method_basic_cancel
 
 static struct queue *check_get(struct channel *channel, const struct method_basic_get *get)
 {
+    uint64_t unacked_max = channel->connection->vhost->settings.unacked_max;
     struct bytes name = get->queue;
     struct queue *queue;
 
@@ -224,6 +233,12 @@ static struct queue *check_get(struct channel *channel, const struct method_basi
             "cannot obtain access to locked queue '%.*s' in vhost '%.*s'. basic.get operations are not "
             "supported by quorum queues with single active consumer",
             BYTES_ARG(name), BYTES_ARG(queue->vhost->name));
+        return NULL;
+    }
+    if (!get->no_ack && channel_is_full(channel)) {
+        channel_fail(channel, METHOD_BASIC_GET, REPLY_PRECONDITION_FAILED,
+                     "unacknowledged deliveries of the channel have reached the maximum (%llu)",
+                     (unsigned long long)unacked_max);
         return NULL;
     }
     return queue;

@@ -92,7 +92,8 @@ static struct exchange *declare_active(struct channel *channel, const struct exc
                      "exchange name '%.*s' contains reserved prefix 'amq.*'", BYTES_ARG(spec->name));
         return NULL;
     }
-    if (!check_alternate(channel, spec))
+    if (!channel_check_new_name(channel, METHOD_EXCHANGE_DECLARE, "exchange", spec->name) ||
+        !check_alternate(channel, spec))
         return NULL;
     exchange = exchange_create(vhost, spec->name, type, spec->durable, spec->auto_delete, spec->internal,
                                spec->arguments, &error);
@@ -210,6 +211,14 @@ bool channel_bind(struct channel *channel, enum method_id method, const struct b
     }
     if (key.to_queue && !channel_check_owner(channel, method, key.to_queue))
         return false;
+    if (vhost->settings.bindings_max && key.source->binding_count >= vhost->settings.bindings_max &&
+        !binding_find(vhost, &key)) {
+        channel_fail(channel, method, REPLY_PRECONDITION_FAILED,
+                     "cannot bind to exchange '%.*s' in vhost '%.*s': binding limit (%llu) is reached",
+                     BYTES_ARG(spec->source), BYTES_ARG(vhost->name),
+                     (unsigned long long)vhost->settings.bindings_max);
+        return false;
+    }
     if (!binding_add(vhost, &key, lsn, &error)) {
         channel_fail_error(channel, method, &error);
         return false;

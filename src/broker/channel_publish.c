@@ -239,6 +239,8 @@ static struct message *check_properties(struct channel *channel, const struct ex
     if (properties.flags & PROPERTY_EXPIRATION && !check_expiration(channel, message, properties.expiration))
         goto fail;
     if (properties.flags & PROPERTY_HEADERS) {
+        if (!channel_check_table(channel, PUBLISH, properties.headers, "headers"))
+            goto fail;
         checked = take_keys(channel, message, properties.headers);
         if (!checked)
             goto fail;

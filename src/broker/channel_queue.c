@@ -102,7 +102,8 @@ static struct queue *declare_active(struct channel *channel, struct queue_declar
     queue = queue_find(vhost, declare->name);
     if (queue)
         return check_existing(channel, queue, declare, arguments) ? queue : NULL;
-    if (!check_dead_letter_rights(channel, declare, arguments))
+    if (!channel_check_new_name(channel, METHOD_QUEUE_DECLARE, "queue", declare->name) ||
+        !check_dead_letter_rights(channel, declare, arguments))
         return NULL;
     queue = queue_create_checked(vhost, declare, declare->exclusive ? channel->connection : NULL, arguments,
                                  &error);

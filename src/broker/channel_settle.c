@@ -25,9 +25,12 @@ static enum settle settle_how(unsigned flags)
 static void release_room(struct channel *channel, const struct unacked *unacked)
 {
     struct consumer *consumer = unacked->consumer;
+    bool was_full = channel_is_full(channel);
 
     channel->unacked_count--;
     if (unacked->counts_globally && channel->unacked_global-- == channel->prefetch_global)
+        was_full = true;
+    if (was_full)
         channel_reconsider_consumers(channel);
     if (!consumer)
         return;

@@ -194,20 +194,28 @@ void connection_go_on(struct connection *connection)
 
 /* ---- entering and leaving ---- */
 
+/* The vhost's own limit, or else that of all vhosts. */
+static uint64_t connections_max(const struct vhost *vhost)
+{
+    if (vhost->connections_max >= 0)
+        return (uint64_t)vhost->connections_max;
+    return vhost->settings.connections_max ? vhost->settings.connections_max : UINT64_MAX;
+}
+
 /* Who may enter, in RabbitMQ's order (connection-and-channel.md 3.6). */
 static bool check_entry(struct vhost *vhost, struct connection *connection)
 {
+    uint64_t most = connections_max(vhost);
     struct user_rights *rights;
 
     if (vhost->is_draining) {
         connection_fail(connection, METHOD_CONNECTION_OPEN, REPLY_CONNECTION_FORCED, DRAINING_TEXT);
         return false;
     }
-    if (vhost->connections_max >= 0 && vhost->connection_count > (uint64_t)vhost->connections_max) {
+    if (vhost->connection_count > most) {
         connection_fail(connection, METHOD_CONNECTION_OPEN, REPLY_NOT_ALLOWED,
-                        "access to vhost '%.*s' refused for user '%.*s': connection limit (%lld) is reached",
-                        BYTES_ARG(vhost->name), BYTES_ARG(connection->user),
-                        (long long)vhost->connections_max);
+                        "access to vhost '%.*s' refused for user '%.*s': connection limit (%llu) is reached",
+                        BYTES_ARG(vhost->name), BYTES_ARG(connection->user), (unsigned long long)most);
         return false;
     }
     HASH_FIND(hh, vhost->rights, connection->user.data, connection->user.size, rights);

@@ -285,6 +285,8 @@ void channel_free(struct channel *channel);
 void channel_discard(struct channel *channel);
 /* Let go what waited for the journal: replies and confirms. May free CHANNEL. */
 void channel_release(struct channel *channel);
+/* Tell whether CHANNEL has as many deliveries unacked as it may have. */
+bool channel_is_full(const struct channel *channel);
 /* Find out whether CHANNEL's consumers can take messages again. */
 void channel_reconsider_consumers(struct channel *channel);
 /* 403 when the permission is missing. KIND_OF_NAME: "queue" or "exchange". */
@@ -293,6 +295,12 @@ bool channel_allowed(struct channel *channel, enum method_id method, enum permis
 /* 403 when a topic permission forbids KEY; exchanges of other types have none. */
 bool channel_allowed_topic(struct channel *channel, enum method_id method, const struct exchange *exchange,
                            enum permission_kind kind, struct bytes key);
+/* 406 when TABLE, which is WHAT ("arguments"), is larger or deeper than may be. */
+bool channel_check_table(struct channel *channel, enum method_id method, struct bytes table,
+                         const char *what);
+/* 406 when NAME is longer than names of what is new may be. Those that are made here (amq.) may be. */
+bool channel_check_new_name(struct channel *channel, enum method_id method, const char *kind_of_name,
+                            struct bytes name);
 /* The name, or the queue last declared for an empty one; false after failing the channel. */
 bool channel_queue_name(struct channel *channel, enum method_id method, struct bytes *name);
 /* The queue, if it is there and not another connection's; NULL after failing the channel. */

@@ -16,7 +16,8 @@ static bool has_room(const struct consumer *consumer)
 {
     const struct channel *channel = consumer->channel;
 
-    if (!consumer->no_ack && consumer->prefetch && consumer->unacked >= consumer->prefetch)
+    if (!consumer->no_ack &&
+        ((consumer->prefetch && consumer->unacked >= consumer->prefetch) || channel_is_full(channel)))
         return false;
     /* A global limit used up by others stalls no-ack consumers too (publish-consume-ack.md 4). */
     return !channel->prefetch_global || channel->unacked_global < channel->prefetch_global ||
@@ -150,7 +151,9 @@ void consumer_deliver(struct consumer *consumer, struct message *message, struct
     else
         ready_remove(consumer);
     /* This took the last room of the channel: none of its consumers can take more. */
-    if (!consumer->no_ack && channel->prefetch_global && channel->unacked_global == channel->prefetch_global)
+    if (!consumer->no_ack &&
+        ((channel->prefetch_global && channel->unacked_global == channel->prefetch_global) ||
+         channel_is_full(channel)))
         channel_reconsider_consumers(channel);
 }
 

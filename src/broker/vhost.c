@@ -550,6 +550,13 @@ void vhost_change_settings(struct vhost *vhost, const struct vhost_settings *set
     vhost->settings.message_size_max = settings->message_size_max;
     vhost->settings.consumer_timeout_ms = settings->consumer_timeout_ms;
     vhost->settings.unsent_max = settings->unsent_max ? settings->unsent_max : UNSENT_MAX_DEFAULT;
+    vhost->settings.connections_max = settings->connections_max;
+    vhost->settings.consumers_max = settings->consumers_max;
+    vhost->settings.unacked_max = settings->unacked_max;
+    vhost->settings.bindings_max = settings->bindings_max;
+    vhost->settings.name_size_max = settings->name_size_max;
+    vhost->settings.table_depth_max = settings->table_depth_max;
+    vhost->settings.table_size_max = settings->table_size_max;
     if (times_differ)
         apply_policies(vhost); /* what is overdue is looked for as after a change of policies */
 }

@@ -96,7 +96,14 @@ struct vhost_settings reload_vhost_settings(const struct config *config)
                                    .consumer_timeout_ms = (int64_t)config->consumer_timeout_ms,
                                    .default_queue_type = config->default_queue_type,
                                    .relaxed = config->durability_relaxed,
-                                   .unsent_max = config->connection_buffer_max};
+                                   .unsent_max = config->connection_buffer_max,
+                                   .connections_max = config->connection_max_per_vhost,
+                                   .consumers_max = config->consumer_max_per_channel,
+                                   .unacked_max = config->unacked_max_per_channel,
+                                   .bindings_max = config->bindings_max_per_exchange,
+                                   .name_size_max = config->name_size_max,
+                                   .table_depth_max = config->table_depth_max,
+                                   .table_size_max = config->table_size_max};
 }
 
 static void change_vhost(struct vhost *vhost, void *argument)

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bounds of a vhost's settings: what is refused at each, and that everything below goes on. */
+#include "coney/buffer.h"
+#include "story.h"
+
+#define BOUNDED(...)                             \
+    &(struct vhost_settings)                     \
+    {                                            \
+        .message_size_max = 1 << 20, __VA_ARGS__ \
+    }
+
+Test(limits, consumers_of_a_channel)
+{
+    struct story *s = story_new_with(BOUNDED(.consumers_max = 2));
+    struct client *a = client(s), *b = client_beside(a);
+
+    declare(a, "q");
+    consume(a, "q", "1");
+    consume(a, "q", "2");
+    consume(b, "q", "1");
+    cancel(a, "1");
+    consume(a, "q", "3");
+    send_consume(a, "q", "4", 0, NO_ARGUMENTS);
+    expect_connection_error(a, 530, "NOT_ALLOWED - reached maximum (2) of consumers per channel",
+                            METHOD_BASIC_CONSUME);
+    story_free(s);
+}
+
+Test(limits, unacked_deliveries_of_a_channel)
+{
+    struct story *s = story_new_with(BOUNDED(.unacked_max = 3));
+    struct client *a = client(s), *b = client_beside(a);
+
+    declare(a, "q");
+    declare(a, "r");
+    consume(a, "q", "q");
+    consume(a, "r", "r");
+    publish(b, "q", "1");
+    publish(b, "r", "2");
+    publish(b, "q", "3");
+    publish(b, "q", "4");
+    publish(b, "r", "5");
+    expect_fresh(a, "1");
+    expect_fresh(a, "2");
+    expect_fresh(a, "3");
+    expect_silence(a);
+    expect_count(s, "q", 1, 2);
+    ack(a, 1);
+    expect_fresh(a, "4");
+    expect_silence(a);
+    ack_up_to(a, 3);
+    expect_fresh(a, "5");
+    expect_count(s, "r", 0, 1);
+    story_free(s);
+}
+
+Test(limits, who_acks_nothing_gets_everything)
+{
+    struct story *s = story_new_with(BOUNDED(.unacked_max = 1));
+    struct client *a = client(s);
+
+    declare(a, "q");
+    consume_with(a, "q", "c", NO_ACK, NO_ARGUMENTS);
+    publish(a, "q", "1");
+    publish(a, "q", "2");
+    expect_fresh(a, "1");
+    expect_fresh(a, "2");
+    story_free(s);
+}
+
+Test(limits, other_channels_go_on_where_one_is_full)
+{
+    struct story *s = story_new_with(BOUNDED(.unacked_max = 1));
+    struct client *a = client(s), *b = client_beside(a);
+
+    declare(a, "q");
+    consume(a, "q", "a");
+    consume(b, "q", "b");
+    publish(a, "q", "1");
+    publish(a, "q", "2");
+    publish(a, "q", "3");
+    expect_fresh(a, "1");
+    expect_fresh(b, "2");
+    ack(b, 1);
+    expect_fresh(b, "3");
+    expect_silence(a);
+    story_free(s);
+}
+
+Test(limits, get_is_refused_where_the_channel_is_full)
+{
+    struct story *s = story_new_with(BOUNDED(.unacked_max = 1));
+    struct client *a = client(s);
+
+    declare(a, "q");
+    publish(a, "q", "1");
+    publish(a, "q", "2");
+    send_get(a, "q", 0);
+    expect_get(a, "1");
+    send_get(a, "q", NO_ACK);
+    expect_get(a, "2");
+    publish(a, "q", "3");
+    send_get(a, "q", 0);
+    expect_channel_error(a, 406,
+                         "PRECONDITION_FAILED - unacknowledged deliveries of the channel have reached the "
+                         "maximum (1)",
+                         METHOD_BASIC_GET);
+    expect_count(s, "q", 2, 0);
+    story_free(s);
+}
+
+Test(limits, bindings_from_an_exchange)
+{
+    struct story *s = story_new_with(BOUNDED(.bindings_max = 2));
+    struct client *a = client(s);
+
+    declare(a, "q");
+    bind(a, "q", "amq.direct", "1");
+    bind(a, "q", "amq.direct", "2");
+    bind(a, "q", "amq.direct", "2");
+    bind(a, "q", "amq.topic", "1");
+    send_bind(a, "q", "amq.direct", "3", NO_ARGUMENTS);
+    expect_channel_error(a, 406,
+                         "PRECONDITION_FAILED - cannot bind to exchange 'amq.direct' in vhost '/': binding "
+                         "limit (2) is reached",
+                         METHOD_QUEUE_BIND);
+    reopen(a);
+    send_unbind(a, "q", "amq.direct", "1");
+    expect_reply(a, METHOD_QUEUE_UNBIND_OK);
+    bind(a, "q", "amq.direct", "3");
+    story_free(s);
+}
+
+Test(limits, names_of_what_is_new)
+{
+    struct story *s = story_new_with(BOUNDED(.name_size_max = 16));
+    struct client *a = client(s);
+
+    declare(a, "0123456789abcdef");
+    send_declare(a, "0123456789abcdefg", 0, NO_ARGUMENTS);
+    expect_channel_error(a, 406,
+                         "PRECONDITION_FAILED - name of queue is longer than the maximum of 16 octets: "
+                         "'0123456789abcdefg'",
+                         METHOD_QUEUE_DECLARE);
+    reopen(a);
+    send_declare_exchange(a, "0123456789abcdefg", "fanout", 0, NO_ARGUMENTS);
+    expect_channel_error(a, 406,
+                         "PRECONDITION_FAILED - name of exchange is longer than the maximum of 16 octets: "
+                         "'0123456789abcdefg'",
+                         METHOD_EXCHANGE_DECLARE);
+    reopen(a);
+    send_declare(a, "", 0, NO_ARGUMENTS);
+    expect_reply(a, METHOD_QUEUE_DECLARE_OK);
+    vhost_change_settings(story_vhost(s), BOUNDED(.name_size_max = 4));
+    declare(a, "0123456789abcdef");
+    story_free(s);
+}
+
+/* DEPTH tables in each other. */
+static struct arguments nested(unsigned depth)
+{
+    static struct buffer buffer;
+    struct table_builder builder;
+
+    buffer_clear(&buffer);
+    builder = table_builder_init(&buffer);
+    for (unsigned i = 1; i < depth; i++)
+        table_put_table_begin(&builder, "t");
+    for (unsigned i = 1; i < depth; i++)
+        table_put_end(&builder);
+    return (struct arguments){buffer_bytes(&buffer)};
+}
+
+Test(limits, depth_of_tables)
+{
+    struct story *s = story_new_with(BOUNDED(.table_depth_max = 4));
+    struct client *a = client(s);
+
+    declare_with(a, "q", 0, nested(4));
+    send_declare(a, "r", 0, nested(5));
+    expect_channel_error(a, 406, "PRECONDITION_FAILED - arguments are nested deeper than the maximum of 4",
+                         METHOD_QUEUE_DECLARE);
+    reopen(a);
+    POST(a, .key = "q", .body = "1", .headers = nested(4).table);
+    POST(a, .key = "q", .body = "2", .headers = nested(5).table);
+    expect_channel_error(a, 406, "PRECONDITION_FAILED - headers are nested deeper than the maximum of 4",
+                         METHOD_BASIC_PUBLISH);
+    expect_count(s, "q", 1, 0);
+    story_free(s);
+}
+
+Test(limits, size_of_tables)
+{
+    struct story *s = story_new_with(BOUNDED(.table_size_max = 15));
+    struct client *a = client(s);
+
+    declare_with(a, "q", 0, ARGUMENTS(STR("x-0123", "012")));
+    send_bind(a, "q", "amq.headers", "", ARGUMENTS(STR("x-0123", "0123")));
+    expect_channel_error(a, 406,
+                         "PRECONDITION_FAILED - arguments of 16 octets are larger than the maximum of 15",
+                         METHOD_QUEUE_BIND);
+    reopen(a);
+    POST(a, .key = "q", .body = "1", .headers = ARGUMENTS(STR("x-0123", "012")).table);
+    POST(a, .key = "q", .body = "2", .headers = ARGUMENTS(STR("x-0123", "0123")).table);
+    expect_channel_error(a, 406,
+                         "PRECONDITION_FAILED - headers of 16 octets are larger than the maximum of 15",
+                         METHOD_BASIC_PUBLISH);
+    expect_count(s, "q", 1, 0);
+    story_free(s);
+}
+
+Test(limits, connections_of_a_vhost_that_has_no_limit_of_its_own)
+{
+    const struct batch_open guest = {.user = BYTES_LITERAL("guest"), .user_channel_max = UINT32_MAX};
+    struct story *s = story_new_with(BOUNDED(.connections_max = 1));
+    struct client *c;
+
+    client(s);
+    c = client_enter(s, &guest);
+    expect_connection_error(
+        c, 530,
+        "NOT_ALLOWED - access to vhost '/' refused for user 'guest': connection limit (1) "
+        "is reached",
+        METHOD_CONNECTION_OPEN);
+    vanish(c);
+    vhost_set_limits(story_vhost(s), 2, -1);
+    c = client_enter(s, &guest);
+    expect_reply(c, METHOD_CONNECTION_OPEN_OK);
+    story_free(s);
+}
