@@ -153,6 +153,7 @@ void session_gone(struct session *session)
     if (session->holds & SESSION_HOLD_ALARM)
         DL_DELETE2(session->loop->blocked, session, block_prev, block_next);
     stream_close(&session->stream);
+    session_log_gone(session);
     session_set_state(session, SESSION_GONE);
     login_give_up(session);
     session_free_input(session);
@@ -199,6 +200,7 @@ void session_take_chunks(struct session *session, struct outbox_chunk *chunks)
         session->is_attached = true;
         session->connection = ((struct outbox_attached *)first)->connection;
         session_set_state(session, SESSION_RUNNING);
+        session_log_granted(session);
         if (!session->heartbeat)
             event_del(&session->timer);
     }

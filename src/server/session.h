@@ -217,6 +217,12 @@ void handshake_refuse(struct session *session, enum method_id method, enum reply
 /* Say nothing and close after RabbitMQ's three seconds (connection-and-channel.md 3). */
 void handshake_drop(struct session *session, const char *why);
 
+/* session_log.c: what the log says */
+void session_log_granted(const struct session *session);
+void session_log_gone(const struct session *session);
+/* PAYLOAD is a method that is being sent: say so if it closes a channel or the connection. */
+void session_log_close(const struct session *session, uint16_t channel, struct bytes payload);
+
 /* session_write.c: records to octets */
 void session_say(struct session *session, uint16_t channel, const struct method *method);
 void session_free_output(struct session *session);

@@ -243,6 +243,13 @@ static void remember_tag(struct session *session, const struct outbox_consumer *
         (struct bytes){xmemdup(record->tag, record->tag_size), record->tag_size};
 }
 
+/* Whether it is connection.close or channel.close. */
+static bool is_close(const struct outbox_method *record)
+{
+    return record->payload_size >= 4 && (memcmp(record->payload, "\0\x0a\0\x32", 4) == 0 ||
+                                         memcmp(record->payload, "\0\x14\0\x28", 4) == 0);
+}
+
 static bool gather_method(struct gather *gather, const struct outbox_method *record)
 {
     uint8_t *p;
@@ -251,6 +258,9 @@ static bool gather_method(struct gather *gather, const struct outbox_method *rec
         return false;
     p = frame_header_put(gather->at, FRAME_METHOD, record->record.channel, record->payload_size);
     p = frame_end_put(put_bytes(p, (struct bytes){record->payload, record->payload_size}));
+    if (is_close(record))
+        session_log_close(gather->session, record->record.channel,
+                          (struct bytes){record->payload, record->payload_size});
     advance(gather, (size_t)(p - gather->at));
     return true;
 }

@@ -185,3 +185,27 @@ def test_the_journal_gets_priorities_and_no_times(broker):
     lines = said.decode().splitlines()
     matches(lines[0], r"^<4>--set: mqtt.x is ignored")
     ok("<6>Server startup complete; 0 plugins started." in lines, lines)
+
+
+@program
+def test_the_life_of_a_connection(broker):
+    with Daemon() as daemon:
+        connection = daemon.connect()
+        port = connection.wire.sock.getsockname()[1]
+        daemon.wait_log(r"\[info\] connection 127.0.0.1:%d: user 'guest' authenticated and granted access to vhost '/'$" % port)
+        connection.close()
+        daemon.wait_log(r"\[info\] closing connection 127.0.0.1:%d \(vhost: '/', user: 'guest'\)$" % port)
+        rude = daemon.connect()
+        rude.abort()
+        daemon.wait_log(r"\[warning\] closing connection 127.0.0.1:\d+ .*: client unexpectedly closed TCP connection$")
+
+
+@program
+def test_errors_that_close_channels_and_connections(broker):
+    with Daemon("--set", "log.console.formatter=json") as daemon:
+        channel = daemon.connect().channel()
+        channel.fails("queue.declare", 404, queue="none\n\x1b", passive=True)
+        found = daemon.wait_log(r"channel error on connection .*, channel 1: 404 NOT_FOUND - no queue 'none.*' in vhost '/'")
+        eq(json.loads(daemon.log()[daemon.log().rfind("\n", 0, found.start()) + 1:].splitlines()[0])["domain"], "coney.channel")
+        daemon.connect().channel().kills("channel.open", 504)
+        daemon.wait_log(r"\"level\":\"error\".*\"msg\":\"error on connection .*: 504 CHANNEL_ERROR - ")
