@@ -344,6 +344,27 @@ static bool enqueue(struct model *model, int index, uint64_t id, uint8_t priorit
     return true;
 }
 
+/* All dead letters that are under way arrive. */
+static void run_letters(struct model *model)
+{
+    uint64_t ranks[QUEUES] = {0};
+
+    while (model->letters) {
+        struct model_letter *letter = model->letters;
+
+        model->letters = letter->next;
+        if (!model->letters)
+            model->letters_end = &model->letters;
+        if (letter->target < QUEUES && model->queues[letter->target].exists) {
+            if (!ranks[letter->target])
+                ranks[letter->target] = ++model->queues[letter->target].next_rank;
+            model->queues[letter->target].had_letters = true;
+            enqueue(model, letter->target, letter->id, letter->priority, -1, ranks[letter->target]);
+        }
+        free(letter);
+    }
+}
+
 static int route(struct model *model, int exchange, int key, int out[QUEUES])
 {
     int count = 0;
@@ -542,10 +563,12 @@ static void held_pop(struct model_channel *channel)
     free(held);
 }
 
+/* What it rejects is where dead letters go before the channel fails and the rest comes back. */
 bool model_commit(struct model_channel *channel)
 {
     struct model *model = channel->model;
     struct model_delivery *delivery, *next;
+    struct model_letter **published;
     bool refused = false;
 
     for (; channel->held; held_pop(channel)) {
@@ -558,9 +581,12 @@ bool model_commit(struct model_channel *channel)
                 model->queues[held->queues[i]].number == held->numbers[i])
                 refused |= !enqueue(model, held->queues[i], held->id, held->priority, held->ttl, 0);
     }
+    published = model->letters_end;
     DL_FOREACH_SAFE (channel->deliveries, delivery, next)
         if (delivery->held)
             settle_delivery(channel, delivery, delivery->how);
+    if (refused && model->letters_end != published)
+        run_letters(model);
     return !refused;
 }
 
@@ -795,26 +821,6 @@ static void expire(struct model *model, struct model_queue *queue)
             continue;
         if (let_expire(model, queue, message) == HERE && !has_away(model, queue))
             fail("message %llu is overdue", (unsigned long long)message->id);
-    }
-}
-
-static void run_letters(struct model *model)
-{
-    uint64_t ranks[QUEUES] = {0};
-
-    while (model->letters) {
-        struct model_letter *letter = model->letters;
-
-        model->letters = letter->next;
-        if (!model->letters)
-            model->letters_end = &model->letters;
-        if (letter->target < QUEUES && model->queues[letter->target].exists) {
-            if (!ranks[letter->target])
-                ranks[letter->target] = ++model->queues[letter->target].next_rank;
-            model->queues[letter->target].had_letters = true;
-            enqueue(model, letter->target, letter->id, letter->priority, -1, ranks[letter->target]);
-        }
-        free(letter);
     }
 }
 
