@@ -251,6 +251,17 @@ static void open_mail(struct loop *loop)
     }
 }
 
+/* Each once: who has still more then waits for the next turn, like those whose sockets are readable. */
+static void read_listed(struct loop *loop)
+{
+    for (unsigned left = loop->to_read_count; left && loop->to_read; left--) {
+        struct session *session = loop->to_read;
+
+        session_unlist_read(session);
+        session_read(session);
+    }
+}
+
 static void write_all(struct loop *loop)
 {
     while (loop->to_write) {
@@ -339,7 +350,7 @@ static void wait_for_events(struct loop *loop, bool may_sleep)
 {
     pool_flush();
     atomic_store(&loop->sleeping, 1);
-    if (!may_sleep || has_mail(loop) || server_has_news(loop)) {
+    if (!may_sleep || loop->to_read || has_mail(loop) || server_has_news(loop)) {
         atomic_store(&loop->sleeping, 0);
         event_base_loop(loop->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
         return;
@@ -376,6 +387,7 @@ void loop_turn(struct loop *loop, bool may_sleep)
     note_busy(loop);
     open_mail(loop);
     server_release_blocked(loop);
+    read_listed(loop);
     read_more(loop);
     write_all(loop);
     send_returns(loop);

@@ -72,6 +72,8 @@ struct loop {
     struct session *sessions; /* DL list */
     struct session *to_write; /* DL list: have something new to write */
     unsigned to_write_count;
+    struct session *to_read; /* DL list: have something to read that their sockets will not announce */
+    unsigned to_read_count;
     unsigned small_reads;        /* reads of this turn that brought little, */
     unsigned small_reads_recent; /* and the most of the last turns, fading */
     bool read_full;              /* a read of this turn took all the room there was */

@@ -62,7 +62,7 @@ void session_start(struct session *session, struct loop *loop)
     event_add(&session->read_event, NULL);
     session->is_reading = true;
     if (session->stream.has_more)
-        event_active(&session->read_event, EV_READ, 0);
+        session_list_read(session);
     session_arm(session, server_handshake_timeout_ms(session->server));
     session->login_deadline_ns =
         server_now_ns() + (uint64_t)server_handshake_timeout_ms(session->server) * 1000000;
@@ -150,6 +150,7 @@ void session_gone(struct session *session)
     event_del(&session->timer);
     session->is_reading = session->is_writing = false;
     session_unlist_write(session);
+    session_unlist_read(session);
     if (session->holds & SESSION_HOLD_ALARM)
         DL_DELETE2(session->loop->blocked, session, block_prev, block_next);
     stream_close(&session->stream);
@@ -240,7 +241,7 @@ void session_hold(struct session *session, enum session_hold reason, bool on)
         event_add(&session->read_event, NULL);
         session->is_reading = true;
         if (session->stream.has_more)
-            event_active(&session->read_event, EV_READ, 0);
+            session_list_read(session);
     }
 }
 
@@ -271,6 +272,24 @@ void session_unlist_write(struct session *session)
     session->is_to_write = false;
     session->loop->to_write_count--;
     DL_DELETE2(session->loop->to_write, session, write_prev, write_next);
+}
+
+void session_list_read(struct session *session)
+{
+    if (session->is_to_read)
+        return;
+    session->is_to_read = true;
+    session->loop->to_read_count++;
+    DL_APPEND2(session->loop->to_read, session, read_prev, read_next);
+}
+
+void session_unlist_read(struct session *session)
+{
+    if (!session->is_to_read)
+        return;
+    session->is_to_read = false;
+    session->loop->to_read_count--;
+    DL_DELETE2(session->loop->to_read, session, read_prev, read_next);
 }
 
 /* ---- the memory alarm (connection-and-channel.md 8) ---- */

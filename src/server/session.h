@@ -92,6 +92,7 @@ struct unwritten {
 struct session {
     struct session *prev, *next;             /* loop->sessions */
     struct session *write_prev, *write_next; /* loop->to_write */
+    struct session *read_prev, *read_next;   /* loop->to_read */
     struct session *block_prev, *block_next; /* loop->blocked */
     struct mail mail;                        /* on its way to its loop */
     struct server *server;
@@ -104,6 +105,7 @@ struct session {
     bool is_reading;  /* read_event is added */
     bool is_writing;  /* write_event is added */
     bool is_to_write; /* on loop->to_write */
+    bool is_to_read;  /* on loop->to_read */
     bool is_attached; /* the vhost knows it */
     bool is_detached; /* ... no more */
     bool close_sent;  /* BATCH_CLOSE is on its way */
@@ -164,6 +166,8 @@ void session_take_chunks(struct session *session, struct outbox_chunk *chunks);
 void session_job_done(struct session *session);
 void session_write(struct session *session);
 void session_unlist_write(struct session *session);
+void session_read(struct session *session);
+void session_unlist_read(struct session *session);
 /* The memory alarm is over. */
 void session_unblock(struct session *session);
 /* The server stops: say so, and close. */
@@ -180,6 +184,8 @@ void session_block(struct session *session);
 void session_pause(struct session *session);
 void session_hold(struct session *session, enum session_hold reason, bool on);
 void session_list_write(struct session *session);
+/* The stream has more that the socket will not announce. */
+void session_list_read(struct session *session);
 void session_want_write(struct session *session, bool on);
 /* All that was said is written. */
 void session_all_written(struct session *session);

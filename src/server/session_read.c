@@ -780,5 +780,10 @@ void session_on_readable(evutil_socket_t fd, short what, void *arg)
         session->partial.size += (size_t)got;
     take_input(session, job, place.data, place.kept + (size_t)got - direct);
     if (session->stream.has_more && session->is_reading)
-        event_active(&session->read_event, EV_READ, 0);
+        session_list_read(session);
+}
+
+void session_read(struct session *session)
+{
+    session_on_readable(session->stream.fd, EV_READ, session);
 }
