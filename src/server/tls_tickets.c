@@ -160,15 +160,14 @@ static SSL_TICKET_RETURN on_opened(SSL *tls, SSL_SESSION *session, const unsigne
 {
     X509 *certificate = session ? SSL_SESSION_get0_peer(session) : NULL;
 
-    (void)tls;
     (void)name;
     (void)size;
     (void)arg;
     if (certificate && X509_cmp_current_time(X509_get0_notAfter(certificate)) <= 0)
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     switch (status) {
-    case SSL_TICKET_SUCCESS:
-        return SSL_TICKET_RETURN_USE;
+    case SSL_TICKET_SUCCESS: /* of TLS 1.3 a ticket is for one use */
+        return SSL_version(tls) < TLS1_3_VERSION ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
     case SSL_TICKET_SUCCESS_RENEW:
         return SSL_TICKET_RETURN_USE_RENEW;
     default:
