@@ -293,7 +293,8 @@ static SSL_CTX *new_context(struct making *making, const char *certfile, const c
     }
     take_options(making->config, context);
     take_verification(making->config, context);
-    if (SSL_CTX_set1_groups_list(context, GROUPS) == 1 &&
+    /* SSL_CTX_set1_groups_list() is a macro that casts const away. */
+    if (SSL_CTX_ctrl(context, SSL_CTRL_SET_GROUPS_LIST, 0, (void *)(uintptr_t)GROUPS) == 1 &&
         tls_tickets_use(making->contexts->tickets, context) && take_versions(making, context) &&
         take_ciphers(making, context) && take_authorities(making, context) &&
         take_revocations(making, context) && take_pair(making, context, certfile, keyfile))

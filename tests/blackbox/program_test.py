@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import time
 
 import amqp_raw
 from harness import Coneyd, Skip, at_once, differs, eq, ok
@@ -143,3 +144,41 @@ def test_descriptor_limit_is_raised(broker):
     limits = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
     eq(stop(process), ("", 0))
     eq(limits, (3000, 3000))
+
+
+@program
+def test_stop_is_bounded_whatever_clients_do(broker):
+    """One that reads nothing of much that waits for it, one that is silent, one that publishes on, one that has not
+    logged in, one that never ends its close."""
+    process = start(*ANY_PORT, "--set", "threads=2")
+    address = Coneyd.address(process.stdout.readline())
+    while process.stdout.readline() != "ready\n":
+        pass
+    deaf = amqp_raw.Connection(*address, rcvbuf=4096).channel()
+    deaf.declare("q")
+    publisher = amqp_raw.Connection(*address).channel()
+    for _ in range(200):
+        publisher.publish("", "q", b"x" * 100000)
+    publisher.call("channel.close", reply_code=200, reply_text="")
+    deaf.send("basic.consume", queue="q", no_ack=True)
+    silent = amqp_raw.Connection(*address)
+    early = amqp_raw.Wire(*address)
+    early.send(amqp_raw.PROTOCOL_HEADER)
+    early.read_frame()
+    busy = amqp_raw.Connection(*address)
+    busy.channel().declare("other")
+    busy.wire.sock.setblocking(False)
+    try:
+        while True:
+            busy.wire.sock.send(amqp_raw.publish_frames(1, "", "other", b"y" * 50000))
+    except BlockingIOError:
+        pass
+    closing = amqp_raw.Connection(*address)
+    closing.send(0, "connection.close", reply_code=200, reply_text="bye")
+    began = time.monotonic()
+    eq(stop(process), ("", 0))
+    ok(time.monotonic() - began < 10, "%g s" % (time.monotonic() - began))
+    silent.expect_close(320)
+    for one in (deaf.connection, publisher.connection, silent, busy, closing):
+        one.wire.close()
+    early.close()
