@@ -20,7 +20,7 @@
 #include "session.h"
 
 #define THREADS_MAX PASSWORD_HASHES_AT_ONCE
-#define NICE        5 /* connections that are there go before those that want to be */
+#define NICE        2 /* connections that are there go before those that want to be */
 #define NS_PER_MS   UINT64_C(1000000)
 
 #define SLOWED_MS_MAX 5000 /* less where half the handshake timeout is less */

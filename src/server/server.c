@@ -25,11 +25,13 @@
 #include "drain.h"
 #include "listener.h"
 #include "login.h"
+#include "login_sources.h"
 #include "memory_limit.h"
 #include "reload.h"
 #include "service.h"
 #include "session.h"
 #include "storage.h"
+#include "tally.h"
 #include "tls.h"
 
 #define THREADS_MAX_AUTO 4
@@ -49,6 +51,12 @@ uint32_t server_handshake_timeout_ms(const struct server *server)
 uint64_t server_message_size_max(const struct server *server)
 {
     return server->config->max_message_size;
+}
+
+/* Room for the largest message, and for another on a second channel. */
+uint64_t server_unfinished_max(const struct server *server)
+{
+    return 2 * server_message_size_max(server);
 }
 
 struct bytes server_properties(const struct server *server)
@@ -167,12 +175,31 @@ struct runner *server_make_vhost(struct server *server, struct bytes name, struc
     return runner;
 }
 
+static bool has_room_for_vhost(struct server *server)
+{
+    uint64_t most = server->config->vhost_max;
+    struct runner *runner;
+    unsigned count;
+
+    pthread_mutex_lock(&server->lock);
+    LL_COUNT(server->runners, runner, count);
+    pthread_mutex_unlock(&server->lock);
+    if (!most || count < most)
+        return true;
+    log_error("vhost limit (%llu) is reached", (unsigned long long)most);
+    return false;
+}
+
 static struct vhost *make_vhost(void *context, struct bytes name)
 {
     struct server *server = context;
-    struct journal *journal = storage_journal(server, name);
-    struct runner *runner = server_make_vhost(server, name, journal);
+    struct journal *journal;
+    struct runner *runner;
 
+    if (!has_room_for_vhost(server))
+        return NULL;
+    journal = storage_journal(server, name);
+    runner = server_make_vhost(server, name, journal);
     storage_share(runner, journal);
     return runner->vhost;
 }
@@ -229,71 +256,107 @@ static enum server_failure fill(struct server *server, char why[SERVER_WHY_SIZE]
 
 /* ---- connections ---- */
 
-static struct user_count *count_of(struct server *server, struct bytes user)
+static struct bytes address_key(const struct login_address *address)
 {
-    struct user_count *count;
+    return (struct bytes){address->octets, sizeof address->octets};
+}
 
-    HASH_FIND(hh, server->user_counts, user.data, user.size, count);
-    if (!count) {
-        count = xcalloc(1, sizeof *count);
-        count->user = (struct bytes){xmemdup(user.data, user.size), user.size};
-        HASH_ADD_KEYPTR(hh, server->user_counts, count->user.data, count->user.size, count);
-    }
+static uint64_t connections_from(struct server *server, const struct login_address *address)
+{
+    uint64_t count;
+
+    pthread_mutex_lock(&server->lock);
+    count = tally_of(server->by_address, address_key(address));
+    pthread_mutex_unlock(&server->lock);
     return count;
 }
 
-static void count_drop_empty(struct server *server, struct user_count *count)
+bool server_has_room(struct server *server, const struct session *session, char why[REPLY_TEXT_SIZE])
 {
-    if (count->connections)
-        return;
-    HASH_DEL(server->user_counts, count);
-    free((void *)(uintptr_t)count->user.data);
-    free(count);
+    const struct config *config = server->config;
+    struct login_address address = login_address_of(&session->peer);
+
+    if (config->connection_max && atomic_load(&server->connection_count) > config->connection_max) {
+        snprintf(why, REPLY_TEXT_SIZE, "connection refused: node connection limit (%llu) is reached",
+                 (unsigned long long)config->connection_max);
+        return false;
+    }
+    if (config->connection_max_per_address &&
+        connections_from(server, &address) > config->connection_max_per_address) {
+        snprintf(why, REPLY_TEXT_SIZE, "connection refused: address connection limit (%llu) is reached",
+                 (unsigned long long)config->connection_max_per_address);
+        return false;
+    }
+    return true;
 }
 
-bool server_has_room(struct server *server, char why[REPLY_TEXT_SIZE])
+/* Who is refused at connection.open is told why. Connections far beyond a limit are not even begun. */
+static bool is_far_beyond(uint64_t count, uint64_t most)
 {
-    if (!server->config->connection_max ||
-        atomic_load(&server->connection_count) <= server->config->connection_max)
+    return most && count > 2 * most + 16;
+}
+
+static bool is_worth_beginning(struct server *server, const struct peer *peer)
+{
+    const struct config *config = server->config;
+    struct login_address address = login_address_of(peer);
+    char text[PEER_TEXT_SIZE];
+
+    if (!is_far_beyond(atomic_load(&server->connection_count), config->connection_max) &&
+        (!config->connection_max_per_address ||
+         !is_far_beyond(connections_from(server, &address), config->connection_max_per_address)))
         return true;
-    snprintf(why, REPLY_TEXT_SIZE, "connection refused: node connection limit (%llu) is reached",
-             (unsigned long long)server->config->connection_max);
+    log_warning("connection from %s closed at once: far more than connection limits allow",
+                peer_text(peer, text));
     return false;
+}
+
+static void count_address(struct server *server, const struct session *session)
+{
+    struct login_address address = login_address_of(&session->peer);
+
+    if (!server->config->connection_max_per_address)
+        return;
+    pthread_mutex_lock(&server->lock);
+    tally_add(&server->by_address, address_key(&address), UINT64_MAX);
+    pthread_mutex_unlock(&server->lock);
+}
+
+/* The user's own limit, or else that of all users. */
+static uint64_t connections_max(const struct server *server, const struct session *session)
+{
+    if (session->user_connections_max >= 0)
+        return (uint64_t)session->user_connections_max;
+    return server->config->connection_max_per_user ? server->config->connection_max_per_user : UINT64_MAX;
 }
 
 bool server_session_opens(struct server *server, struct session *session, char why[REPLY_TEXT_SIZE])
 {
-    struct user_count *count;
-    bool allowed;
+    uint64_t most = connections_max(server, session);
 
     pthread_mutex_lock(&server->lock);
-    count = count_of(server, session->user);
-    allowed =
-        session->user_connections_max < 0 || count->connections < (uint64_t)session->user_connections_max;
-    if (allowed)
-        count->connections++;
-    else
-        count_drop_empty(server, count);
+    session->is_counted = tally_add(&server->by_user, session->user, most);
     pthread_mutex_unlock(&server->lock);
-    session->is_counted = allowed;
-    if (!allowed)
+    if (!session->is_counted)
         snprintf(why, REPLY_TEXT_SIZE,
-                 "connection refused for user '%.*s': user connection limit (%lld) is reached",
-                 BYTES_ARG(session->user), (long long)session->user_connections_max);
-    return allowed;
+                 "connection refused for user '%.*s': user connection limit (%llu) is reached",
+                 BYTES_ARG(session->user), (unsigned long long)most);
+    return session->is_counted;
 }
 
 void server_session_ended(struct server *server, struct session *session)
 {
-    struct user_count *count;
+    struct login_address address = login_address_of(&session->peer);
+    bool has_address = server->config->connection_max_per_address != 0;
 
     atomic_fetch_sub(&server->connection_count, 1);
-    if (!session->is_counted)
+    if (!session->is_counted && !has_address)
         return;
     pthread_mutex_lock(&server->lock);
-    count = count_of(server, session->user);
-    count->connections--;
-    count_drop_empty(server, count);
+    if (session->is_counted)
+        tally_remove(&server->by_user, session->user);
+    if (has_address)
+        tally_remove(&server->by_address, address_key(&address));
     pthread_mutex_unlock(&server->lock);
 }
 
@@ -326,9 +389,13 @@ static struct loop *choose_loop(struct server *server)
 static struct session *make_session(struct server *server, struct loop *loop, struct stream stream,
                                     const struct peer *peer)
 {
+    struct session *session;
+
     atomic_fetch_add(&server->connection_count, 1);
     atomic_fetch_add_explicit(&loop->session_count, 1, memory_order_relaxed);
-    return session_new(server, stream, peer);
+    session = session_new(server, stream, peer);
+    count_address(server, session);
+    return session;
 }
 
 static void post_session(struct session *session, struct loop *loop)
@@ -340,8 +407,13 @@ static void post_session(struct session *session, struct loop *loop)
 void server_accepted(struct server *server, struct stream stream, const struct peer *peer)
 {
     struct loop *loop = choose_loop(server);
-    struct session *session = make_session(server, loop, stream, peer);
+    struct session *session;
 
+    if (!is_worth_beginning(server, peer)) {
+        stream_close(&stream);
+        return;
+    }
+    session = make_session(server, loop, stream, peer);
     if (loop == &server->loops[0])
         session_start(session, loop);
     else
@@ -352,6 +424,10 @@ void server_secured(struct server *server, struct stream stream, const struct pe
 {
     struct loop *loop = choose_loop(server);
 
+    if (!is_worth_beginning(server, peer)) {
+        stream_close(&stream);
+        return;
+    }
     post_session(make_session(server, loop, stream, peer), loop);
 }
 

@@ -39,13 +39,8 @@ struct service;
 struct session;
 struct store;
 struct sys;
+struct tally;
 struct tls;
-
-struct user_count {
-    UT_hash_handle hh;
-    struct bytes user; /* owned */
-    uint32_t connections;
-};
 
 /* Why publishers are held. */
 enum server_alarm_bit {
@@ -84,7 +79,8 @@ struct server {
 
     pthread_mutex_t lock;
     struct runner *runners;
-    struct user_count *user_counts;
+    struct tally *by_user;    /* connections that have opened a vhost */
+    struct tally *by_address; /* connections, when they are bounded */
 
     struct event *alarm_timer;  /* the first loop's: when a vhost wants time to pass, */
     struct event *memory_timer; /* while memory is low, */
@@ -135,6 +131,8 @@ struct runner *server_make_vhost(struct server *server, struct bytes name, struc
 uint32_t server_first_frame_max(const struct server *server);
 uint32_t server_handshake_timeout_ms(const struct server *server);
 uint64_t server_message_size_max(const struct server *server);
+/* Octets that messages of one connection may take whose rest is still to come. */
+uint64_t server_unfinished_max(const struct server *server);
 struct bytes server_properties(const struct server *server);
 struct bytes server_mechanisms(const struct server *server, bool is_tls);
 struct method_connection_tune server_tune(const struct server *server);
@@ -143,8 +141,9 @@ const struct sasl_settings *server_sasl(const struct server *server);
 /* The vhost called NAME, or NULL. */
 struct runner *server_find_vhost(struct server *server, struct bytes name);
 
-/* Tell whether the node may have the connections that it has now; false with WHY. */
-bool server_has_room(struct server *server, char why[REPLY_TEXT_SIZE]);
+/* Tell whether the node, and the address that SESSION comes from, may have the connections that they have
+ * now; false with WHY. */
+bool server_has_room(struct server *server, const struct session *session, char why[REPLY_TEXT_SIZE]);
 
 /* SESSION is about to open its vhost: count it for its user; false with WHY when there are enough. */
 bool server_session_opens(struct server *server, struct session *session, char why[REPLY_TEXT_SIZE]);

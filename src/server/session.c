@@ -406,7 +406,8 @@ static void heartbeat_tick(struct session *session)
     bool silent = session->written == session->written_before;
 
     session->written_before = session->written;
-    if (silent || !session->first_beat_sent)
+    /* What a peer that does not read was not given yet will be a sign of life when it does. */
+    if ((silent && !session->is_writing) || !session->first_beat_sent)
         say_heartbeat(session);
     session->first_beat_sent = true;
     session->ticks++;

@@ -78,6 +78,7 @@ struct content {
     bool is_announced; /* the vhost has been told of the publish */
     struct message *message;
     uint64_t received;                       /* octets of the body */
+    uint64_t begun;                          /* octets in body frames, the one that is coming too */
     uint64_t room;                           /* octets allocated for it; 0: it is not stored */
     uint8_t address[2 * (SHORTSTR_MAX + 1)]; /* exchange and routing key as short strings, until then */
 };
@@ -140,7 +141,8 @@ struct session {
     struct buffer partial;     /* the beginning of a frame */
     struct content *streaming; /* whose body frame is being received straight into the message, */
     uint32_t stream_left;      /* octets of it to come; its frame end then too */
-    struct content *contents;  /* incomplete ones, by channel */
+    struct content *contents;  /* incomplete ones, by channel, */
+    uint64_t contents_size;    /* and the octets of their bodies that have come or are coming */
 
     /* out */
     struct outbox_chunk *out, *out_last; /* not all encoded yet */

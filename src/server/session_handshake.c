@@ -289,7 +289,7 @@ static void open_vhost(struct session *session, const struct method_connection_o
     char why[REPLY_TEXT_SIZE];
 
     session->runner = server_find_vhost(session->server, open->virtual_host);
-    if (!server_has_room(session->server, why)) {
+    if (!server_has_room(session->server, session, why)) {
         handshake_refuse(session, METHOD_CONNECTION_OPEN, REPLY_NOT_ALLOWED, "%s", why);
         return;
     }

@@ -107,6 +107,7 @@ static void content_free(struct session *session, struct content *content)
     if (session->streaming == content)
         session->streaming = NULL;
     HASH_DEL(session->contents, content);
+    session->contents_size -= content->begun;
     if (content->message) {
         if (content->message->flags & MESSAGE_BODY_APART)
             pool_free(content->message->body, (size_t)content->room);
@@ -116,12 +117,17 @@ static void content_free(struct session *session, struct content *content)
     pool_free(content, sizeof *content);
 }
 
-void session_free_input(struct session *session)
+static void contents_free(struct session *session)
 {
     struct content *content, *next;
 
     HASH_ITER (hh, session->contents, content, next)
         content_free(session, content);
+}
+
+void session_free_input(struct session *session)
+{
+    contents_free(session);
     buffer_free(&session->partial);
 }
 
@@ -292,6 +298,13 @@ static struct message *content_message(const struct session *session, const stru
     return message_new_partial(exchange, routing_key, properties, body_size, *room);
 }
 
+/* The stream's position is lost, or not worth keeping. */
+static void go_deaf(struct session *session)
+{
+    session->is_deaf = true;
+    session->streaming = NULL;
+}
+
 static void header_frame(struct session *session, struct job **job, uint16_t channel, struct bytes payload)
 {
     struct content *content = content_find(session, channel);
@@ -363,6 +376,23 @@ static void content_take(struct content *content, const uint8_t *data, size_t si
     content->received += size;
 }
 
+/* A message can be sent on each of thousands of channels, piece by piece. SIZE octets more come for CONTENT:
+ * tell whether they are more than one connection may have; then all that it has is gone. */
+static bool is_too_much(struct session *session, struct job **job, struct content *content, uint32_t size)
+{
+    uint64_t most = server_unfinished_max(session->server);
+
+    session->contents_size += size;
+    content->begun += size;
+    if (session->contents_size <= most)
+        return false;
+    fail(session, job, REPLY_RESOURCE_ERROR, (enum method_id)0,
+         "unfinished messages of the connection take more than %llu octets", (unsigned long long)most);
+    go_deaf(session);
+    contents_free(session);
+    return true;
+}
+
 /* A body frame of SIZE octets begins: is it one that may come here? NULL after failing. */
 static struct content *body_frame_begins(struct session *session, struct job **job, uint16_t channel,
                                          uint32_t size)
@@ -384,14 +414,7 @@ static struct content *body_frame_begins(struct session *session, struct job **j
         return NULL;
     }
     note_publish(session);
-    return content;
-}
-
-/* The stream's position is lost, or not worth keeping. */
-static void go_deaf(struct session *session)
-{
-    session->is_deaf = true;
-    session->streaming = NULL;
+    return is_too_much(session, job, content, size) ? NULL : content;
 }
 
 static void bad_frame_end(struct session *session, struct job **job, uint8_t type, struct bytes payload,

@@ -470,12 +470,12 @@ def test_heartbeat_is_ignored_in_every_state(broker):
     eq(decode_method(0, wire.read_frame().payload).name, "connection.open-ok")
 
 
-@settings(handshake_timeout=1500)
+@settings(handshake_timeout=3000)
 def test_handshake_timeout_drops_in_every_state_before_running(broker):
     wires = [broker.wire(), started(broker), tuning(broker), opening(broker)]
     c = broker.connect()
     for wire in wires:
-        wire.expect_drop(5)
+        wire.expect_drop(8)
     eq(c.channel().number, 1, "running connections stay")
 
 
