@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "coney/config.h"
+#include "coney/log.h"
 
 static struct config config;
 static char path[64];
@@ -398,4 +400,304 @@ Test(config, each_key_is_documented_and_has_a_default_that_can_be_set)
         count++;
     }
     cr_expect_gt(count, 30);
+}
+
+/* ---- the environment, and the folder beside the file ---- */
+
+static bool load_environment(const char *first, const char *second)
+{
+    char *environment[] = {(char *)(uintptr_t) "PATH=/bin", (char *)(uintptr_t)first,
+                           (char *)(uintptr_t)second, NULL};
+
+    reports[0] = path[0] = '\0';
+    return config_load(&config, &(struct config_source){.environment = environment}, collect, NULL);
+}
+
+Test(config, environment_sets_keys)
+{
+    cr_assert(load_environment("CONEY_HEARTBEAT=5", "CONEY_VM_MEMORY_HIGH_WATERMARK_ABSOLUTE=1GB"), "%s",
+              reports);
+    cr_expect_eq(config.heartbeat, 5);
+    cr_expect_eq(config.memory_watermark_absolute, 1000000000);
+    config_free(&config);
+
+    cr_assert(load_environment("CONEY_LOOPBACK_USERS_BOB=true", "CONEY_LOOPBACK_USERS_Eve=true"), "%s",
+              reports);
+    cr_assert_eq(config.loopback_users.count, 3);
+    cr_expect_str_eq(config.loopback_users.words[1], "bob", "capitals are what variables are made of");
+    cr_expect_str_eq(config.loopback_users.words[2], "Eve", "where small letters are, the case is meant");
+    config_free(&config);
+
+    cr_assert(load_environment("CONEY_SSL_OPTIONS_SNI_MQ__EXAMPLE__COM_CERTFILE=/c",
+                               "CONEY_SSL_OPTIONS_SNI_MQ__EXAMPLE__COM_KEYFILE=/k"),
+              "%s", reports);
+    cr_assert_eq(config.tls.sni.count, 1);
+    cr_expect_str_eq(config.tls.sni.entries[0].name, "mq.example.com");
+    cr_expect_str_eq(config.tls.sni.entries[0].certfile, "/c");
+    cr_expect_str_eq(config.tls.sni.entries[0].keyfile, "/k");
+    config_free(&config);
+}
+
+Test(config, environment_complains_and_tells)
+{
+    cr_expect_not(load_environment("CONEY_HEARTBEAT=x", "CONEY_DEFAULT_PASS=\xff"));
+    cr_expect_str_eq(reports, "environment: CONEY_DEFAULT_PASS is no text in UTF-8\n"
+                              "CONEY_HEARTBEAT: heartbeat: 'x' should be a whole number from 0 to 65535\n");
+    cr_assert(load_environment("CONEY_PORT=tcp://10.0.0.1:5672", "CONEY_="));
+    cr_assert_eq(config.notices.count, 2);
+    cr_expect_str_eq(config.notices.words[0], "environment: CONEY_PORT names no key");
+    config_free(&config);
+}
+
+Test(config, each_key_has_a_variable_of_its_own)
+{
+    struct config_key a, b;
+
+    for (size_t i = 0; config_key_at(i, &a); i++) {
+        for (size_t j = i + 1; config_key_at(j, &b); j++) {
+            size_t at = 0;
+
+            while (a.name[at] != '\0' && (a.name[at] == b.name[at] || (strchr("._", a.name[at]) != NULL &&
+                                                                       strchr("._", b.name[at]) != NULL)))
+                at++;
+            cr_expect(a.name[at] != '\0' || b.name[at] != '\0', "%s, %s", a.name, b.name);
+        }
+    }
+}
+
+Test(config, files_of_the_folder_follow_by_name)
+{
+    static const char *const names[] = {"conf.d/20.conf", "conf.d/10.conf", "conf.d/30.conf~", "main.conf"};
+    static const char *const texts[] = {"heartbeat = 20\n", "heartbeat = 10\nframe_max = 5000\n",
+                                        "nonsense\n", "heartbeat = 1\nchannel_max = 7\n"};
+    char folder[] = "/tmp/coney-conf-XXXXXX", name[128];
+
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(name, sizeof name, "%s/conf.d", folder);
+    cr_assert_eq(mkdir(name, 0700), 0);
+    for (size_t i = 0; i < 4; i++) {
+        FILE *file;
+
+        snprintf(name, sizeof name, "%s/%s", folder, names[i]);
+        file = fopen(name, "w");
+        fputs(texts[i], file);
+        fclose(file);
+    }
+    reports[0] = '\0';
+    cr_expect(config_load(&config, &(struct config_source){.path = name}, collect, NULL), "%s", reports);
+    cr_expect_eq(config.heartbeat, 20);
+    cr_expect_eq(config.frame_max, 5000);
+    cr_expect_eq(config.channel_max, 7);
+    config_free(&config);
+    for (size_t i = 0; i < 4; i++) {
+        snprintf(name, sizeof name, "%s/%s", folder, names[i]);
+        unlink(name);
+    }
+    snprintf(name, sizeof name, "%s/conf.d", folder);
+    rmdir(name);
+    rmdir(folder);
+}
+
+/* ---- keys that are not used ---- */
+
+Test(config, keys_without_a_meaning_are_named_in_notices)
+{
+    load("heartbeat = 1\nmqtt.allow_anonymous = true\nlog.exchange = true\nlog.exchange.level = info\n"
+         "cluster_formation.k8s.host = x\nmanagement.tcp.port = 15672\n");
+    cr_assert_eq(config.notices.count, 5);
+    cr_expect_str_eq(strrchr(config.notices.words[0], ':') - strlen(":2: mqtt.allow_anonymous is ignored"),
+                     ":2: mqtt.allow_anonymous is ignored: coney has no such plugin");
+    cr_expect(strstr(config.notices.words[4], ":6: management.tcp.port is not used: ") != NULL, "%s",
+              config.notices.words[4]);
+    cr_expect_eq(config.management.port, 15672);
+    config_free(&config);
+    expect_complaint("ssl_options.crl_check = peer\n",
+                     "FILE:1: ssl_options.crl_check is not supported: set ssl_options.crlfile\n");
+}
+
+Test(config, ignored_keys_are_no_keys_and_have_reasons)
+{
+    const char *pattern, *reason, *star;
+    struct config_key key;
+
+    for (size_t i = 0; config_ignored_at(i, &pattern, &reason); i++) {
+        cr_expect_neq(reason[0], '\0', "%s", pattern);
+        star = strchr(pattern, '*');
+        cr_expect(star == NULL || strchr(star + 1, '*') == NULL, "%s: one star", pattern);
+        for (size_t j = 0; config_key_at(j, &key); j++)
+            cr_expect_str_neq(key.name, pattern);
+    }
+}
+
+/* ---- TLS ---- */
+
+Test(config, tls)
+{
+    load("listeners.ssl.1 = 5671\nssl_options.certfile = /c\nssl_options.keyfile = "
+         "/k\nssl_options.cacertfile = /a\n"
+         "ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\nssl_options.depth = 3\n"
+         "ssl_options.versions.1 = tlsv1.2\nssl_options.ciphers.1 = ECDHE-RSA-AES128-GCM-SHA256\n"
+         "ssl_cert_login_from = subject_alt_name\nssl_cert_login_san_type = email\nauth_mechanisms.1 = "
+         "EXTERNAL\n"
+         "listeners.tcp = none\nssl_options.client_renegotiation = false\nssl_options.secure_renegotiate = "
+         "true\n");
+    cr_assert_eq(config.listener_count, 1, "TLS stays when plain AMQP is none");
+    cr_expect(config.listeners[0].is_tls);
+    cr_expect(config.tls.verify_peer);
+    cr_expect(config.tls.fail_if_no_peer_cert);
+    cr_expect_eq(config.tls.depth, 3);
+    cr_assert_eq(config.tls.versions.count, 1);
+    cr_expect_str_eq(config.tls.versions.words[0], "tlsv1.2");
+    cr_expect_str_eq(config.tls.ciphers.words[0], "ECDHE-RSA-AES128-GCM-SHA256");
+    cr_expect_eq(config.ssl_cert_login_from, CERT_LOGIN_SUBJECT_ALTERNATIVE_NAME);
+    cr_expect_eq(config.ssl_cert_login_san_type, CERT_SAN_EMAIL);
+    config_free(&config);
+    expect_complaint(
+        "ssl_options.client_renegotiation = true\n",
+        "FILE:1: ssl_options.client_renegotiation: 'true' should be false: renegotiation is never "
+        "allowed\n");
+    expect_complaint(
+        "listeners.ssl.1 = /run/socket\n",
+        "FILE:1: listeners.ssl.1: '/run/socket' should be a port or a numeric address with a port, like "
+        "5672, 127.0.0.1:5672 or [::1]:5672\n");
+}
+
+Test(config, unix_listeners)
+{
+    char text[256];
+
+    load("listeners.tcp.1 = /run/coney/amqp\nlisteners.tcp.2 = unix:/run/b\n");
+    cr_expect_str_eq(config.listeners[0].path, "/run/coney/amqp");
+    cr_expect_str_eq(config.listeners[1].path, "/run/b");
+    config_free(&config);
+    memset(text, 'x', 200);
+    memcpy(text, "listeners.tcp.1=/", 17);
+    text[200] = '\0';
+    cr_expect_not(override(text), "longer than a socket's name may be");
+    cr_expect_not(override("listeners.tcp.1=unix:relative"));
+}
+
+Test(config, of_absolute_and_relative_disk_limits_the_last_counts)
+{
+    load("disk_free_limit.relative = 1.5\ndisk_free_limit.absolute = 1GB\n");
+    cr_expect_eq(config.disk_free_limit_relative, 0);
+    config_free(&config);
+    load("disk_free_limit.absolute = 1GB\ndisk_free_limit.relative = 1.5\n");
+    cr_expect_float_eq(config.disk_free_limit_relative, 1.5, 1e-9);
+    config_free(&config);
+    expect_complaint(
+        "disk_free_limit.relative = 1001\n",
+        "FILE:1: disk_free_limit.relative: '1001' should be a factor from 0 to 1000, like 1.5 or 50%\n");
+}
+
+/* ---- the log ---- */
+
+static enum log_level level_at(const char *text, enum log_category category, bool of_file)
+{
+    struct log_settings settings;
+    enum log_level level;
+    char *file;
+
+    load(text);
+    config_log_settings(&config, &settings, &file);
+    level = (of_file ? settings.file : settings.console).least[category];
+    free(file);
+    config_free(&config);
+    return level;
+}
+
+Test(config, levels_of_the_log)
+{
+    cr_expect_eq(level_at("", LOG_CATEGORY_QUEUE, false), LOG_LEVEL_INFO);
+    cr_expect_eq(level_at("log.level = error\n", LOG_CATEGORY_QUEUE, true), LOG_LEVEL_ERROR);
+    cr_expect_eq(level_at("log.console.level = debug\n", LOG_CATEGORY_QUEUE, false), LOG_LEVEL_DEBUG);
+    cr_expect_eq(level_at("log.console.level = debug\n", LOG_CATEGORY_QUEUE, true), LOG_LEVEL_INFO);
+    cr_expect_eq(level_at("log.level = error\nlog.queue.level = debug\n", LOG_CATEGORY_QUEUE, false),
+                 LOG_LEVEL_DEBUG);
+    cr_expect_eq(level_at("log.file.level = warning\nlog.queue.level = debug\n", LOG_CATEGORY_QUEUE, true),
+                 LOG_LEVEL_WARNING);
+    cr_expect_eq(level_at("log.file.level = debug\nlog.queue.level = critical\n", LOG_CATEGORY_QUEUE, true),
+                 LOG_LEVEL_CRITICAL);
+    cr_expect_eq(level_at("log.console = false\nlog.console.level = debug\n", LOG_CATEGORY_QUEUE, false),
+                 LOG_LEVEL_NONE);
+}
+
+Test(config, path_of_the_log)
+{
+    struct log_settings settings;
+    char *file;
+
+    load("log.file = a.log\n");
+    config_log_settings(&config, &settings, &file);
+    cr_expect_str_eq(file, "/var/log/coney/a.log");
+    free(file);
+    config_free(&config);
+    load("log.dir = /x\nlog.file = /y/b.log\n");
+    config_log_settings(&config, &settings, &file);
+    cr_expect_str_eq(file, "/y/b.log");
+    free(file);
+    config_free(&config);
+    load("log.file = false\n");
+    config_log_settings(&config, &settings, &file);
+    cr_expect_null(file);
+    config_free(&config);
+}
+
+/* ---- reading it again ---- */
+
+static void note(void *context, const char *key, const char *before, const char *after, bool is_live)
+{
+    size_t used = strlen(reports);
+
+    (void)context;
+    snprintf(reports + used, sizeof reports - used, "%s %s: %s -> %s\n", is_live ? "live" : "restart", key,
+             before, after);
+}
+
+Test(config, what_differs_is_told_and_what_needs_a_restart_is_set_back)
+{
+    struct config running;
+
+    load("");
+    running = config;
+    load("heartbeat = 7\nthreads = 3\ndefault_pass = x\nlisteners.tcp.1 = [::1]:1\nlisteners.tcp.2 = /run/a\n"
+         "loopback_users.bob = true\nauth_mechanisms.1 = PLAIN\nconnection_max = 5\nlog.level = error\n"
+         "ssl_options.sni.a.b.certfile = /c\nssl_options.sni.a.b.keyfile = /k\nssl_options.ciphers.1 = X\n"
+         "ssl_options.password = p\ndurability = relaxed\nvm_memory_high_watermark.relative = 0.5\n"
+         "data_dir = /d\ntcp_listen_options.nodelay = false\n");
+    reports[0] = '\0';
+    cr_expect_eq(config_take_over(&config, &running, note, NULL), 16);
+    cr_expect_str_eq(reports, "restart listeners.tcp.*: 127.0.0.1:5672 [::1]:5672 -> [::1]:1 /run/a\n"
+                              "live tcp_listen_options.nodelay: true -> false\n"
+                              "restart threads: 0 -> 3\n"
+                              "live heartbeat: 60 -> 7\n"
+                              "restart auth_mechanisms.*: PLAIN AMQPLAIN -> PLAIN\n"
+                              "live connection_max: infinity -> 5\n"
+                              "live vm_memory_high_watermark.relative: 0.4 -> 0.5\n"
+                              "restart data_dir:  -> /d\n"
+                              "restart durability: strict -> relaxed\n"
+                              "live ssl_options.sni.*.certfile:  -> a.b:/c\n"
+                              "live ssl_options.sni.*.keyfile:  -> a.b:/k\n"
+                              "live ssl_options.password: ... -> ...\n"
+                              "live ssl_options.ciphers.*:  -> X\n"
+                              "restart default_pass: ... -> ...\n"
+                              "restart loopback_users.*: guest -> guest bob\n"
+                              "live log.level: info -> error\n");
+    cr_expect_eq(config.heartbeat, 7);
+    cr_expect_eq(config.threads, 0);
+    cr_expect_str_eq(config.default_pass, "guest");
+    cr_assert_eq(config.listener_count, 2);
+    cr_expect_str_eq(config.listeners[0].host, "127.0.0.1");
+    cr_expect_eq(config.loopback_users.count, 1);
+    cr_expect_eq(config.auth_mechanisms.count, 2);
+    cr_expect_not(config.durability_relaxed);
+    reports[0] = '\0';
+    config_free(&running);
+    running = config;
+    load("heartbeat = 7\n");
+    config_take_over(&config, &running, note, NULL);
+    reports[0] = '\0';
+    cr_expect_eq(config_take_over(&config, &config, note, NULL), 0, "%s", reports);
+    config_free(&running);
+    config_free(&config);
 }
