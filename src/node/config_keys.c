@@ -33,6 +33,7 @@ static const char *const cert_san_names[] = {"dns", "ip", "email", "uri", "other
 static const char no_http[] = "this version has no HTTP API and no metrics";
 
 /* What ssl_options.* and its like have in common. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): members and entries take none */
 #define TLS_KEYS(prefix, member, live, reason)                                                               \
     {prefix ".certfile",                                                                                     \
      "",                                                                                                     \
@@ -146,6 +147,7 @@ static const char no_http[] = "this version has no HTTP API and no metrics";
         prefix ".secure_renegotiate", "true", "The insecure one is always refused.", KEY_FIXED,              \
             .expected = "true: insecure renegotiation is never allowed"                                      \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #define NO_LIMIT .none_too = true, .most = INT32_MAX, .is_live = true
 #define LEVEL    .names = level_names, .is_live = true

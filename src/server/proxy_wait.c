@@ -122,9 +122,9 @@ void proxy_wait_begin(struct proxy_waits *waits, int fd, const struct peer *peer
 
 void proxy_wait_end(struct proxy_waits *waits)
 {
-    while (waits->list) {
-        struct proxy_wait *wait = waits->list;
+    struct proxy_wait *wait, *next;
 
+    DL_FOREACH_SAFE (waits->list, wait, next) {
         close(wait->fd);
         forget(wait);
     }

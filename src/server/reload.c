@@ -77,14 +77,13 @@ void reload_parked(struct server *server, struct runner *runner)
 static void begin_import(struct server *server)
 {
     struct runner *runner;
-    unsigned count;
 
-    LL_COUNT(server->runners, runner, count);
     server->is_importing = true;
-    server->to_be_parked = count;
-    LL_FOREACH (server->runners, runner)
+    LL_FOREACH (server->runners, runner) {
+        server->to_be_parked++; /* counted down by mail, which waits until this is over */
         runner_park(runner, &server->loops[0]);
-    if (!count)
+    }
+    if (!server->to_be_parked)
         import_parked(server);
 }
 
