@@ -71,7 +71,9 @@ def test_memory_watermark_changes_at_once(broker):
     with Daemon(config="") as daemon:
         channel = daemon.connect().channel()
         channel.declare("q")
-        daemon.write("coney.conf", "vm_memory_high_watermark.absolute = 1\n")
+        for _ in range(4):
+            channel.publish("", "q", b"x" * 1000000)
+        daemon.write("coney.conf", "vm_memory_high_watermark.absolute = 2MB\n")
         daemon.reload()
         channel.publish("", "q", b"x")
         channel.connection.wait_control("connection.blocked")

@@ -5,8 +5,9 @@ import socket
 import struct
 
 import amqp_raw
+import tls_tools
 from daemon import Daemon
-from harness import differs, eq, wait_until
+from harness import differs, eq, ok, wait_until
 
 program = differs("about coneyd's proxy_protocol")
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -157,3 +158,21 @@ def test_before_a_unix_socket_too(broker):
     with proxied("--set", "listeners.tcp.2=@/amqp") as daemon:
         eq(is_let_in(daemon, LOCAL4, daemon.path("amqp"), 1), True)
         eq(is_let_in(daemon, REMOTE4, daemon.path("amqp"), 1), False)
+
+
+@program
+def test_before_the_tls_handshake_too(broker):
+    with tls_tools.node({"proxy_protocol": "true"}) as node:
+        for header, in_ in ((LOCAL4, True), (v2_ipv4("192.0.2.1"), False)):
+            with socket.create_connection((node.host, node.tls_port), timeout=15) as plain:
+                plain.sendall(header)
+                with tls_tools.client_context().wrap_socket(plain, server_hostname="localhost") as secured:
+                    secured.sendall(amqp_raw.PROTOCOL_HEADER + amqp_raw.method_frame(
+                        0, "connection.start-ok", client_properties={"capabilities": amqp_raw.CAPABILITIES},
+                        mechanism="PLAIN", response=amqp_raw.plain_response("guest", "guest"), locale="en_US"))
+                    said = b""
+                    while b"\x00\x0a\x00\x1e" not in said and b"\x00\x0a\x00\x32" not in said:
+                        data = secured.recv(65536)
+                        ok(data, "ended after %r" % said)
+                        said += data
+            eq(b"\x00\x0a\x00\x1e" in said, in_, "tune for %r" % header)
