@@ -47,8 +47,8 @@ struct definitions_target {
      *     global_parameters   VHOST empty
      *     policies
      *
-     * What was skipped, and a vhost that was there already and to which nothing is new, is not kept.
-     * Everything is borrowed during the call. */
+     * Empty JSON: it is gone (govern.h). What was skipped, and a vhost that was there already and to which
+     * nothing is new, is not kept. Everything is borrowed during the call. */
     void (*keep)(void *context, struct bytes section, struct bytes vhost, struct bytes name,
                  struct bytes json);
     void *context;

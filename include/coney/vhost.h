@@ -127,6 +127,15 @@ void vhost_clear_permission(struct vhost *vhost, struct bytes user);
 void vhost_set_topic_permission(struct vhost *vhost, struct bytes user, struct bytes exchange,
                                 struct bytes write, struct bytes read);
 
+void vhost_clear_topic_permission(struct vhost *vhost, struct bytes user, struct bytes exchange);
+/* Each exchange for which USER has a topic permission. */
+void vhost_each_topic_permission(const struct vhost *vhost, struct bytes user,
+                                 void (*each)(void *context, struct bytes exchange), void *context);
+bool vhost_has_permission(const struct vhost *vhost, struct bytes user);
+
+/* Forget all rights of USER, and close USER's connections with 320 and TEXT. */
+void vhost_remove_user(struct vhost *vhost, struct bytes user, const char *text);
+
 /* Put or remove a policy and apply the change to every queue and exchange (queue-features.md 9.7). */
 bool vhost_set_policy(struct vhost *vhost, enum policy_origin origin, const struct policy_spec *spec,
                       char why[POLICY_WHY_SIZE]);

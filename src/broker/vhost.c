@@ -85,16 +85,21 @@ struct vhost *vhost_new(struct bytes name, const struct vhost_settings *settings
     return vhost;
 }
 
+static void topic_free(struct topic_rights *topic)
+{
+    bytes_free(topic->exchange);
+    bytes_free(topic->write);
+    bytes_free(topic->read);
+    free(topic);
+}
+
 static void rights_free(struct user_rights *rights)
 {
     while (rights->topics) {
         struct topic_rights *topic = rights->topics;
 
         rights->topics = topic->next;
-        bytes_free(topic->exchange);
-        bytes_free(topic->write);
-        bytes_free(topic->read);
-        free(topic);
+        topic_free(topic);
     }
     permission_unref(rights->permission);
     bytes_free(rights->user);
@@ -499,6 +504,61 @@ void vhost_set_topic_permission(struct vhost *vhost, struct bytes user, struct b
     if (rights->permission)
         permission_set_topic(rights->permission, exchange, write, read, user, vhost->name);
     vhost->topology++;
+}
+
+void vhost_clear_topic_permission(struct vhost *vhost, struct bytes user, struct bytes exchange)
+{
+    struct user_rights *rights = rights_of(vhost, user);
+    struct topic_rights **link = &rights->topics, *topic;
+
+    while (*link && !bytes_equal((*link)->exchange, exchange))
+        link = &(*link)->next;
+    topic = *link;
+    if (!topic)
+        return;
+    *link = topic->next;
+    topic_free(topic);
+    if (rights->permission)
+        permission_clear_topic(rights->permission, exchange);
+    vhost->topology++;
+}
+
+static struct user_rights *rights_find(const struct vhost *vhost, struct bytes user)
+{
+    struct user_rights *rights;
+
+    HASH_FIND(hh, vhost->rights, user.data, user.size, rights);
+    return rights;
+}
+
+void vhost_each_topic_permission(const struct vhost *vhost, struct bytes user,
+                                 void (*each)(void *context, struct bytes exchange), void *context)
+{
+    const struct user_rights *rights = rights_find(vhost, user);
+
+    for (const struct topic_rights *topic = rights ? rights->topics : NULL; topic; topic = topic->next)
+        each(context, topic->exchange);
+}
+
+bool vhost_has_permission(const struct vhost *vhost, struct bytes user)
+{
+    const struct user_rights *rights = rights_find(vhost, user);
+
+    return rights && rights->permission;
+}
+
+void vhost_remove_user(struct vhost *vhost, struct bytes user, const char *text)
+{
+    struct user_rights *rights = rights_find(vhost, user);
+
+    if (rights) {
+        vhost_clear_permission(vhost, user);
+        HASH_DEL(vhost->rights, rights);
+        rights_free(rights);
+    }
+    /* An empty name would be everybody's. */
+    if (user.size)
+        vhost_close_connections(vhost, user, text);
 }
 
 static void apply_policies(struct vhost *vhost)

@@ -43,15 +43,37 @@ void keep_entry(const struct definitions_target *target, const char *section, st
     free(json);
 }
 
+static void append_two(struct buffer *name, struct bytes first, struct bytes second)
+{
+    buffer_append_bytes(name, first);
+    buffer_append(name, "\n", 1);
+    buffer_append_bytes(name, second);
+}
+
 void keep_entry_of_two(const struct definitions_target *target, const char *section, struct bytes vhost,
                        struct bytes first, struct bytes second, const json_t *entry)
 {
     struct buffer name = {0};
 
-    buffer_append_bytes(&name, first);
-    buffer_append(&name, "\n", 1);
-    buffer_append_bytes(&name, second);
+    append_two(&name, first, second);
     keep_entry(target, section, vhost, buffer_bytes(&name), entry);
+    buffer_free(&name);
+}
+
+void keep_gone(const struct definitions_target *target, const char *section, struct bytes vhost,
+               struct bytes name)
+{
+    if (target->keep != NULL)
+        target->keep(target->context, bytes_from_string(section), vhost, name, (struct bytes){0});
+}
+
+void keep_gone_of_two(const struct definitions_target *target, const char *section, struct bytes vhost,
+                      struct bytes first, struct bytes second)
+{
+    struct buffer name = {0};
+
+    append_two(&name, first, second);
+    keep_gone(target, section, vhost, buffer_bytes(&name));
     buffer_free(&name);
 }
 
@@ -122,5 +144,19 @@ void keep_permission(const struct definitions_target *target, struct bytes vhost
     set_text(entry, "write", write);
     set_text(entry, "read", read);
     keep_entry(target, "permissions", vhost, user, entry);
+    json_decref(entry);
+}
+
+void keep_topic_permission(const struct definitions_target *target, struct bytes vhost, struct bytes user,
+                           struct bytes exchange, struct bytes write, struct bytes read)
+{
+    json_t *entry = json_object();
+
+    set_text(entry, "user", user);
+    set_text(entry, "vhost", vhost);
+    set_text(entry, "exchange", exchange);
+    set_text(entry, "write", write);
+    set_text(entry, "read", read);
+    keep_entry_of_two(target, "topic_permissions", vhost, user, exchange, entry);
     json_decref(entry);
 }

@@ -18,6 +18,12 @@ void keep_entry(const struct definitions_target *target, const char *section, st
 void keep_entry_of_two(const struct definitions_target *target, const char *section, struct bytes vhost,
                        struct bytes first, struct bytes second, const json_t *entry);
 
+/* What is known as NAME in SECTION is no more. */
+void keep_gone(const struct definitions_target *target, const char *section, struct bytes vhost,
+               struct bytes name);
+void keep_gone_of_two(const struct definitions_target *target, const char *section, struct bytes vhost,
+                      struct bytes first, struct bytes second);
+
 /* The user NAME as it is stored: with the hash. */
 void keep_user(const struct definitions_target *target, struct bytes name);
 
@@ -30,5 +36,9 @@ void keep_vhost_limits(const struct definitions_target *target, struct bytes vho
 /* What USER may do in VHOST. */
 void keep_permission(const struct definitions_target *target, struct bytes vhost, struct bytes user,
                      struct bytes configure, struct bytes write, struct bytes read);
+
+/* ... and in its topic exchange EXCHANGE. */
+void keep_topic_permission(const struct definitions_target *target, struct bytes vhost, struct bytes user,
+                           struct bytes exchange, struct bytes write, struct bytes read);
 
 #endif

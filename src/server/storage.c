@@ -49,13 +49,12 @@ static struct bytes cut_name(struct bytes name, struct bytes *rest)
 /* What NAME of SECTION was in VHOST. */
 static void forget_in_vhost(struct vhost *vhost, struct bytes section, struct bytes name)
 {
-    static const struct bytes all = {(const uint8_t *)".*", 2};
     struct bytes rest, first = cut_name(name, &rest);
 
     if (bytes_equal_string(section, "permissions"))
         vhost_clear_permission(vhost, name);
     else if (bytes_equal_string(section, "topic_permissions"))
-        vhost_set_topic_permission(vhost, first, rest, all, all);
+        vhost_clear_topic_permission(vhost, first, rest);
     else if (bytes_equal_string(section, "policies"))
         vhost_clear_policy(vhost, POLICY_USER, name);
     else if (bytes_equal_string(section, "parameters") && bytes_equal_string(first, "vhost-limits"))

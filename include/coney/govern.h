@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changes to who may do what on a running node, each made and kept (definitions_target.keep) in one. What
+ * concerns a vhost is called inside it; what concerns users from any thread, but not by two at once.
+ *
+ * Changed permissions act on open connections at once, a removed user's connections are closed. A changed
+ * password, changed tags and limits act on logins to come.
+ */
+#ifndef CONEY_GOVERN_H
+#define CONEY_GOVERN_H
+
+#include "coney/definitions.h"
+#include "coney/users.h"
+#include "coney/vhost.h"
+
+/* NAME is kept as it is stored now: the user, or that there is none. */
+void govern_keep_user(const struct definitions_target *target, struct bytes name);
+
+/* Inside VHOST: the user NAME is removed from the node; close what connections it has, and forget its rights.
+ */
+void govern_remove_user(const struct definitions_target *target, struct vhost *vhost, struct bytes name);
+
+void govern_set_permission(const struct definitions_target *target, struct vhost *vhost, struct bytes user,
+                           struct bytes configure, struct bytes write, struct bytes read);
+void govern_clear_permission(const struct definitions_target *target, struct vhost *vhost, struct bytes user);
+
+void govern_set_topic_permission(const struct definitions_target *target, struct vhost *vhost,
+                                 struct bytes user, struct bytes exchange, struct bytes write,
+                                 struct bytes read);
+void govern_clear_topic_permission(const struct definitions_target *target, struct vhost *vhost,
+                                   struct bytes user, struct bytes exchange);
+
+/* Negative: no limit. */
+void govern_set_vhost_limits(const struct definitions_target *target, struct vhost *vhost,
+                             int64_t connections_max, int64_t queues_max);
+
+#endif
