@@ -17,4 +17,12 @@
 bool defaults_make(const struct definitions_target *target, const struct config *config,
                    const struct definitions_result *imported, char why[DEFINITIONS_WHY_SIZE]);
 
+/* Whether the default user may come from loopback addresses only though loopback_users does not name it: with
+ * the password that is in every manual, unless loopback_users names nobody at all. */
+bool defaults_user_is_local(const struct config *config);
+
+/* Log, for a node that has just begun with nothing kept, who can log in and how there can be an
+ * administrator. */
+void defaults_explain(const struct config *config, const struct definitions_result *imported);
+
 #endif

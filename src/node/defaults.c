@@ -6,7 +6,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "coney/log.h"
 #include "coney/permission.h"
 #include "coney/users.h"
 #include "coney/vhost.h"
@@ -96,4 +98,65 @@ bool defaults_make(const struct definitions_target *target, const struct config 
         return false;
     permit_user(target, vhost, config);
     return true;
+}
+
+/* ---- who can log in ---- */
+
+#define BUILTIN_PASS "guest"
+
+static bool is_in(const struct config_words *words, const char *word)
+{
+    for (size_t i = 0; i < words->count; i++) {
+        if (strcmp(words->words[i], word) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool has_builtin_pass(const struct config *config)
+{
+    return strcmp(config->default_pass, BUILTIN_PASS) == 0;
+}
+
+/* guest itself is as local as loopback_users says. */
+bool defaults_user_is_local(const struct config *config)
+{
+    return has_builtin_pass(config) && strcmp(config->default_user, "guest") != 0 &&
+           config->loopback_users.count > 0;
+}
+
+static void explain_default_user(const struct config *config)
+{
+    char name[128];
+    const char *user = log_escape(bytes_from_string(config->default_user), name, sizeof name);
+
+    if (defaults_user_is_local(config) || is_in(&config->loopback_users, config->default_user))
+        log_info("first start: user '%s' is made and can log in from this machine only", user);
+    else if (has_builtin_pass(config))
+        log_warning(
+            "first start: user '%s' is made and can log in from anywhere with the password that everybody "
+            "knows; set default_pass",
+            user);
+    else
+        log_info(
+            "first start: user '%s' is made with the password of default_pass and can log in from anywhere",
+            user);
+}
+
+void defaults_explain(const struct config *config, const struct definitions_result *imported)
+{
+    if (imported->users > 0)
+        log_info("first start: %zu users come from %s", imported->users, config->load_definitions);
+    else if (config->default_user[0] == '\0')
+        log_warning("first start: there are no users, so nobody can log in");
+    else
+        explain_default_user(config);
+    log_info(
+        "to make an administrator who can log in from elsewhere: put {\"users\": [{\"name\": \"NAME\", "
+        "\"password\": \"PASSWORD\", \"tags\": \"administrator\"}], \"permissions\": [{\"user\": \"NAME\", "
+        "\"vhost\": \"%s\", \"configure\": \".*\", \"write\": \".*\", \"read\": \".*\"}]} into a file, name "
+        "it "
+        "as load_definitions in the configuration, and reload (SIGHUP). On a node that is still new "
+        "default_user and default_pass do it too",
+        strcmp(config->default_vhost, "/") == 0 ? "/" : "VHOST");
 }

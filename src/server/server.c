@@ -247,6 +247,8 @@ static enum server_failure fill(struct server *server, char why[SERVER_WHY_SIZE]
         snprintf(why, SERVER_WHY_SIZE, "%s", reason);
         return SERVER_BAD_DEFINITIONS;
     }
+    if (is_new && server->store)
+        defaults_explain(server->config, &result);
     if (!*cluster_name)
         cluster_name = result.cluster_name ? result.cluster_name : server->cluster_name;
     make_properties(server, cluster_name);
@@ -689,6 +691,23 @@ static bool make_tls(struct server *server, char why[SERVER_WHY_SIZE])
     return true;
 }
 
+/* Who comes from loopback addresses only is the configuration's, not the data directory's. */
+static struct users *make_users(const struct config *config)
+{
+    const struct config_words *words = &config->loopback_users;
+    const char **names = xcalloc(words->count + 1, sizeof *names);
+    struct users *users;
+    size_t count = words->count;
+
+    for (size_t i = 0; i < count; i++)
+        names[i] = words->words[i];
+    if (defaults_user_is_local(config))
+        names[count++] = config->default_user;
+    users = users_new(names, count);
+    free((void *)names);
+    return users;
+}
+
 struct server *server_new(const struct config *config, enum server_failure *failure,
                           char why[SERVER_WHY_SIZE])
 {
@@ -704,8 +723,7 @@ struct server *server_new(const struct config *config, enum server_failure *fail
         now.tv_sec * 1000 + now.tv_nsec / 1000000 - (int64_t)(server_now_ns() / 1000000);
     server_set_watermark(server);
     make_mechanisms(server);
-    server->users =
-        users_new((const char *const *)config->loopback_users.words, config->loopback_users.count);
+    server->users = make_users(config);
     server->auth = auth_new(server->users);
     server->logins = logins_new(server->auth, config->handshake_timeout_ms);
     *failure = SERVER_NO_RESOURCES;

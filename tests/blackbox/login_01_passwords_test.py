@@ -105,25 +105,27 @@ def test_a_hundred_wrong_passwords_stall_nobody(broker):
 test_a_hundred_wrong_passwords_stall_nobody.seconds = 10
 
 
+def seconds_of(broker, password, source, expected):
+    wire = begin(broker, "guest", password, source=source)
+    began = time.monotonic()
+    eq(answer(wire), expected)
+    return time.monotonic() - began
+
+
 @differs("slows nobody")
 def test_failures_slow_their_own_address_only(broker):
-    """Ten are free, then waiting doubles from 100 ms."""
+    """Ten are free, then waiting doubles from 100 ms; what is slow for another reason can only forgive some."""
+    broker.connect().close()  # who has this password is known from now on
     for _ in range(11):
-        eq(answer(begin(broker, "guest", "wrong", source="127.0.3.1")), REFUSED % "PLAIN")
-    began = time.monotonic()
-    for _ in range(3):
-        eq(answer(begin(broker, "guest", "wrong", source="127.0.3.1")), REFUSED % "PLAIN")
-    ok(time.monotonic() - began > 0.1 + 0.2 + 0.4, "slowed by %.2f s only" % (time.monotonic() - began))
-    began = time.monotonic()
-    eq(answer(begin(broker, "guest", "guest", source="127.0.3.1")), "connection.tune")
-    ok(time.monotonic() - began > 0.8, "who may have guessed it waits as well")
-    broker.connect().wire.close()  # what is known now, not to be hashed below
-    began = time.monotonic()
-    eq(answer(begin(broker, "guest", "guest", source="127.0.3.2")), "connection.tune")
-    ok(time.monotonic() - began < 0.8, "another address waits")
+        seconds_of(broker, "wrong", "127.0.3.1", REFUSED % "PLAIN")
+    ok(any(seconds_of(broker, "wrong", "127.0.3.1", REFUSED % "PLAIN") > 1.5 for _ in range(12)), "nothing is slowed")
+    slowed = seconds_of(broker, "guest", "127.0.3.1", "connection.tune")
+    ok(slowed > 0.4, "who may have guessed it waits as well, not %.2f s" % slowed)
+    other = min(seconds_of(broker, "guest", "127.0.3.2", "connection.tune") for _ in range(3))
+    ok(other < 0.4, "another address waits %.2f s" % other)
 
 
-test_failures_slow_their_own_address_only.seconds = 4
+test_failures_slow_their_own_address_only.seconds = 8
 
 
 @settings(auth_mechanisms__1="PLAIN", auth_mechanisms__2="EXTERNAL")
