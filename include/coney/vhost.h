@@ -31,6 +31,10 @@ struct vhost;
 struct vhost_ops {
     /* Take over CHUNKS (linked by next, all of one connection, whose owner and hold are in the first). */
     void (*output)(void *context, struct outbox_chunk *chunks);
+    /* NULL, or: a channel is about to open: tell whether the node may have one more, and count it. Then what
+     * is called when it has ended. */
+    bool (*channel_opens)(void *context);
+    void (*channel_ends)(void *context);
     /* SIZE octets that nobody can guess. */
     void (*random)(void *context, void *out, size_t size);
     void *context;
@@ -47,6 +51,7 @@ struct vhost_settings {
 
     /* Bounds; 0: none. */
     uint64_t connections_max; /* where vhost_set_limits() says nothing */
+    uint64_t channels_max;    /* of the node, for the text of vhost_ops.channel_opens' refusal */
     uint64_t consumers_max;   /* of a channel */
     uint64_t unacked_max;     /* deliveries of a channel; consumers then get no more, basic.get is refused */
     uint64_t bindings_max;    /* from one exchange, made by clients */

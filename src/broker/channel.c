@@ -333,6 +333,8 @@ void channel_release(struct channel *channel)
 
 static bool check_open(struct connection *connection)
 {
+    const struct vhost_ops *ops = &connection->vhost->ops;
+
     if (connection->channel_max && connection->channel_count >= connection->channel_max) {
         connection_fail(connection, (enum method_id)0, REPLY_NOT_ALLOWED,
                         "number of channels opened (%u) has reached the negotiated channel_max (%u)",
@@ -344,6 +346,14 @@ static bool check_open(struct connection *connection)
                         "number of channels opened for user '%.*s' has reached the maximum allowed user "
                         "limit of (%u)",
                         BYTES_ARG(connection->user), connection->user_channel_max);
+        return false;
+    }
+    /* The last check, since it counts. */
+    if (ops->channel_opens && !ops->channel_opens(ops->context)) {
+        connection_fail(
+            connection, (enum method_id)0, REPLY_NOT_ALLOWED,
+            "number of channels opened on this node has reached the maximum allowed limit of (%llu)",
+            (unsigned long long)connection->vhost->settings.channels_max);
         return false;
     }
     return true;
@@ -452,6 +462,8 @@ void channel_free(struct channel *channel)
         connection->last_channel = NULL;
     connection->channel_count--;
     connection->vhost->channel_count--;
+    if (connection->vhost->ops.channel_ends)
+        connection->vhost->ops.channel_ends(connection->vhost->ops.context);
     seqmap_clear(&channel->unacked);
     bytes_free(channel->last_queue);
     route_cache_free(channel->cache);

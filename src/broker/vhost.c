@@ -611,6 +611,7 @@ void vhost_change_settings(struct vhost *vhost, const struct vhost_settings *set
     vhost->settings.consumer_timeout_ms = settings->consumer_timeout_ms;
     vhost->settings.unsent_max = settings->unsent_max ? settings->unsent_max : UNSENT_MAX_DEFAULT;
     vhost->settings.connections_max = settings->connections_max;
+    vhost->settings.channels_max = settings->channels_max;
     vhost->settings.consumers_max = settings->consumers_max;
     vhost->settings.unacked_max = settings->unacked_max;
     vhost->settings.bindings_max = settings->bindings_max;

@@ -81,7 +81,6 @@ void changes_take(struct mail *mail)
         submit(change, runner);
         return;
     }
-    runner = change->server->runners;
     LL_COUNT(change->server->runners, runner, count);
     if (!count) {
         finish(change);

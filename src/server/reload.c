@@ -97,6 +97,7 @@ struct vhost_settings reload_vhost_settings(const struct config *config)
                                    .relaxed = config->durability_relaxed,
                                    .unsent_max = config->connection_buffer_max,
                                    .connections_max = config->connection_max_per_vhost,
+                                   .channels_max = config->channel_max_per_node,
                                    .consumers_max = config->consumer_max_per_channel,
                                    .unacked_max = config->unacked_max_per_channel,
                                    .bindings_max = config->bindings_max_per_exchange,

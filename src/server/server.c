@@ -159,12 +159,32 @@ static struct vhost *find_vhost(void *context, struct bytes name)
     return runner ? runner->vhost : NULL;
 }
 
+/* vhost_ops: channels of all vhosts together. Other vhosts count at the same time. */
+static bool channel_opens(void *context)
+{
+    struct server *server = ((struct runner *)context)->server;
+
+    if (atomic_fetch_add(&server->channel_count, 1) < server->config->channel_max_per_node)
+        return true;
+    atomic_fetch_sub(&server->channel_count, 1);
+    return false;
+}
+
+static void channel_ends(void *context)
+{
+    atomic_fetch_sub(&((struct runner *)context)->server->channel_count, 1);
+}
+
 struct runner *server_make_vhost(struct server *server, struct bytes name, struct journal *journal)
 {
     struct runner *runner = runner_new(server);
     struct vhost_settings settings = reload_vhost_settings(server->config);
     struct vhost_ops ops = {.output = runner_output, .random = random_octets, .context = runner};
 
+    if (server->config->channel_max_per_node) {
+        ops.channel_opens = channel_opens;
+        ops.channel_ends = channel_ends;
+    }
     runner->journal = journal;
     runner->vhost = vhost_new(name, &settings, &ops, journal);
     if (server->is_importing)

@@ -74,6 +74,7 @@ struct server {
     _Atomic unsigned alarms; /* enum server_alarm_bit: publishers are held */
     atomic_bool is_stopping;
     _Atomic uint64_t connection_count;
+    _Atomic uint64_t channel_count;
     _Atomic uint64_t other_memory;   /* octets in use beside the pools', sampled */
     _Atomic uint64_t memory_sampled; /* ns: when */
 

@@ -50,6 +50,18 @@ def test_connections_of_a_vhost(broker):
     eq(refusal(broker, vhost="own"), (530, text % ("own", 1)))
 
 
+@settings(channel_max_per_node=3)
+def test_channels_of_the_node(broker):
+    first, second = broker.connect(), broker.connect()
+    first.channel(), first.channel(), second.channel()
+    second.send(2, "channel.open")
+    second.expect_close(530, "NOT_ALLOWED - number of channels opened on this node has reached the maximum allowed "
+                             "limit of (3)", 0, 0)
+    channel = first.channel()   # the other connection's are gone
+    channel.close()
+    first.channel()
+
+
 @settings(vhost_max=2)
 @definitions(lambda: {"vhosts": [{"name": "other"}]})
 def test_vhosts_up_to_the_limit(broker):
