@@ -15,6 +15,7 @@
 #include "coney/checkpoint.h"
 #include "coney/vhost.h"
 #include "coney/xalloc.h"
+#include "format.h"
 #include "inspect_fields.h"
 #include "segment.h"
 #include "sys_overlay.h"
@@ -207,8 +208,13 @@ static struct catalog *open_catalog(struct inspection *inspection)
     char why[CATALOG_WHY_SIZE];
     struct catalog *catalog;
     bool is_new;
-    int error = catalog_open(inspection->sys, inspection->folder, &catalog, &is_new, why);
+    int error = format_check(inspection->sys, inspection->folder, why, sizeof why);
 
+    if (error) {
+        inspect_error(inspection, error, why);
+        return NULL;
+    }
+    error = catalog_open(inspection->sys, inspection->folder, &catalog, &is_new, why);
     if (error)
         inspect_error(inspection, error, why);
     return catalog;

@@ -12,6 +12,7 @@
 #include "coney/xalloc.h"
 #include "failpoint.h"
 #include "folder.h"
+#include "format.h"
 #include "store_fields.h"
 
 #define SEGMENT_FILE_SIZE (UINT64_C(64) << 20)
@@ -116,8 +117,10 @@ static enum store_result open_catalog(struct store *store, struct store_opened *
                                       char why[STORE_WHY_SIZE])
 {
     char reason[CATALOG_WHY_SIZE];
-    int error = catalog_open(store->sys, store->folder, &store->catalog, &opened->is_new, reason);
+    int error = format_check(store->sys, store->folder, reason, sizeof reason);
 
+    if (!error)
+        error = catalog_open(store->sys, store->folder, &store->catalog, &opened->is_new, reason);
     if (!error && opened->is_new && keeps_anything(store)) {
         error = -EBADMSG;
         snprintf(reason, sizeof reason,
@@ -132,6 +135,7 @@ static enum store_result open_catalog(struct store *store, struct store_opened *
         snprintf(why, STORE_WHY_SIZE, "%s", reason);
         return error == -EBADMSG || error == -ENOTSUP ? STORE_DAMAGED : STORE_UNREADABLE;
     }
+    format_write(store->sys, store->folder);
     error = sys_sync_folder(store->sys, store->folder);
     return error ? refuse_errno(why, store->folder, error) : STORE_OPENED;
 }
