@@ -3,6 +3,8 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -21,6 +23,20 @@ var (
 	proxyURL  = strings.Replace(url, ":"+os.Getenv("AMQP_PORT")+"/", ":"+os.Getenv("PROXY_PORT")+"/", 1)
 	scenarios = map[string]func(){}
 )
+
+// tlsConfig verifies the broker and shows a certificate, when the address is an amqps one.
+func tlsConfig() *tls.Config {
+	if os.Getenv("TLS_CA") == "" {
+		return nil
+	}
+	authority, err := os.ReadFile(os.Getenv("TLS_CA"))
+	must(err)
+	own, err := tls.LoadX509KeyPair(os.Getenv("TLS_CERT"), os.Getenv("TLS_KEY"))
+	must(err)
+	config := &tls.Config{RootCAs: x509.NewCertPool(), Certificates: []tls.Certificate{own}}
+	config.RootCAs.AppendCertsFromPEM(authority)
+	return config
+}
 
 // failure ends a scenario; it is what expect and must panic with.
 type failure string

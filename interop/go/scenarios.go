@@ -23,6 +23,7 @@ type client struct {
 }
 
 func dial(address string, config amqp.Config) client {
+	config.TLSClientConfig = tlsConfig()
 	connection, err := amqp.DialConfig(address, config)
 	must(err)
 	return client{connection, channel(connection)}

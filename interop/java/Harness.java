@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scenarios by name, the output protocol of ../run, the address, expectations.
 
+import java.io.FileInputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.net.Socket;
+import java.security.KeyStore;
+import java.security.cert.CertificateFactory;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.Callable;
+import javax.net.ssl.KeyManagerFactory;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLParameters;
+import javax.net.ssl.SSLSocket;
+import javax.net.ssl.TrustManagerFactory;
 
 final class Harness {
     static final String HOST = System.getenv("AMQP_HOST");
@@ -45,6 +54,33 @@ final class Harness {
             Thread.sleep(10);
         }
         throw new AssertionError("waited " + DEADLINE_MS + " ms for " + what);
+    }
+
+    /** Trusts the run's authority and shows a certificate. */
+    static SSLContext tlsContext() throws Exception {
+        char[] password = "interop".toCharArray();
+        KeyStore own = KeyStore.getInstance("PKCS12");
+        KeyStore trusted = KeyStore.getInstance("PKCS12");
+        try (InputStream in = new FileInputStream(System.getenv("TLS_P12"))) {
+            own.load(in, password);
+        }
+        trusted.load(null, null);
+        try (InputStream in = new FileInputStream(System.getenv("TLS_CA"))) {
+            trusted.setCertificateEntry("ca", CertificateFactory.getInstance("X.509").generateCertificate(in));
+        }
+        KeyManagerFactory keys = KeyManagerFactory.getInstance("PKIX");
+        keys.init(own, password);
+        TrustManagerFactory trust = TrustManagerFactory.getInstance("PKIX");
+        trust.init(trusted);
+        SSLContext context = SSLContext.getInstance("TLS");
+        context.init(keys.getKeyManagers(), trust.getTrustManagers(), null);
+        return context;
+    }
+
+    static void verifyHostname(Socket socket) {
+        SSLParameters parameters = ((SSLSocket) socket).getSSLParameters();
+        parameters.setEndpointIdentificationAlgorithm("HTTPS");
+        ((SSLSocket) socket).setSSLParameters(parameters);
     }
 
     /** Cut everything that goes through PROXY_PORT; done on return. */

@@ -32,10 +32,14 @@ public final class Interop {
         void with(Channel ch) throws Exception;
     }
 
-    private static ConnectionFactory factory() {
+    private static ConnectionFactory factory() throws Exception {
         ConnectionFactory factory = new ConnectionFactory();
         factory.setHost(Harness.HOST);
         factory.setPort(Harness.PORT);
+        if (System.getenv("TLS_CA") != null) {
+            factory.useSslProtocol(Harness.tlsContext());
+            factory.setSocketConfigurator(Harness::verifyHostname);
+        }
         return factory;
     }
 

@@ -2,9 +2,18 @@
 // What the Node.js clients share: scenarios by name, the output protocol of ../run, the address, expectations.
 'use strict';
 const assert = require('node:assert/strict');
+const fs = require('node:fs');
 const net = require('node:net');
 
 const { AMQP_HOST: host, AMQP_PORT, AMQP_URL: url, AMQP_PREFIX: prefix, PROXY_PORT, CUT_PORT } = process.env;
+
+/** Options of a socket when the address is an amqps one: verifies the broker, shows a certificate. */
+const tls = process.env.TLS_CA ? {
+  ca: [fs.readFileSync(process.env.TLS_CA)],
+  cert: fs.readFileSync(process.env.TLS_CERT),
+  key: fs.readFileSync(process.env.TLS_KEY),
+} : {};
+
 const DEADLINE_MS = 30000;
 const body10mb = Buffer.alloc(10000000, Buffer.from(Array.from({ length: 251 }, (_, i) => (i * 31) % 251)));
 
@@ -58,6 +67,6 @@ async function main() {
 }
 
 module.exports = {
-  host, port: Number(AMQP_PORT), url, prefix, proxyPort: Number(PROXY_PORT), body10mb,
+  tls, host, port: Number(AMQP_PORT), url, prefix, proxyPort: Number(PROXY_PORT), body10mb,
   Inbox, cutConnections, eventually, expect, main, scenario, sleep, unavailable,
 };

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import os
 import socket
+import ssl
 import sys
 import time
 import traceback
@@ -36,6 +37,15 @@ def unavailable(name, reason):
         raise Skip(reason)
 
     _scenarios[name] = refuse
+
+
+def tls_context():
+    """What to connect with when the address is an amqps one: verifies the broker, shows a certificate. Else None."""
+    if "TLS_CA" not in os.environ:
+        return None
+    context = ssl.create_default_context(cafile=os.environ["TLS_CA"])
+    context.load_cert_chain(os.environ["TLS_CERT"], os.environ["TLS_KEY"])
+    return context
 
 
 def cut_connections():

@@ -2,6 +2,7 @@
 /* harness.c: see harness.h. */
 #include "harness.h"
 
+#include <amqp_ssl_socket.h>
 #include <amqp_tcp_socket.h>
 #include <arpa/inet.h>
 #include <stdarg.h>
@@ -118,10 +119,25 @@ void check_status(int status, const char *what)
         fail("%s: %s", what, amqp_error_string2(status));
 }
 
+/* Verifies the broker and shows a certificate when the address is an amqps one. */
+static amqp_socket_t *new_socket(amqp_connection_state_t c)
+{
+    amqp_socket_t *tls;
+
+    if (!getenv("TLS_CA"))
+        return amqp_tcp_socket_new(c);
+    tls = amqp_ssl_socket_new(c);
+    amqp_ssl_socket_set_verify_peer(tls, true);
+    amqp_ssl_socket_set_verify_hostname(tls, true);
+    check_status(amqp_ssl_socket_set_cacert(tls, getenv("TLS_CA")), "TLS_CA");
+    check_status(amqp_ssl_socket_set_key(tls, getenv("TLS_CERT"), getenv("TLS_KEY")), "TLS_CERT, TLS_KEY");
+    return tls;
+}
+
 amqp_connection_state_t dial(int port, int heartbeat)
 {
     amqp_connection_state_t c = amqp_new_connection();
-    amqp_socket_t *tcp = amqp_tcp_socket_new(c);
+    amqp_socket_t *socket = new_socket(c);
     amqp_table_entry_t notify = {.key = bytes("consumer_cancel_notify"),
                                  .value.kind = AMQP_FIELD_KIND_BOOLEAN};
     amqp_table_entry_t capabilities = {.key = bytes("capabilities"), .value.kind = AMQP_FIELD_KIND_TABLE};
@@ -130,7 +146,7 @@ amqp_connection_state_t dial(int port, int heartbeat)
 
     notify.value.value.boolean = 1;
     capabilities.value.value.table = (amqp_table_t){1, &notify};
-    check_status(amqp_socket_open(tcp, getenv("AMQP_HOST"), port), "connect");
+    check_status(amqp_socket_open(socket, getenv("AMQP_HOST"), port), "connect");
     reply = amqp_login_with_properties(c, "/", 0, 131072, heartbeat, &properties, AMQP_SASL_METHOD_PLAIN,
                                        "guest", "guest");
     if (reply.reply_type != AMQP_RESPONSE_NORMAL)
