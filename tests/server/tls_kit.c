@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,7 +222,7 @@ bool kit_shake(struct kit_ends *ends, SSL_CTX *client, SSL_CTX *server, const ch
     SSL_set_bio(ends->client, ours, ours);
     SSL_set_bio(ends->server, theirs, theirs);
     if (name)
-        SSL_set_tlsext_host_name(ends->client, name);
+        SSL_set_tlsext_host_name(ends->client, (char *)(uintptr_t)name);
     if (session)
         SSL_set_session(ends->client, session);
     while (done != 1 || accepted != 1) {
