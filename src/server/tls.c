@@ -435,11 +435,12 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 static void *run(void *arg)
 {
     struct tls *tls = arg;
+    struct handshake *handshake, *next;
 
     setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS); /* of this thread alone; may be refused */
     event_base_loop(tls->base, EVLOOP_NO_EXIT_ON_EMPTY);
-    while (tls->all)
-        fail(tls->all);
+    DL_FOREACH_SAFE (tls->all, handshake, next)
+        fail(handshake);
     return NULL;
 }
 

@@ -100,7 +100,7 @@ static void note_segment(void *context, const char *name)
     if (!strstr(name, ".seg"))
         return;
     file = xmalloc(sizeof *file + strlen(name) + 1);
-    strcpy(file->name, name);
+    memcpy(file->name, name, strlen(name) + 1);
     LL_PREPEND(backup->files, file);
 }
 
