@@ -524,7 +524,7 @@ const struct ignored_key config_ignored[] = {
     {"ssl_options.bypass_pem_cache", "files are read when they change", false},
     {"ssl_options.crl_check", "set ssl_options.crlfile", true},
     {"ssl_options.crl_sources.*", "set ssl_options.crlfile", true},
-    {"ssl_options.dhfile", "keys are exchanged over elliptic curves", false},
+    {"ssl_options.dhfile", "keys are exchanged over elliptic curves, else in the group ffdhe2048", false},
     {"ssl_options.hibernate_after", no_erlang, false},
     {"ssl_options.log_level", "set log.connection.level", false},
     {"ssl_options.psk_identity", tls_by_openssl, true},

@@ -2,7 +2,9 @@
 /* tls_context.h. What is not configured is as Mozilla's "intermediate" has it (guidelines 5.7). */
 #include "tls_context.h"
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/params.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdarg.h>
@@ -20,7 +22,8 @@
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:" \
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"   \
     "DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305"
-#define GROUPS "X25519:prime256v1:secp384r1"
+#define GROUPS   "X25519:prime256v1:secp384r1"
+#define DH_GROUP "ffdhe2048" /* for DHE-RSA of TLS 1.2 (RFC 7919) */
 
 /* Octets read at once: several records, for one system call. The buffer lives while there is something in it.
  */
@@ -277,8 +280,25 @@ static void take_options(const struct config_tls *config, SSL_CTX *context)
                                   SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(context, 1);
     SSL_CTX_set_default_read_buffer_len(context, READ_AHEAD_SIZE);
-    SSL_CTX_set_dh_auto(context, 1);
     SSL_CTX_set_alpn_select_cb(context, on_alpn, NULL);
+}
+
+static bool take_dh_group(SSL_CTX *context)
+{
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char[]){DH_GROUP}, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_PKEY_CTX *making = EVP_PKEY_CTX_new_from_name(NULL, "DH", NULL);
+    EVP_PKEY *group = NULL;
+    bool good = making && EVP_PKEY_fromdata_init(making) == 1 &&
+                EVP_PKEY_fromdata(making, &group, EVP_PKEY_KEY_PARAMETERS, params) == 1 &&
+                SSL_CTX_set0_tmp_dh_pkey(context, group) == 1;
+
+    if (!good)
+        EVP_PKEY_free(group);
+    EVP_PKEY_CTX_free(making);
+    return good;
 }
 
 /* ---- whole contexts ---- */
@@ -295,9 +315,10 @@ static SSL_CTX *new_context(struct making *making, const char *certfile, const c
     take_verification(making->config, context);
     /* SSL_CTX_set1_groups_list() is a macro that casts const away. */
     if (SSL_CTX_ctrl(context, SSL_CTRL_SET_GROUPS_LIST, 0, (void *)(uintptr_t)GROUPS) == 1 &&
-        tls_tickets_use(making->contexts->tickets, context) && take_versions(making, context) &&
-        take_ciphers(making, context) && take_authorities(making, context) &&
-        take_revocations(making, context) && take_pair(making, context, certfile, keyfile))
+        take_dh_group(context) && tls_tickets_use(making->contexts->tickets, context) &&
+        take_versions(making, context) && take_ciphers(making, context) &&
+        take_authorities(making, context) && take_revocations(making, context) &&
+        take_pair(making, context, certfile, keyfile))
         return context;
     if (!*making->why)
         refuse(making, "OpenSSL refuses what coney asks of it");
