@@ -203,16 +203,18 @@ static bool set_listener(struct config *config, const struct key *key, const cha
                          bool superseded)
 {
     struct config_listener listener;
+    bool is_good;
 
-    if (!parse_listener(value, &listener) || (key->is_tls && listener.path[0] != '\0'))
+    if (!parse_listener(value, &listener))
         return false;
+    is_good = !key->is_tls || listener.path[0] == '\0';
     listener.name = xstrdup(name);
     listener.is_tls = key->is_tls;
-    if (superseded)
+    if (superseded || !is_good)
         listener_free(&listener);
     else
         add_listener(config, listener);
-    return true;
+    return is_good;
 }
 
 static void clear_listeners(struct config *config, bool is_tls)

@@ -316,9 +316,9 @@ static void resume_waiting(struct tls *tls)
     event_add(handshake->readable, NULL);
 }
 
-static void arm_sweep(struct tls *tls, uint64_t now_ns)
+static void arm_sweep(struct tls *tls, uint64_t deadline_ns, uint64_t now_ns)
 {
-    uint64_t wait_us = tls->all->deadline_ns > now_ns ? (tls->all->deadline_ns - now_ns) / 1000 + 1 : 0;
+    uint64_t wait_us = deadline_ns > now_ns ? (deadline_ns - now_ns) / 1000 + 1 : 0;
     struct timeval after = {.tv_sec = (time_t)(wait_us / 1000000),
                             .tv_usec = (suseconds_t)(wait_us % 1000000)};
 
@@ -328,17 +328,20 @@ static void arm_sweep(struct tls *tls, uint64_t now_ns)
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
 {
     struct tls *tls = arg;
+    struct handshake *handshake, *next;
     uint64_t now = server_now_ns();
     char peer[PEER_TEXT_SIZE];
 
     (void)fd;
     (void)what;
-    while (tls->all && tls->all->deadline_ns <= now) {
-        log_info("TLS handshake with %s took too long", peer_text(&tls->all->peer, peer));
-        fail(tls->all);
+    DL_FOREACH_SAFE (tls->all, handshake, next) {
+        if (handshake->deadline_ns > now)
+            break;
+        log_info("TLS handshake with %s took too long", peer_text(&handshake->peer, peer));
+        fail(handshake);
     }
-    if (tls->all)
-        arm_sweep(tls, now);
+    if (handshake)
+        arm_sweep(tls, handshake->deadline_ns, now);
 }
 
 static void take(struct tls *tls, struct handshake *handshake)
@@ -349,7 +352,7 @@ static void take(struct tls *tls, struct handshake *handshake)
     if (!handshake->readable || !handshake->writable || event_add(handshake->readable, NULL) != 0)
         fail(handshake);
     else if (!event_pending(tls->sweep, EV_TIMEOUT, NULL))
-        arm_sweep(tls, server_now_ns());
+        arm_sweep(tls, handshake->deadline_ns, server_now_ns());
 }
 
 /* ---- certificates ---- */

@@ -432,11 +432,15 @@ static bool replay_files(struct wal *wal, const struct live *live, struct wal_re
     return good;
 }
 
-/* What was only in the system's cache when the last process died counts from now on: it must last. */
+/* What was only in the system's cache when the last process died counts from now on, names of files too: it
+ * must last. */
 static bool sync_tail(struct wal *wal, char why[WAL_WHY_SIZE])
 {
-    int error = wal->current ? sys_sync(wal->sys, wal->current->file) : 0;
+    int error = wal->place_count ? sys_sync_folder(wal->sys, wal->folder) : 0;
 
+    if (error)
+        return fail_folder(why, wal, error, "cannot be synced: %s", strerror(-error));
+    error = wal->current ? sys_sync(wal->sys, wal->current->file) : 0;
     if (error)
         return fail(why, wal, error, wal->current, 0, "cannot be synced: %s", strerror(-error));
     atomic_store(&wal->synced, wal->sequence - 1);
