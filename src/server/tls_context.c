@@ -125,8 +125,8 @@ static int on_alpn(SSL *tls, const unsigned char **out, unsigned char *out_size,
 
 static int give_password(char *to, int size, int is_writing, void *arg)
 {
-    const char *password = arg;
-    size_t length = password ? strlen(password) : 0;
+    const char *password = arg ? arg : "";
+    size_t length = strlen(password);
 
     (void)is_writing;
     if (length > (size_t)size)

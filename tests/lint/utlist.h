@@ -28,14 +28,20 @@ void *lint_follow(const void *element, const void *link);
          (el) = (tmp), (tmp) = lint_follow((el), &(el)->next))
 #define DL_FOREACH_SAFE(head, el, tmp) DL_FOREACH_SAFE2(head, el, tmp, next)
 
-#define LL_PREPEND2(head, el, next)           ((head) = lint_link((head), (el)))
-#define LL_PREPEND(head, el)                  LL_PREPEND2(head, el, next)
-#define LL_APPEND2(head, el, next)            ((head) = lint_link((head), (el)))
-#define LL_APPEND(head, el)                   LL_APPEND2(head, el, next)
-#define LL_DELETE2(head, el, next)            ((head) = lint_unlink((head), (el)))
-#define LL_DELETE(head, el)                   LL_DELETE2(head, el, next)
-#define LL_FOREACH2(head, el, next)           DL_FOREACH2(head, el, next)
-#define LL_FOREACH(head, el)                  DL_FOREACH2(head, el, next)
+#define LL_PREPEND2(head, el, next) ((head) = lint_link((head), (el)))
+#define LL_PREPEND(head, el)        LL_PREPEND2(head, el, next)
+#define LL_APPEND2(head, el, next)  ((head) = lint_link((head), (el)))
+#define LL_APPEND(head, el)         LL_APPEND2(head, el, next)
+#define LL_DELETE2(head, el, next)  ((head) = lint_unlink((head), (el)))
+#define LL_DELETE(head, el)         LL_DELETE2(head, el, next)
+#define LL_FOREACH2(head, el, next) DL_FOREACH2(head, el, next)
+#define LL_FOREACH(head, el)        DL_FOREACH2(head, el, next)
+#define LL_COUNT(head, el, counter) \
+    do {                            \
+        (counter) = 0;              \
+        LL_FOREACH (head, el)       \
+            (counter)++;            \
+    } while (0)
 #define LL_FOREACH_SAFE2(head, el, tmp, next) DL_FOREACH_SAFE2(head, el, tmp, next)
 #define LL_FOREACH_SAFE(head, el, tmp)        DL_FOREACH_SAFE2(head, el, tmp, next)
 
