@@ -9,6 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "coney/admin.h"
 #include "coney/config.h"
 #include "coney/log.h"
 #include "coney/server.h"
@@ -151,14 +152,24 @@ static int serve(const struct config *config, const struct config_source *source
                                 [SERVER_DATA_UNREADABLE] = EX_IOERR};
     char why[SERVER_WHY_SIZE];
     enum server_failure failure;
+    struct server_company company;
+    struct admin *admin;
     struct server *server = server_new(config, &failure, why);
 
     if (!server) {
         fprintf(stderr, "coneyd: %s\n", why);
         return codes[failure];
     }
+    admin = admin_new(server, config, why, sizeof why);
+    if (!admin) {
+        fprintf(stderr, "coneyd: %s\n", why);
+        server_free(server);
+        return EX_OSERR;
+    }
+    company = admin_company(admin);
     server_set_source(server, source);
-    server_run(server);
+    server_run(server, &company);
+    admin_free(admin);
     server_free(server);
     return EX_OK;
 }

@@ -88,10 +88,13 @@ struct config_tls {
     struct config_certificates sni; /* of ssl_options alone */
 };
 
-/* Where an HTTP listener is; port 0: nowhere. */
+#define CONFIG_PORT_NONE 65536
+
+/* Where an HTTP listener is; a port is any that is free when it is 0. */
 struct config_http {
-    char *ip; /* empty: every address */
-    uint32_t port;
+    char *ip;      /* empty: every address */
+    uint32_t port; /* CONFIG_PORT_NONE: nowhere */
+    bool is_asked; /* the port was set; else the listener may be missing */
     char *ssl_ip;
     uint32_t ssl_port;
     struct config_tls tls;
@@ -184,8 +187,10 @@ struct config {
     enum config_log_level log_storage_level;
 
     struct config_http management, prometheus;
+    char *control_socket; /* path; empty: in the data directory, none: none */
     char *management_path_prefix;
     struct config_words management_cors_origins;
+    uint64_t management_body_max;              /* octets of a request's body */
     uint64_t management_login_session_timeout; /* minutes */
     char *prometheus_path;
     bool prometheus_per_object;

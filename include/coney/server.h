@@ -36,9 +36,18 @@ bool server_check_config(const struct config *config, void (*report)(void *conte
  */
 void server_set_source(struct server *server, const struct config_source *source);
 
+/* What runs beside the loops, on threads of its own: begun before "ready" is told, ended when the loops have
+ * ended and before the data directory is closed. */
+struct server_company {
+    void (*begin)(void *context);
+    void (*end)(void *context);
+    void *context;
+};
+
 /* Print "listening amqp ADDRESS" for each listener and "ready" on standard output, and serve until SIGTERM or
- * SIGINT; connections are told 320 and everything is flushed. Call once, from the main thread. */
-void server_run(struct server *server);
+ * SIGINT; connections are told 320 and everything is flushed. COMPANY may be NULL. Call once, from the main
+ * thread. */
+void server_run(struct server *server, const struct server_company *company);
 
 void server_free(struct server *server);
 

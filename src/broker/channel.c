@@ -373,6 +373,7 @@ static void channel_open(struct connection *connection, uint16_t number)
     HASH_ADD(hh, connection->channels, number, sizeof channel->number, channel);
     connection->channel_count++;
     connection->vhost->channel_count++;
+    connection->vhost->counts.channels_opened++;
     channel_reply(channel, &(struct method){.id = METHOD_CHANNEL_OPEN_OK}, 0);
 }
 
@@ -467,6 +468,8 @@ void channel_free(struct channel *channel)
     seqmap_clear(&channel->unacked);
     bytes_free(channel->last_queue);
     route_cache_free(channel->cache);
+    connection->vhost->counts.channels_closed++;
+    free(channel->counts);
     free(channel);
 }
 

@@ -5,6 +5,7 @@
 
 #include "coney/table.h"
 #include "coney/xalloc.h"
+#include "count.h"
 #include "vhost_fields.h"
 
 /* ---- qos ---- */
@@ -299,8 +300,11 @@ enum get_result channel_get(struct channel *channel, struct queue *queue, bool n
         queue_call_back(queue);
     if (head == HEAD_AWAY || (head == HEAD_HERE && !no_ack && !may_be_delivered(queue, place, entry)))
         return GET_WAITS;
-    if (head == HEAD_NONE)
+    if (head == HEAD_NONE) {
+        count_get_empty(channel, queue);
         return GET_EMPTY;
+    }
+    count_get(channel, queue, no_ack, entry->flags & ENTRY_REDELIVERED);
     record->record.flags = entry->flags & ENTRY_REDELIVERED ? OUTBOX_REDELIVERED : 0;
     record->delivery_count = queue->options.type == QUEUE_QUORUM ? entry->delivery_count : 0;
     record->delivery_tag = ++channel->delivery_tag;

@@ -14,6 +14,7 @@
 #include "coney/message_headers.h"
 #include "coney/properties.h"
 #include "coney/xalloc.h"
+#include "count.h"
 #include "route.h"
 #include "vhost_fields.h"
 
@@ -25,6 +26,7 @@
 /* Where one address led. */
 struct route_memory {
     uint64_t topology;             /* vhost->topology when it was made; differs: worthless */
+    struct exchange *exchange;     /* that it was published to */
     struct permission *permission; /* whom it was made for */
     uint32_t address_size;
     uint32_t queue_count;
@@ -271,6 +273,7 @@ static void store(struct channel *channel, struct message *message, struct queue
     uint64_t lsn = 0;
     bool refused = false;
 
+    count_publish(channel, message->body_size, count, mandatory);
     if (channel->mode == CHANNEL_TX) {
         tx_hold_publish(channel, message, queues, count, mandatory && !count);
         return;
@@ -294,7 +297,8 @@ static void store(struct channel *channel, struct message *message, struct queue
         confirms_publish(channel, lsn, refused);
 }
 
-static void remember_route(struct channel *channel, const struct message *message, const struct route *route)
+static void remember_route(struct channel *channel, struct exchange *exchange, const struct message *message,
+                           const struct route *route)
 {
     struct vhost *vhost = channel->connection->vhost;
     struct bytes address = message_address(message);
@@ -312,6 +316,7 @@ static void remember_route(struct channel *channel, const struct message *messag
     free(*slot);
     *slot = memory = xmalloc(sizeof *memory + queues + address.size);
     *memory = (struct route_memory){.topology = vhost->topology,
+                                    .exchange = exchange,
                                     .permission = channel->connection->permission,
                                     .address_size = (uint32_t)address.size,
                                     .queue_count = (uint32_t)route->queue_count,
@@ -331,7 +336,9 @@ static void publish_routed(struct channel *channel, struct exchange *exchange, s
 
     route_message(&route, vhost, exchange, message, keys, count);
     if (count == 1)
-        remember_route(channel, message, &route);
+        remember_route(channel, exchange, message, &route);
+    exchange->publish_in++;
+    exchange->publish_out += route.queue_count;
     store(channel, message, vhost->routed, route.queue_count, mandatory);
 }
 
@@ -340,6 +347,7 @@ static void publish_reply(struct channel *channel, struct message *message, bool
 {
     struct channel *requester = reply_to_find(channel->connection->vhost, message_routing_key(message));
 
+    count_publish(channel, message->body_size, requester != NULL, mandatory);
     if (requester)
         reply_to_deliver(requester, message);
     else if (mandatory)
@@ -364,6 +372,8 @@ static bool publish_remembered(struct channel *channel, struct message *message,
         memory->permission != connection->permission || memory->address_size != address.size ||
         memcmp(memory->address, address.data, address.size) != 0)
         return false;
+    memory->exchange->publish_in++;
+    memory->exchange->publish_out += memory->queue_count;
     store(channel, message, memory->queues, memory->queue_count, mandatory);
     return true;
 }

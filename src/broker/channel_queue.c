@@ -99,6 +99,7 @@ static struct queue *declare_active(struct channel *channel, struct queue_declar
 
     if (!channel_allowed(channel, METHOD_QUEUE_DECLARE, PERMISSION_CONFIGURE, "queue", declare->name))
         return NULL;
+    vhost->counts.queues_declared++;
     queue = queue_find(vhost, declare->name);
     if (queue)
         return check_existing(channel, queue, declare, arguments) ? queue : NULL;

@@ -5,6 +5,7 @@
 #include <utlist.h>
 
 #include "coney/xalloc.h"
+#include "count.h"
 #include "vhost_fields.h"
 
 static enum method_id settle_method(unsigned flags)
@@ -50,6 +51,8 @@ void channel_settle_tag(struct channel *channel, uint64_t delivery_tag, enum set
     uint64_t lsn, letters = vhost->letters_sent;
 
     seqmap_remove(&channel->unacked, delivery_tag);
+    if (how == SETTLE_ACK)
+        count_ack(channel, unacked.queue);
     lsn = queue_settle(unacked.queue, (struct place){unacked.level, unacked.number}, how);
     if (lsn)
         channel->settled.lsn = lsn;

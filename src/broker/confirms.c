@@ -14,6 +14,7 @@
 #include <utlist.h>
 
 #include "coney/xalloc.h"
+#include "count.h"
 #include "vhost_fields.h"
 
 static void tell(struct channel *channel, uint64_t sequence, unsigned flags)
@@ -107,12 +108,15 @@ void confirms_flush(struct channel *channel)
         confirms->single_count = 0;
     }
     if (confirms->done > confirms->told) {
+        count_confirms(channel, confirms->done - confirms->told);
         tell(channel, confirms->done, confirms->done - confirms->told > 1 ? OUTBOX_MULTIPLE : 0);
         confirms->told = confirms->done;
     }
     for (uint32_t i = 0; i < confirms->single_count; i++)
-        if (confirms->singles[i] > confirms->told)
+        if (confirms->singles[i] > confirms->told) {
+            count_confirms(channel, 1);
             tell(channel, confirms->singles[i], 0);
+        }
     confirms->single_count = 0;
 }
 

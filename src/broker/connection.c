@@ -29,6 +29,7 @@ static void slot_take(struct vhost *vhost, struct connection *connection)
     slot->connection = connection;
     connection->id = (uint64_t)++slot->generation << 32 | index;
     vhost->connection_count++;
+    vhost->counts.connections_opened++;
 }
 
 static void slot_release(struct vhost *vhost, uint64_t id)
@@ -39,6 +40,7 @@ static void slot_release(struct vhost *vhost, uint64_t id)
     vhost->slots[index].next_free = vhost->slot_free;
     vhost->slot_free = index + 1;
     vhost->connection_count--;
+    vhost->counts.connections_closed++;
 }
 
 struct connection *connection_find(const struct vhost *vhost, uint64_t id)

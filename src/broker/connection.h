@@ -33,6 +33,7 @@
 
 #include "coney/batch.h"
 #include "coney/bytes.h"
+#include "coney/counts.h"
 #include "coney/method.h"
 #include "coney/outbox.h"
 #include "coney/permission.h"
@@ -165,6 +166,7 @@ struct channel {
     struct reply_consumer *reply_consumer;
     struct returning *returning; /* it has ended, and is not back yet */
     struct settled settled;
+    struct message_counts *counts; /* NULL until something happened; see count.h */
 };
 
 struct connection {

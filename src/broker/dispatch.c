@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "count.h"
 #include "vhost_fields.h"
 
 static bool has_room(const struct consumer *consumer)
@@ -144,6 +145,7 @@ void consumer_deliver(struct consumer *consumer, struct message *message, struct
     record->delivery_tag = tag;
     record->consumer = consumer->number;
     record->delivery_count = quorum ? delivery_count : 0;
+    count_deliver(channel, consumer->queue, consumer->no_ack, redelivered);
     if (!consumer->no_ack)
         remember_unacked(consumer, tag, place);
     if (can_take(consumer))
@@ -203,6 +205,7 @@ void queue_add_consumer(struct queue *queue, struct consumer *consumer)
 {
     DL_APPEND(queue->consumers, consumer);
     queue->consumer_count++;
+    queue->vhost->consumer_count++;
     queue->had_consumer = true;
     consumer->queue = queue;
     if (queue->options.single_active && !queue->active)
@@ -235,6 +238,7 @@ void queue_remove_consumer(struct consumer *consumer, bool *deleted)
     set_congested(consumer, false);
     DL_DELETE(queue->consumers, consumer);
     queue->consumer_count--;
+    queue->vhost->consumer_count--;
     consumer->queue = NULL;
     if (queue->active == consumer)
         choose_active(queue);

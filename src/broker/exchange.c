@@ -9,6 +9,7 @@
 #include "coney/buffer.h"
 #include "coney/table.h"
 #include "coney/xalloc.h"
+#include "survey_cursor.h"
 #include "vhost_fields.h"
 
 static const struct exchange_type *const types[] = {
@@ -194,6 +195,7 @@ static uint64_t detach(struct binding *binding)
     uint64_t lsn = journal_binding(binding, JOURNAL_UNBIND);
 
     source->type->remove(source, binding);
+    survey_move_on(vhost, binding, binding->hh.next);
     HASH_DEL(vhost->bindings, binding);
     DL_DELETE(source->bindings, binding);
     source->binding_count--;
@@ -223,6 +225,7 @@ static uint64_t destroy(struct exchange *exchange)
         detach(exchange->bindings); /* NOLINT(clang-analyzer-unix.Malloc) */
     while (exchange->incoming)
         detach(exchange->incoming); /* NOLINT(clang-analyzer-unix.Malloc) */
+    survey_move_on(vhost, exchange, exchange->hh.next);
     HASH_DEL(vhost->exchanges, exchange);
     vhost->topology++;
     bytes_free(exchange->name);

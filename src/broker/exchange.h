@@ -68,7 +68,8 @@ struct exchange {
     uint32_t binding_count;
     void *type_data; /* the type's index; freed when the last binding is removed */
     uint64_t lsn;
-    uint64_t mark; /* the last route that visited it */
+    uint64_t mark;                    /* the last route that visited it */
+    uint64_t publish_in, publish_out; /* messages that clients published to it, and copies that left it */
 };
 
 extern const struct exchange_type exchange_type_direct;

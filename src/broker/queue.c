@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "coney/xalloc.h"
+#include "survey_cursor.h"
 #include "vhost_fields.h"
 
 struct queue *queue_find(const struct vhost *vhost, struct bytes name)
@@ -90,6 +91,7 @@ struct queue *queue_create(struct vhost *vhost, struct bytes name, bool durable,
     vhost->topology++;
     options_combine(queue);
     queue_touch(queue);
+    vhost->counts.queues_created++;
     queue->lsn = journal_queue(queue, JOURNAL_DECLARE_QUEUE);
     return queue;
 }
@@ -147,6 +149,8 @@ uint64_t queue_delete(struct queue *queue)
     uint64_t lsn = journal_queue(queue, JOURNAL_DELETE_QUEUE);
 
     queue->is_deleted = true;
+    vhost->counts.queues_deleted++;
+    survey_move_on(vhost, queue, queue->hh.next);
     HASH_DEL(vhost->queues, queue);
     if (queue->owner)
         DL_DELETE2(queue->owner->queues, queue, owned_prev, owned_next);
@@ -179,6 +183,7 @@ void queue_unref(struct queue *queue)
     free(queue->lists);
     free(queue->timers);
     free(queue->slowed);
+    free(queue->counts);
     free(queue);
 }
 

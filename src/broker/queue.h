@@ -23,6 +23,7 @@
 #include <uthash.h>
 
 #include "coney/bytes.h"
+#include "coney/counts.h"
 #include "coney/message.h"
 #include "coney/queue_options.h"
 #include "coney/run.h"
@@ -118,6 +119,11 @@ struct queue_lists {
     struct queue *large_prev, *large_next;     /* vhost->large */
 };
 
+struct queue_counts {
+    struct message_counts messages;
+    struct death_counts deaths;
+};
+
 struct queue {
     UT_hash_handle hh; /* vhost->queues, by name */
     struct vhost *vhost;
@@ -156,6 +162,7 @@ struct queue {
     struct queue *slowing_prev, *slowing_next; /* vhost->slowing: those that hold publishers */
     uint64_t *slowed;                          /* ids of publishers held for credit */
     struct queue_lists *lists;                 /* NULL until it is on one */
+    struct queue_counts *counts;               /* NULL until something happened; see queue_count() */
     uint16_t oldest_era;                       /* no unsaved entry is of an older one */
     bool durable, auto_delete, exclusive;
     bool had_consumer;

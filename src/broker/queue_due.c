@@ -17,6 +17,7 @@
 #include "coney/death.h"
 #include "coney/pool.h"
 #include "coney/xalloc.h"
+#include "count.h"
 #include "queue_runs.h"
 #include "vhost_fields.h"
 
@@ -112,6 +113,7 @@ void run_depart(struct queue *queue, struct run *run, struct run_message *messag
     bool lasts = queue->durable && !message->is_transient;
 
     queue->departing--;
+    count_death(queue, DEATH_EXPIRED);
     if (!deadletter_send(queue, message->message, place, lasts, DEATH_EXPIRED) || !lasts) {
         if (lasts)
             journal_settlement(queue, place);

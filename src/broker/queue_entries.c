@@ -10,6 +10,7 @@
 #include "coney/death.h"
 #include "coney/pool.h"
 #include "coney/xalloc.h"
+#include "count.h"
 #include "vhost_fields.h"
 
 const struct level_kept level_kept_nothing;
@@ -95,6 +96,7 @@ static void count_ready(struct queue *queue, struct level *level, struct place p
 {
     seqmap_set_ready(&level->entries, place.number);
     queue->ready++;
+    queue->vhost->ready++;
     queue->ready_bytes += entry->body_size;
     count_level_ready(queue, level, place.level, 1);
 }
@@ -102,6 +104,7 @@ static void count_ready(struct queue *queue, struct level *level, struct place p
 void count_away_ready(struct queue *queue, struct level *level, const struct run *run)
 {
     queue->ready += run->away_count;
+    queue->vhost->ready += run->away_count;
     queue->ready_bytes += run->away_bytes;
     queue->away += run->away_count;
     level->away += run->away_count;
@@ -119,6 +122,7 @@ static void count_unready(struct queue *queue, struct level *level, struct place
 {
     seqmap_clear_ready(&level->entries, place.number);
     queue->ready--;
+    queue->vhost->ready--;
     queue->ready_bytes -= entry->body_size;
     count_level_unready(queue, level, place.level);
 }
@@ -128,6 +132,7 @@ void count_away_unready(struct queue *queue, struct place place, uint64_t body_s
     struct level *level = queue_level(queue, place.level);
 
     queue->ready--;
+    queue->vhost->ready--;
     queue->ready_bytes -= body_size;
     queue->away--;
     level->away--;
@@ -137,12 +142,14 @@ void count_away_unready(struct queue *queue, struct place place, uint64_t body_s
 static void count_unacked(struct queue *queue, const struct entry *entry)
 {
     queue->unacked++;
+    queue->vhost->unacked++;
     queue->unacked_bytes += entry->body_size;
 }
 
 static void uncount_unacked(struct queue *queue, const struct entry *entry)
 {
     queue->unacked--;
+    queue->vhost->unacked--;
     queue->unacked_bytes -= entry->body_size;
 }
 
@@ -248,11 +255,14 @@ enum enqueue_result queue_publish(struct queue *queue, struct message *message, 
     struct place place = {0};
 
     if (is_refused(queue, message)) {
-        if (queue->options.overflow == QUEUE_OVERFLOW_REJECT_PUBLISH_DLX)
+        if (queue->options.overflow == QUEUE_OVERFLOW_REJECT_PUBLISH_DLX) {
+            count_death(queue, DEATH_MAXLEN);
             deadletter_send(queue, message, place, false, DEATH_MAXLEN);
+        }
         message_unref(message);
         return ENQUEUE_REFUSED;
     }
+    queue_counts(queue)->messages.publish++;
     consumer = queue_waiting_consumer(queue);
     if (consumer && consumer->no_ack) {
         consumer_deliver(consumer, message, place, false, 0);
@@ -323,6 +333,7 @@ uint64_t queue_discard(struct queue *queue, struct place place, struct entry *en
     struct message *message = entry->message;
     uint64_t lsn = 0;
 
+    count_death(queue, reason);
     /* A dead letter settles its original together with its own arrival, and only then. */
     if (!deadletter_send(queue, message, place, entry->flags & ENTRY_JOURNALLED, reason) ||
         !(entry->flags & ENTRY_JOURNALLED))
@@ -562,6 +573,8 @@ void queue_drop_entries(struct queue *queue)
     }
     free(queue->levels);
     queue->levels = NULL;
+    queue->vhost->ready -= queue->ready;
+    queue->vhost->unacked -= queue->unacked;
     queue->ready = queue->ready_bytes = 0;
     queue->unacked = queue->unacked_bytes = 0;
     queue->away = queue->departing = 0;
@@ -651,6 +664,7 @@ uint64_t queue_purge(struct queue *queue, uint64_t *count)
             lsn = written;
     }
     if (whole) {
+        queue->vhost->ready -= queue->ready;
         queue->ready = queue->ready_bytes = 0;
         queue->away = 0;
         queue->timer_count = 0;

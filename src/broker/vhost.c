@@ -102,6 +102,8 @@ static void rights_free(struct user_rights *rights)
         topic_free(topic);
     }
     permission_unref(rights->permission);
+    for (int kind = 0; kind < 3; kind++)
+        bytes_free(rights->patterns[kind]);
     bytes_free(rights->user);
     free(rights);
 }
@@ -459,6 +461,14 @@ static void rights_spread(struct vhost *vhost, struct user_rights *rights)
     }
 }
 
+static void keep_pattern(struct bytes *kept, struct bytes pattern)
+{
+    struct bytes copy = bytes_copy(pattern);
+
+    bytes_free(*kept);
+    *kept = copy;
+}
+
 void vhost_set_permission(struct vhost *vhost, struct bytes user, struct bytes configure, struct bytes write,
                           struct bytes read)
 {
@@ -466,6 +476,9 @@ void vhost_set_permission(struct vhost *vhost, struct bytes user, struct bytes c
 
     permission_unref(rights->permission);
     rights->permission = permission_new(configure, write, read);
+    keep_pattern(&rights->patterns[PERMISSION_CONFIGURE], configure);
+    keep_pattern(&rights->patterns[PERMISSION_WRITE], write);
+    keep_pattern(&rights->patterns[PERMISSION_READ], read);
     for (struct topic_rights *topic = rights->topics; topic; topic = topic->next)
         permission_set_topic(rights->permission, topic->exchange, topic->write, topic->read, user,
                              vhost->name);

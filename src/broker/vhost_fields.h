@@ -15,6 +15,7 @@ struct user_rights {
     UT_hash_handle hh;
     struct bytes user;             /* owned */
     struct permission *permission; /* NULL: none; only topic permissions are kept for later */
+    struct bytes patterns[3];      /* owned; what it was made of, by enum permission_kind */
     struct topic_rights *topics;
 };
 
@@ -56,6 +57,9 @@ struct vhost {
     uint64_t topology; /* moves with every change of exchanges, queues, bindings and policies */
     uint64_t mark;     /* of the last route */
 
+    struct vhost_counts counts;
+    struct survey_cursor *cursors; /* DL list; see survey.c */
+
     struct exchange *exchanges;
     struct queue *queues;
     struct binding *bindings;
@@ -69,7 +73,8 @@ struct vhost {
     struct connection_slot *slots;
     uint32_t slot_count, slot_free; /* slot_free: index + 1 */
     uint32_t connection_count;
-    uint64_t channel_count;
+    uint64_t channel_count, consumer_count;
+    uint64_t ready, unacked; /* of all queues */
 
     /* to be done before the next command */
     struct queue *dispatch;

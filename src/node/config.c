@@ -171,8 +171,6 @@ static void apply(struct reading *reading, size_t index, struct config *config, 
         abort();
     if (!config_value_set(config, key, word, assignment->value, is_superseded(reading, index)))
         complain_value(reading, assignment, key);
-    else if (key->unused != NULL)
-        notice(reading, assignment->where, "%s is not used: %s", assignment->key, key->unused);
     free(word);
 }
 
@@ -241,8 +239,10 @@ static void check_together(struct reading *reading, struct config *config)
     for (size_t i = 0; i < config->listener_count; i++)
         has_tls = has_tls || config->listeners[i].is_tls;
     check_tls(reading, "ssl_options", &config->tls, has_tls);
-    check_tls(reading, "management.ssl", &config->management.tls, config->management.ssl_port != 0);
-    check_tls(reading, "prometheus.ssl", &config->prometheus.tls, config->prometheus.ssl_port != 0);
+    check_tls(reading, "management.ssl", &config->management.tls,
+              config->management.ssl_port != CONFIG_PORT_NONE);
+    check_tls(reading, "prometheus.ssl", &config->prometheus.tls,
+              config->prometheus.ssl_port != CONFIG_PORT_NONE);
     if (config->ssl_cert_login_from == CERT_LOGIN_SUBJECT_ALT_NAME)
         config->ssl_cert_login_from = CERT_LOGIN_SUBJECT_ALTERNATIVE_NAME;
     if (strcmp(config->log_file, "false") == 0)
@@ -250,6 +250,15 @@ static void check_together(struct reading *reading, struct config *config)
 }
 
 /* ---- loading ---- */
+
+static size_t key_index(const char *name)
+{
+    size_t i = 0;
+
+    while (strcmp(config_keys[i].name, name) != 0)
+        i++;
+    return i;
+}
 
 bool config_load(struct config *config, const struct config_source *source, config_report *report,
                  void *context)
@@ -261,6 +270,8 @@ bool config_load(struct config *config, const struct config_source *source, conf
     config_read(&reading, source);
     for (size_t i = 0; i < reading.count; i++)
         apply(&reading, i, config, set);
+    config->management.is_asked = set[key_index("management.tcp.port")];
+    config->prometheus.is_asked = set[key_index("prometheus.tcp.port")];
     if (!reading.failed)
         check_together(&reading, config);
     reading_free(&reading);

@@ -30,11 +30,9 @@ static const char *const cert_san_names[] = {"dns", "ip", "email", "uri", "other
 
 #define AT(member) .offset = offsetof(struct config, member)
 
-static const char no_http[] = "this version has no HTTP API and no metrics";
-
 /* What ssl_options.* and its like have in common. */
 /* NOLINTBEGIN(bugprone-macro-parentheses): members and entries take none */
-#define TLS_KEYS(prefix, member, live, reason)                                                               \
+#define TLS_KEYS(prefix, member, live)                                                                       \
     {prefix ".certfile",                                                                                     \
      "",                                                                                                     \
      "Certificate in PEM, with the chain that leads to the CA, if any.",                                     \
@@ -42,7 +40,6 @@ static const char no_http[] = "this version has no HTTP API and no metrics";
      AT(member.certfile),                                                                                    \
      .most = PATH_MAX_,                                                                                      \
      .is_live = (live),                                                                                      \
-     .unused = (reason),                                                                                     \
      .example = prefix ".certfile = /etc/coney/server.pem"},                                                 \
         {prefix ".keyfile",                                                                                  \
          "",                                                                                                 \
@@ -51,7 +48,6 @@ static const char no_http[] = "this version has no HTTP API and no metrics";
          AT(member.keyfile),                                                                                 \
          .most = PATH_MAX_,                                                                                  \
          .is_live = (live),                                                                                  \
-         .unused = (reason),                                                                                 \
          .example = prefix ".keyfile = /etc/coney/server.key"},                                              \
         {prefix ".password",                                                                                 \
          "",                                                                                                 \
@@ -61,7 +57,6 @@ static const char no_http[] = "this version has no HTTP API and no metrics";
          .most = STRING_MAX,                                                                                 \
          .is_live = (live),                                                                                  \
          .is_secret = true,                                                                                  \
-         .unused = (reason),                                                                                 \
          .example = prefix ".password = secret"},                                                            \
         {prefix ".cacertfile",                                                                               \
          "",                                                                                                 \
@@ -70,7 +65,6 @@ static const char no_http[] = "this version has no HTTP API and no metrics";
          AT(member.cacertfile),                                                                              \
          .most = PATH_MAX_,                                                                                  \
          .is_live = (live),                                                                                  \
-         .unused = (reason),                                                                                 \
          .example = prefix ".cacertfile = /etc/coney/ca.pem"},                                               \
         {prefix ".crlfile",                                                                                  \
          "",                                                                                                 \
@@ -79,26 +73,23 @@ static const char no_http[] = "this version has no HTTP API and no metrics";
          AT(member.crlfile),                                                                                 \
          .most = PATH_MAX_,                                                                                  \
          .is_live = (live),                                                                                  \
-         .unused = (reason),                                                                                 \
          .example = prefix ".crlfile = /etc/coney/crl.pem"},                                                 \
-        {prefix ".verify",  "verify_none",          "verify_peer: clients are asked for a certificate.",     \
-         KEY_EITHER,        AT(member.verify_peer), .names = verify_names,                                   \
-         .is_live = (live), .unused = (reason)},                                                             \
+        {prefix ".verify", "verify_none",          "verify_peer: clients are asked for a certificate.",      \
+         KEY_EITHER,       AT(member.verify_peer), .names = verify_names,                                    \
+         .is_live = (live)},                                                                                 \
         {prefix ".fail_if_no_peer_cert",                                                                     \
          "false",                                                                                            \
          "With verify_peer: refuse clients that have none.",                                                 \
          KEY_BOOL,                                                                                           \
          AT(member.fail_if_no_peer_cert),                                                                    \
-         .is_live = (live),                                                                                  \
-         .unused = (reason)},                                                                                \
+         .is_live = (live)},                                                                                 \
         {prefix ".depth",                                                                                    \
          "1",                                                                                                \
          "CA certificates that may stand between a client's and one of cacertfile.",                         \
          KEY_UINT32,                                                                                         \
          AT(member.depth),                                                                                   \
          .most = 255,                                                                                        \
-         .is_live = (live),                                                                                  \
-         .unused = (reason)},                                                                                \
+         .is_live = (live)},                                                                                 \
         {prefix ".versions.*",                                                                               \
          "tlsv1.3 tlsv1.2",                                                                                  \
          "Versions of TLS; setting one replaces the default.",                                               \
@@ -107,7 +98,6 @@ static const char no_http[] = "this version has no HTTP API and no metrics";
          .names = tls_version_names,                                                                         \
          .replaces = true,                                                                                   \
          .is_live = (live),                                                                                  \
-         .unused = (reason),                                                                                 \
          .example = prefix ".versions.1 = tlsv1.3\n" prefix ".versions.2 = tlsv1.2"},                        \
         {prefix ".ciphers.*",                                                                                \
          "",                                                                                                 \
@@ -117,7 +107,6 @@ static const char no_http[] = "this version has no HTTP API and no metrics";
          AT(member.ciphers),                                                                                 \
          .replaces = true,                                                                                   \
          .is_live = (live),                                                                                  \
-         .unused = (reason),                                                                                 \
          .example = prefix ".ciphers.1 = TLS_AES_256_GCM_SHA384\n" prefix                                    \
                            ".ciphers.2 = ECDHE-ECDSA-AES256-GCM-SHA384"},                                    \
         {prefix ".honor_cipher_order",                                                                       \
@@ -125,22 +114,19 @@ static const char no_http[] = "this version has no HTTP API and no metrics";
          "Our order of cipher suites counts, not the client's.",                                             \
          KEY_BOOL,                                                                                           \
          AT(member.honor_cipher_order),                                                                      \
-         .is_live = (live),                                                                                  \
-         .unused = (reason)},                                                                                \
+         .is_live = (live)},                                                                                 \
         {prefix ".honor_ecc_order",                                                                          \
          "false",                                                                                            \
          "Our order of key exchange groups counts, not the client's.",                                       \
          KEY_BOOL,                                                                                           \
          AT(member.honor_ecc_order),                                                                         \
-         .is_live = (live),                                                                                  \
-         .unused = (reason)},                                                                                \
+         .is_live = (live)},                                                                                 \
         {prefix ".session_tickets",                                                                          \
          "true",                                                                                             \
          "Clients may come back with a ticket instead of a full handshake; the keys of the tickets change.", \
          KEY_BOOL,                                                                                           \
          AT(member.session_tickets),                                                                         \
-         .is_live = (live),                                                                                  \
-         .unused = (reason)},                                                                                \
+         .is_live = (live)},                                                                                 \
         {prefix ".client_renegotiation", "false", "Renegotiation is always refused.", KEY_FIXED,             \
          .expected = "false: renegotiation is never allowed"},                                               \
     {                                                                                                        \
@@ -311,7 +297,7 @@ const struct key config_keys[] = {
      .example = "ssl_options.sni.mq.example.com.certfile = /etc/coney/mq.pem"},
     {"ssl_options.sni.*.keyfile", "", "Its private key.", KEY_CERTIFICATE_KEY, AT(tls.sni), .most = PATH_MAX_,
      .is_live = true, .example = "ssl_options.sni.mq.example.com.keyfile = /etc/coney/mq.key"},
-    TLS_KEYS("ssl_options", tls, true, NULL),
+    TLS_KEYS("ssl_options", tls, true),
     {"ssl_cert_login_from", "distinguished_name",
      "What of a client's certificate the mechanism EXTERNAL takes for the user's name: distinguished_name, "
      "common_name or subject_alternative_name.",
@@ -397,38 +383,45 @@ const struct key config_keys[] = {
     {"log.storage.level", "", "The data directory.", KEY_LEVEL, AT(log_storage_level), LEVEL,
      .example = "log.storage.level = info"},
 
-    {"management.tcp.port", "0", "Port of the HTTP API, usually 15672; 0: none.", KEY_UINT32,
-     AT(management.port), .most = 65535, .unused = no_http, .section = "HTTP API and metrics"},
-    {"management.tcp.ip", "", "Its address; empty: every one.", KEY_ADDRESS, AT(management.ip), .most = 64,
-     .unused = no_http, .example = "management.tcp.ip = 127.0.0.1"},
-    {"management.ssl.port", "0", "Port of the HTTP API over TLS, usually 15671; 0: none.", KEY_UINT32,
-     AT(management.ssl_port), .most = 65535, .unused = no_http},
-    {"management.ssl.ip", "", "Its address; empty: every one.", KEY_ADDRESS, AT(management.ssl_ip),
-     .most = 64, .unused = no_http, .example = "management.ssl.ip = 127.0.0.1"},
-    TLS_KEYS("management.ssl", management.tls, true, no_http),
+    {"control_socket", "",
+     "Path of a UNIX socket for coneyctl, where root and the broker's own user need no password; by default "
+     "control in the data directory. none: there is none.",
+     KEY_STRING, AT(control_socket), .most = 107, .section = "HTTP API and metrics",
+     .example = "control_socket = /run/coney/control"},
+    {"management.tcp.port", "15672",
+     "Port of the HTTP API and the web page; where it is not set and not free, there is none.", KEY_PORT,
+     AT(management.port)},
+    {"management.tcp.ip", "127.0.0.1", "Its address; ::, of IPv6 and IPv4: every one.", KEY_ADDRESS,
+     AT(management.ip), .most = 64, .example = "management.tcp.ip = 127.0.0.1"},
+    {"management.ssl.port", "none", "Port of the HTTP API over TLS, usually 15671.", KEY_PORT,
+     AT(management.ssl_port)},
+    {"management.ssl.ip", "127.0.0.1", "Its address; ::, of IPv6 and IPv4: every one.", KEY_ADDRESS,
+     AT(management.ssl_ip), .most = 64, .example = "management.ssl.ip = 127.0.0.1"},
+    TLS_KEYS("management.ssl", management.tls, true),
     {"management.path_prefix", "", "What the paths of the HTTP API begin with.", KEY_STRING,
-     AT(management_path_prefix), .most = STRING_MAX, .unused = no_http,
-     .example = "management.path_prefix = /mq"},
+     AT(management_path_prefix), .most = STRING_MAX, .example = "management.path_prefix = /mq"},
+    {"management.http.max_body_size", "20000000", "Octets that the body of a request may have.", KEY_SIZE,
+     AT(management_body_max), .least = 1024, .most = 1LL << 30},
     {"management.cors.allow_origins.*", "", "A web site whose pages may use the HTTP API.", KEY_WORD,
-     AT(management_cors_origins), .replaces = true, .unused = no_http, .is_live = true,
+     AT(management_cors_origins), .replaces = true, .is_live = true,
      .example = "management.cors.allow_origins.1 = https://example.com"},
     {"management.login_session_timeout", "480", "Minutes for which a login at the web page is good.",
-     KEY_COUNT, AT(management_login_session_timeout), .least = 1, .most = 525600, .unused = no_http,
-     .is_live = true},
-    {"prometheus.tcp.port", "0", "Port of the metrics, usually 15692; 0: none.", KEY_UINT32,
-     AT(prometheus.port), .most = 65535, .unused = no_http},
-    {"prometheus.tcp.ip", "", "Its address; empty: every one.", KEY_ADDRESS, AT(prometheus.ip), .most = 64,
-     .unused = no_http, .example = "prometheus.tcp.ip = 127.0.0.1"},
-    {"prometheus.ssl.port", "0", "Port of the metrics over TLS, usually 15691; 0: none.", KEY_UINT32,
-     AT(prometheus.ssl_port), .most = 65535, .unused = no_http},
-    {"prometheus.ssl.ip", "", "Its address; empty: every one.", KEY_ADDRESS, AT(prometheus.ssl_ip),
-     .most = 64, .unused = no_http, .example = "prometheus.ssl.ip = 127.0.0.1"},
-    TLS_KEYS("prometheus.ssl", prometheus.tls, true, no_http),
+     KEY_COUNT, AT(management_login_session_timeout), .least = 1, .most = 525600, .is_live = true},
+    {"prometheus.tcp.port", "15692",
+     "Port of the metrics, which are told to everybody; where it is not set and not free, there is none.",
+     KEY_PORT, AT(prometheus.port)},
+    {"prometheus.tcp.ip", "127.0.0.1", "Its address; ::, of IPv6 and IPv4: every one.", KEY_ADDRESS,
+     AT(prometheus.ip), .most = 64, .example = "prometheus.tcp.ip = 127.0.0.1"},
+    {"prometheus.ssl.port", "none", "Port of the metrics over TLS, usually 15691.", KEY_PORT,
+     AT(prometheus.ssl_port)},
+    {"prometheus.ssl.ip", "127.0.0.1", "Its address; ::, of IPv6 and IPv4: every one.", KEY_ADDRESS,
+     AT(prometheus.ssl_ip), .most = 64, .example = "prometheus.ssl.ip = 127.0.0.1"},
+    TLS_KEYS("prometheus.ssl", prometheus.tls, true),
     {"prometheus.path", "/metrics", "Path of the metrics.", KEY_STRING, AT(prometheus_path), .least = 1,
-     .most = STRING_MAX, .unused = no_http},
+     .most = STRING_MAX},
     {"prometheus.return_per_object_metrics", "false",
      "Metrics of each queue and connection, not of all together.", KEY_BOOL, AT(prometheus_per_object),
-     .unused = no_http, .is_live = true},
+     .is_live = true},
 };
 /* clang-format on */
 

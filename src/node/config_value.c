@@ -350,6 +350,16 @@ static bool set_number(struct config *config, const struct key *key, const char 
     return true;
 }
 
+static bool set_port(struct config *config, const struct key *key, const char *value)
+{
+    uint64_t port = CONFIG_PORT_NONE;
+
+    if (strcmp(value, "none") != 0 && (!parse_number(value, no_units, &port) || port > UINT16_MAX))
+        return false;
+    *(uint32_t *)member(config, key) = (uint32_t)port;
+    return true;
+}
+
 static bool set_text(struct config *config, const struct key *key, const char *value)
 {
     size_t size = strlen(value);
@@ -417,6 +427,9 @@ bool config_value_set(struct config *config, const struct key *key, const char *
     switch (key->type) {
     case KEY_BOOL:
         done = parse_bool(value, member(config, key));
+        break;
+    case KEY_PORT:
+        done = set_port(config, key, value);
         break;
     case KEY_UINT32:
     case KEY_COUNT:
@@ -562,6 +575,12 @@ static void print_value(FILE *out, const struct config *config, const struct key
     case KEY_UINT32:
         print_number(out, key, *(const uint32_t *)value);
         break;
+    case KEY_PORT:
+        if (*(const uint32_t *)value == CONFIG_PORT_NONE)
+            fputs("none", out);
+        else
+            print_number(out, key, *(const uint32_t *)value);
+        break;
     case KEY_COUNT:
     case KEY_SIZE:
     case KEY_DURATION:
@@ -657,6 +676,7 @@ void config_value_copy(struct config *to, const struct config *from, const struc
         *(bool *)member(to, key) = *(const bool *)member_of(from, key);
         break;
     case KEY_UINT32:
+    case KEY_PORT:
     case KEY_ENUM:
     case KEY_LEVEL:
         memcpy(member(to, key), member_of(from, key), sizeof(uint32_t));
@@ -696,6 +716,9 @@ static void expected_by_type(char *out, size_t size, const struct key *key)
     case KEY_BOOL:
     case KEY_MEMBER:
         snprintf(out, size, "true or false");
+        break;
+    case KEY_PORT:
+        snprintf(out, size, "a port from 0 to 65535, where 0 is any that is free, or none");
         break;
     case KEY_UINT32:
     case KEY_COUNT:

@@ -15,6 +15,7 @@
 enum key_type {
     KEY_BOOL,           /* bool */
     KEY_UINT32,         /* uint32_t */
+    KEY_PORT,           /* uint32_t, or none: CONFIG_PORT_NONE */
     KEY_COUNT,          /* uint64_t; infinity: 0 */
     KEY_SIZE,           /* uint64_t, octets */
     KEY_DURATION,       /* uint64_t, ms */
@@ -55,7 +56,6 @@ struct key {
     const char *alias_of;     /* another key that says the same; NULL: this is no alias */
     const char *section;      /* the heading that begins here; NULL: none */
     const char *expected;     /* what it should be, where the type alone does not say; NULL: the type does */
-    const char *unused;       /* why the value is not used; NULL: it is */
 };
 
 /* Parse VALUE for KEY, whose * is WORD, and set it. False, with CONFIG unchanged, when it is not valid. A

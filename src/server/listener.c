@@ -7,13 +7,11 @@
 #define LOG_CATEGORY LOG_CATEGORY_CONNECTION
 #include "listener.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -21,12 +19,11 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <utlist.h>
 
 #include "coney/log.h"
+#include "coney/sockets.h"
 #include "coney/xalloc.h"
 #include "peer.h"
 #include "proxy_wait.h"
@@ -148,107 +145,8 @@ static void on_accept(struct evconnlistener *accepting, evutil_socket_t fd, stru
         listener->last_error = 0;
 }
 
-static bool to_address(const struct config_listener *from, struct sockaddr_storage *out, socklen_t *size)
-{
-    struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)out;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)out;
-
-    memset(out, 0, sizeof *out);
-    if (inet_pton(AF_INET, from->host, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons(from->port);
-        *size = sizeof *v4;
-        return true;
-    }
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(from->port);
-    *size = sizeof *v6;
-    if (!*from->host) {
-        v6->sin6_addr = in6addr_any;
-        return true;
-    }
-    return inet_pton(AF_INET6, from->host, &v6->sin6_addr) == 1;
-}
-
-/* The wildcard takes IPv4 clients too, as RabbitMQ's does. */
-static bool takes_both(const struct config_listener *from)
-{
-    return !*from->host || strcmp(from->host, "::") == 0;
-}
-
-/* Close FD, errno as it is. */
-static int give_up(int fd)
-{
-    int error = errno;
-
-    close(fd);
-    errno = error;
-    return -1;
-}
-
-static int bind_ip(const struct config_listener *from, const struct server *server)
-{
-    struct sockaddr_storage address;
-    socklen_t size;
-    int fd;
-
-    if (!to_address(from, &address, &size)) {
-        errno = EINVAL;
-        return -1;
-    }
-    fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    if (address.ss_family == AF_INET6)
-        set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !takes_both(from));
-    if (bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, (int)server->config->tcp_backlog) < 0)
-        return give_up(fd);
-    return fd;
-}
-
-/* ---- UNIX sockets ---- */
-
 /* Whoever may enter its folder may connect, as anybody on this machine may connect to 127.0.0.1. */
 #define SOCKET_MODE 0666
-
-/* A socket that nobody listens to is left of a broker that has died. */
-static bool remove_stale(const struct sockaddr_un *address)
-{
-    struct stat found;
-    bool is_stale;
-    int fd;
-
-    if (lstat(address->sun_path, &found) < 0)
-        return errno == ENOENT;
-    errno = EADDRINUSE;
-    if (!S_ISSOCK(found.st_mode))
-        return false;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return false;
-    is_stale = connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 && errno == ECONNREFUSED;
-    close(fd);
-    errno = EADDRINUSE;
-    return is_stale && unlink(address->sun_path) == 0;
-}
-
-static int bind_unix(const char *path, const struct server *server)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd;
-
-    memcpy(address.sun_path, path, strlen(path) + 1); /* that it fits was checked with the configuration */
-    if (!remove_stale(&address))
-        return -1;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || chmod(path, SOCKET_MODE) < 0 ||
-        listen(fd, (int)server->config->tcp_backlog) < 0)
-        return give_up(fd);
-    return fd;
-}
 
 /* An IPv6 loopback that the machine does not have is no reason not to start. */
 static bool may_be_missing(const struct config_listener *from, int error)
@@ -280,7 +178,9 @@ static struct listener *add(struct server *server, int fd, bool is_tls)
 
 static bool open_one(struct server *server, const struct config_listener *from, char *why, size_t why_size)
 {
-    int fd = *from->path ? bind_unix(from->path, server) : bind_ip(from, server);
+    unsigned backlog = server->config->tcp_backlog;
+    int fd = *from->path ? socket_listen_unix(from->path, SOCKET_MODE, backlog)
+                         : socket_listen(from->host, from->port, backlog);
 
     if (fd >= 0)
         add(server, fd, from->is_tls)->path = *from->path ? from->path : NULL;
@@ -333,22 +233,11 @@ bool listeners_open(struct server *server, char *why, size_t why_size)
 
 static void print_listener(const struct listener *listener)
 {
-    struct sockaddr_storage address = {0};
-    socklen_t size = sizeof address;
-    char host[INET6_ADDRSTRLEN], port[8];
-    bool v6;
+    char address[SOCKET_TEXT_SIZE];
 
-    if (listener->path) {
-        printf("listening amqp %s\n", listener->path);
-        return;
-    }
-    if (getsockname(listener->fd, (struct sockaddr *)&address, &size) < 0 ||
-        getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        return;
-    v6 = address.ss_family == AF_INET6;
-    printf("listening amqp%s %s%s%s:%s\n", listener->is_tls ? "s" : "", v6 ? "[" : "", host, v6 ? "]" : "",
-           port);
+    if (listener->path || socket_text(listener->fd, address))
+        printf("listening amqp%s %s\n", listener->is_tls ? "s" : "",
+               listener->path ? listener->path : address);
 }
 
 void listeners_start(struct server *server)

@@ -2,7 +2,9 @@
 /* login.h: the threads, and the way there and back. */
 #include "login.h"
 
+#include <arpa/inet.h>
 #include <event2/event_struct.h>
+#include <netinet/in.h>
 #include <openssl/crypto.h>
 #include <pthread.h>
 #include <signal.h>
@@ -12,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "coney/node_access.h"
 #include "coney/xalloc.h"
 #include "login_sources.h"
 #include "loop.h"
@@ -31,6 +34,7 @@ struct logins {
     pthread_cond_t changed;
     struct login_sources *sources;
     struct login_counters counters;
+    unsigned held_back; /* threads in node_log_in() */
     bool is_cancelled, is_stopping;
     pthread_t threads[THREADS_MAX];
     unsigned thread_count;
@@ -175,6 +179,67 @@ struct login_counters logins_counters(struct logins *logins)
     counters.waiting = login_sources_info(logins->sources).waiting;
     pthread_mutex_unlock(&logins->mutex);
     return counters;
+}
+
+/* ---- on a thread that may wait ---- */
+
+#define HELD_BACK_MAX 2 /* threads that wait for earlier failures: others have work to do */
+
+static struct peer peer_from_text(const char *text)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+
+    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
+        return peer_of((struct sockaddr *)&v4);
+    if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1)
+        return peer_of((struct sockaddr *)&v6);
+    return (struct peer){.family = PEER_UNIX};
+}
+
+/* Wait for DELAY ns; false when too many do. The mutex is held, but not meanwhile. */
+static bool wait_held_back(struct logins *logins, uint64_t delay)
+{
+    struct timespec wait = {.tv_sec = (time_t)(delay / (1000 * NS_PER_MS)),
+                            .tv_nsec = (long)(delay % (1000 * NS_PER_MS))};
+
+    if (delay && logins->held_back >= HELD_BACK_MAX)
+        return false;
+    logins->held_back += delay != 0;
+    pthread_mutex_unlock(&logins->mutex);
+    if (delay)
+        nanosleep(&wait, NULL);
+    pthread_mutex_lock(&logins->mutex);
+    logins->held_back -= delay != 0;
+    return true;
+}
+
+enum login_result node_log_in(struct server *server, const struct auth_request *request, const char *peer,
+                              struct user_info *out)
+{
+    struct logins *logins = server->logins;
+    struct peer from = peer_from_text(peer);
+    struct login_address address = login_address_of(&from);
+    enum login_result result = LOGIN_WRONG_PASSWORD;
+    struct login_place place;
+    uint64_t delay;
+
+    pthread_mutex_lock(&logins->mutex);
+    if (!login_sources_enter(logins->sources, &place, &address, server_now_ns(), &delay)) {
+        logins->counters.too_many++;
+        pthread_mutex_unlock(&logins->mutex);
+        return result;
+    }
+    logins->counters.slowed += delay != 0;
+    if (wait_held_back(logins, delay)) {
+        pthread_mutex_unlock(&logins->mutex);
+        result = auth_recall(logins->auth, request, out) ? LOGIN_OK : auth_decide(logins->auth, request, out);
+        pthread_mutex_lock(&logins->mutex);
+        logins->counters.results[result]++;
+    }
+    login_sources_leave(logins->sources, &place, result != LOGIN_OK, server_now_ns());
+    pthread_mutex_unlock(&logins->mutex);
+    return result;
 }
 
 /* ---- on the loop ---- */

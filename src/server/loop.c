@@ -17,6 +17,7 @@
 #include "server.h"
 #include "session.h"
 #include "storage.h"
+#include "visit.h"
 
 #define BUSY_WINDOW_NS UINT64_C(100000000)
 
@@ -188,6 +189,7 @@ static void open_chunks(struct loop *loop)
 static void job_done(struct loop *loop, struct job *job)
 {
     struct session *session = job->session;
+    struct visit *visit = job->visit;
 
     loop->jobs_away--;
     if (job->batch.kind == BATCH_RETURNS) {
@@ -197,6 +199,8 @@ static void job_done(struct loop *loop, struct job *job)
     loop_job_free(loop, job);
     if (session)
         session_job_done(session);
+    if (visit)
+        visit_returns(visit);
 }
 
 static void open_letter(struct loop *loop, struct mail *mail)
@@ -225,6 +229,9 @@ static void open_letter(struct loop *loop, struct mail *mail)
         break;
     case MAIL_PARKED:
         reload_parked(loop->server, MAIL_OWNER(mail, struct runner, parked));
+        break;
+    case MAIL_VISIT:
+        visit_take(mail, loop);
         break;
     case MAIL_STOP:
         loop_stop(loop);
@@ -350,11 +357,17 @@ static void note_turn(struct loop *loop)
     atomic_store_explicit(&loop->turns, turns + 1, memory_order_relaxed);
 }
 
+/* Tell whether it has stopped, and is needed no more. */
+static bool has_ended(const struct loop *loop)
+{
+    return loop->stopping && !loop->sessions && !loop->jobs_away && !visits_are_under_way(loop->server);
+}
+
 static void wait_for_events(struct loop *loop, bool may_sleep)
 {
     pool_flush();
     atomic_store(&loop->sleeping, 1);
-    if (!may_sleep || loop->to_read || has_mail(loop) || server_has_news(loop)) {
+    if (!may_sleep || loop->to_read || has_mail(loop) || server_has_news(loop) || has_ended(loop)) {
         atomic_store(&loop->sleeping, 0);
         event_base_loop(loop->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
         return;
@@ -402,7 +415,7 @@ void loop_run(struct loop *loop)
 {
     loop->window_start = server_now_ns();
     loop->window_used = thread_time_ns();
-    while (!loop->stopping || loop->sessions || loop->jobs_away)
+    while (!has_ended(loop))
         loop_turn(loop, true);
     pool_flush();
 }

@@ -12,6 +12,7 @@ enum mail_kind {
     MAIL_CHANGE,   /* struct change: to be made in vhosts, by the first loop */
     MAIL_LOGIN,    /* struct login: it is decided */
     MAIL_PARKED,   /* struct runner: its vhost has stopped (runner_park()) */
+    MAIL_VISIT,    /* struct visit: to the loop or a vhost */
     MAIL_STOP,     /* struct loop: close all sessions, then end */
 };
 

@@ -28,6 +28,7 @@
 struct loop;
 struct server;
 struct session;
+struct visit;
 
 /* A batch on its way, and who wants it back. */
 struct job {
@@ -35,6 +36,7 @@ struct job {
     struct mail mail;        /* back to `loop` when it is done */
     struct loop *loop;       /* whose it is */
     struct session *session; /* whose batch it is; NULL: the loop's own */
+    struct visit *visit;     /* waits for it; NULL: none */
     struct runner *runner;   /* whom it is for */
 };
 

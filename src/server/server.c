@@ -82,6 +82,7 @@ const struct sasl_settings *server_sasl(const struct server *server)
 }
 
 /* Keys sorted by name, capabilities in RabbitMQ's order (connection-and-channel.md 3.1). */
+/* CLUSTER_NAME empty: the host's. */
 static void make_properties(struct server *server, const char *cluster_name)
 {
     static const char *const capabilities[] = {
@@ -91,21 +92,22 @@ static void make_properties(struct server *server, const char *cluster_name)
     };
     struct table_builder builder = table_builder_init(&server->properties);
     struct utsname system;
-    char platform[sizeof system.sysname + sizeof system.machine + 64], host[300];
+    char platform[sizeof system.sysname + sizeof system.machine + 64];
 
     if (uname(&system) < 0)
         memset(&system, 0, sizeof system);
     snprintf(platform, sizeof platform, "coney %s (C, %s %s)", PACKAGE_VERSION, system.sysname,
              system.machine);
-    if (!cluster_name || !*cluster_name) {
-        snprintf(host, sizeof host, "coney@%s", system.nodename);
-        cluster_name = host;
-    }
+    snprintf(server->node_name, sizeof server->node_name, "rabbit@%s", system.nodename);
+    if (!cluster_name || !*cluster_name)
+        snprintf(server->cluster_name, sizeof server->cluster_name, "coney@%s", system.nodename);
+    else if (cluster_name != server->cluster_name)
+        snprintf(server->cluster_name, sizeof server->cluster_name, "%s", cluster_name);
     table_put_table_begin(&builder, "capabilities");
     for (size_t i = 0; i < sizeof capabilities / sizeof *capabilities; i++)
         table_put_bool(&builder, capabilities[i], true);
     table_put_end(&builder);
-    table_put_longstr(&builder, "cluster_name", bytes_from_string(cluster_name));
+    table_put_longstr(&builder, "cluster_name", bytes_from_string(server->cluster_name));
     table_put_longstr(&builder, "coney_version", bytes_from_string(PACKAGE_VERSION));
     table_put_longstr(&builder, "copyright", BYTES_LITERAL("Copyright (c) the coney authors"));
     table_put_longstr(&builder, "information", BYTES_LITERAL("Licensed under the Apache License 2.0"));
@@ -776,7 +778,7 @@ static void *run_loop(void *arg)
     return NULL;
 }
 
-void server_run(struct server *server)
+void server_run(struct server *server, const struct server_company *company)
 {
     sigset_t all, before;
 
@@ -793,6 +795,8 @@ void server_run(struct server *server)
     for (unsigned i = 1; i < server->loop_count; i++)
         if (pthread_create(&server->loops[i].thread, NULL, run_loop, &server->loops[i]) != 0)
             abort();
+    if (company)
+        company->begin(company->context);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     printf("ready\n");
     fflush(stdout);
@@ -803,6 +807,8 @@ void server_run(struct server *server)
     loop_run(&server->loops[0]);
     for (unsigned i = 1; i < server->loop_count; i++)
         pthread_join(server->loops[i].thread, NULL);
+    if (company)
+        company->end(company->context);
     logins_stop(server->logins);
     storage_finish(server);
     log_info("stopped");

@@ -54,7 +54,8 @@ struct server {
     struct sys *sys;                       /* with a data directory: its files, */
     struct store *store;                   /* and what is kept in it */
     struct opening *opening;               /* while it is being opened */
-    char cluster_name[256];                /* of the definitions kept in it; empty: none */
+    char node_name[300];
+    char cluster_name[300]; /* what clients are told */
     struct loop *loops;
     unsigned loop_count;
     unsigned spread_percent; /* the first loop takes every new connection until it is so busy */
@@ -73,6 +74,7 @@ struct server {
     _Atomic uint64_t memory_high, memory_low;
     _Atomic unsigned alarms; /* enum server_alarm_bit: publishers are held */
     atomic_bool is_stopping;
+    _Atomic unsigned visits; /* under way; see visit.c */
     _Atomic uint64_t connection_count;
     _Atomic uint64_t channel_count;
     _Atomic uint64_t other_memory;   /* octets in use beside the pools', sampled */

@@ -1003,7 +1003,7 @@ static void run(struct stress *stress)
     pthread_sigmask(SIG_SETMASK, &all, &mask);
     pthread_create(&driver, NULL, drive, stress);
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
-    server_run(stress->server);
+    server_run(stress->server, NULL);
     pthread_join(driver, NULL);
     dup2(before, STDOUT_FILENO);
     close(before);

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* coney/admin.h: listeners and threads are made and go. */
+#include "coney/admin.h"
+
+#include <errno.h>
+#include <event2/thread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "admin_fields.h"
+#include "coney/log.h"
+#include "coney/sockets.h"
+#include "coney/xalloc.h"
+#include "http.h"
+#include "workers.h"
+
+#define BACKLOG      128
+#define CONTROL_MODE 0666 /* who is at the other end says the kernel; others log in with a password */
+
+/* ---- listeners ---- */
+
+/* A port that nobody asked for may be taken: the first broker on a machine has it. */
+static bool listen_tcp(struct admin *admin, enum http_kind kind, const struct config_http *from, char *why,
+                       size_t why_size)
+{
+    int fd;
+
+    if (from->port == CONFIG_PORT_NONE)
+        return true;
+    fd = socket_listen(from->ip, (uint16_t)from->port, BACKLOG);
+    if (fd >= 0)
+        return http_listen(admin->http, kind, fd, NULL);
+    if (!from->is_asked) {
+        log_warning("no %s: port %u of %s: %s", kind == HTTP_METRICS ? "metrics" : "HTTP API", from->port,
+                    from->ip, strerror(errno));
+        return true;
+    }
+    snprintf(why, why_size, "cannot listen on %s port %u: %s", *from->ip ? from->ip : "any address",
+             from->port, strerror(errno));
+    return false;
+}
+
+static bool listen_control(struct admin *admin, char *why, size_t why_size)
+{
+    const struct config *config = admin->config;
+    char path[sizeof((struct sockaddr_un *)0)->sun_path];
+    bool is_asked = *config->control_socket;
+    int length, fd;
+
+    if (strcmp(config->control_socket, "none") == 0 || (!is_asked && !*config->data_dir))
+        return true;
+    length = is_asked ? snprintf(path, sizeof path, "%s", config->control_socket)
+                      : snprintf(path, sizeof path, "%s/control", config->data_dir);
+    errno = ENAMETOOLONG;
+    fd = (size_t)length < sizeof path ? socket_listen_unix(path, CONTROL_MODE, BACKLOG) : -1;
+    if (fd >= 0)
+        return http_listen(admin->http, HTTP_CONTROL, fd, path);
+    if (!is_asked) {
+        log_warning("no control socket %s: %s; see control_socket", path, strerror(errno));
+        return true;
+    }
+    snprintf(why, why_size, "cannot listen on %s: %s", path, strerror(errno));
+    return false;
+}
+
+static bool open_listeners(struct admin *admin, char *why, size_t why_size)
+{
+    const struct config *config = admin->config;
+
+    snprintf(why, why_size, "the system refuses what the HTTP API needs");
+    return listen_control(admin, why, why_size) &&
+           listen_tcp(admin, HTTP_API, &config->management, why, why_size) &&
+           listen_tcp(admin, HTTP_METRICS, &config->prometheus, why, why_size);
+}
+
+/* ---- life ---- */
+
+struct admin *admin_new(struct server *server, const struct config *config, char *why, size_t why_size)
+{
+    struct admin *admin = xcalloc(1, sizeof *admin);
+
+    snprintf(why, why_size, "the system refuses what the HTTP API needs");
+    admin->server = server;
+    admin->config = config;
+    admin->workers = workers_new();
+    admin->http = http_new(admin);
+    if (admin->http && open_listeners(admin, why, why_size))
+        return admin;
+    admin_free(admin);
+    return NULL;
+}
+
+void admin_free(struct admin *admin)
+{
+    if (!admin)
+        return;
+    http_free(admin->http);
+    workers_free(admin->workers);
+    free(admin);
+}
+
+static void begin(void *context)
+{
+    struct admin *admin = context;
+
+    http_print(admin->http);
+    if (!http_start(admin->http))
+        log_error("no HTTP API: the system refuses a thread");
+}
+
+static void end(void *context)
+{
+    struct admin *admin = context;
+
+    http_stop(admin->http);
+}
+
+struct server_company admin_company(struct admin *admin)
+{
+    return (struct server_company){begin, end, admin};
+}

@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* http.h. */
+#include "http.h"
+
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "admin_fields.h"
+#include "coney/log.h"
+#include "coney/sockets.h"
+#include "coney/xalloc.h"
+#include "request.h"
+#include "workers.h"
+
+#define HEADERS_SIZE_MAX (64 << 10)
+#define TIMEOUT_S        60          /* without an octet read or taken */
+#define UNSENT_MAX       (256 << 10) /* octets of one answer under way */
+
+struct http_listener {
+    struct http_listener *next;
+    struct http *http;
+    enum http_kind kind;
+    struct evhttp *evhttp;
+    struct evhttp_bound_socket *bound;
+    char *path; /* of a UNIX socket; NULL: none */
+};
+
+struct http {
+    struct admin *admin;
+    struct event_base *base;
+    struct http_listener *listeners;
+    pthread_t thread;
+    bool is_started;
+    int wake_fd;
+    struct event *wake;
+    pthread_mutex_t mutex; /* guards inbox */
+    struct request *inbox, **inbox_end;
+    atomic_bool is_stopping;
+    unsigned under_way; /* requests that workers have: the thread's */
+};
+
+enum http_kind http_kind(const struct request *request)
+{
+    return request->listener->kind;
+}
+
+/* ---- a request comes ---- */
+
+static char *copy_header(struct evhttp_request *evhttp, const char *name)
+{
+    const char *value = evhttp_find_header(evhttp_request_get_input_headers(evhttp), name);
+
+    return value ? xstrdup(value) : NULL;
+}
+
+/* Decode the path, segment by segment: an encoded slash does not part. */
+static bool split_path(struct request *request, const char *path)
+{
+    while (*path == '/') {
+        const char *begin = path + 1, *end = strchrnul(begin, '/');
+        char *encoded;
+
+        if (request->segment_count == SEGMENTS_MAX)
+            return false;
+        encoded = strndup(begin, (size_t)(end - begin));
+        if (!encoded)
+            abort();
+        request->segments[request->segment_count] =
+            evhttp_uridecode(encoded, 0, &request->sizes[request->segment_count]);
+        free(encoded);
+        if (!request->segments[request->segment_count])
+            abort();
+        request->segment_count++;
+        path = end;
+    }
+    return true;
+}
+
+static bool verb_of(enum evhttp_cmd_type command, enum verb *verb)
+{
+    switch (command) {
+    case EVHTTP_REQ_GET:
+    case EVHTTP_REQ_HEAD:
+        *verb = VERB_GET;
+        return true;
+    case EVHTTP_REQ_PUT:
+        *verb = VERB_PUT;
+        return true;
+    case EVHTTP_REQ_POST:
+        *verb = VERB_POST;
+        return true;
+    case EVHTTP_REQ_DELETE:
+        *verb = VERB_DELETE;
+        return true;
+    case EVHTTP_REQ_OPTIONS:
+        *verb = VERB_OPTIONS;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Root and who runs the broker are its administrators. */
+static bool peer_is_trusted(struct evhttp_connection *connection)
+{
+    int fd = bufferevent_getfd(evhttp_connection_get_bufferevent(connection));
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+           (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static void note_peer(struct request *request)
+{
+    char *address = NULL;
+    uint16_t port = 0;
+
+    if (request->listener->kind == HTTP_CONTROL) {
+        snprintf(request->peer, sizeof request->peer, "the control socket");
+        request->is_loopback = true;
+        request->is_trusted = peer_is_trusted(request->connection);
+        return;
+    }
+    evhttp_connection_get_peer(request->connection, &address, &port);
+    snprintf(request->peer, sizeof request->peer, "%s", address ? address : "");
+    request->is_loopback = address && (strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 ||
+                                       strncmp(address, "::ffff:127.", 11) == 0);
+}
+
+static void request_free(struct request *request)
+{
+    for (unsigned i = 0; i < request->segment_count; i++)
+        free(request->segments[i]);
+    evhttp_clear_headers(&request->query);
+    evhttp_clear_headers(&request->headers);
+    evbuffer_free(request->out);
+    json_decref(request->json);
+    free((void *)(uintptr_t)request->body.data);
+    free(request->authorization);
+    free(request->reason);
+    free(request->vhost_header);
+    free(request->origin);
+    free(request->accept);
+    free(request->content_type);
+    free(request->path);
+    if (request->user.tags)
+        user_info_free(&request->user);
+    pthread_cond_destroy(&request->changed);
+    pthread_mutex_destroy(&request->mutex);
+    free(request);
+}
+
+static struct bytes take_body(struct evhttp_request *evhttp)
+{
+    struct evbuffer *in = evhttp_request_get_input_buffer(evhttp);
+    size_t size = evbuffer_get_length(in);
+    uint8_t *body = xmalloc(size + 1);
+
+    evbuffer_remove(in, body, size);
+    body[size] = 0;
+    return (struct bytes){body, size};
+}
+
+static void make_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+static struct request *request_new(struct http_listener *listener, struct evhttp_request *evhttp)
+{
+    struct request *request = xcalloc(1, sizeof *request);
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(evhttp);
+    const char *query = evhttp_uri_get_query(uri), *path = evhttp_uri_get_path(uri);
+
+    request->listener = listener;
+    request->admin = listener->http->admin;
+    request->server = request->admin->server;
+    request->evhttp = evhttp;
+    request->connection = evhttp_request_get_connection(evhttp);
+    request->out = evbuffer_new();
+    TAILQ_INIT(&request->query);
+    TAILQ_INIT(&request->headers);
+    pthread_mutex_init(&request->mutex, NULL);
+    make_condition(&request->changed);
+    request->path = xstrdup(path ? path : "");
+    request->authorization = copy_header(evhttp, "authorization");
+    request->reason = copy_header(evhttp, "x-reason");
+    request->vhost_header = copy_header(evhttp, "x-vhost");
+    request->origin = copy_header(evhttp, "origin");
+    request->accept = copy_header(evhttp, "accept");
+    request->content_type = copy_header(evhttp, "content-type");
+    request->body = take_body(evhttp);
+    note_peer(request);
+    if (query && evhttp_parse_query_str(query, &request->query) < 0)
+        request->status = 400;
+    if (!verb_of(evhttp_request_get_command(evhttp), &request->verb))
+        request->status = 405;
+    if (!split_path(request, request->path))
+        request->status = 404;
+    return request;
+}
+
+/* ---- the answer goes ---- */
+
+static void on_close(struct evhttp_connection *connection, void *argument)
+{
+    struct request *request = argument;
+
+    (void)connection;
+    if (request->has_begun)
+        request->evhttp = NULL; /* freed with the connection */
+    request->connection = NULL;
+    pthread_mutex_lock(&request->mutex);
+    request->is_gone = true;
+    pthread_cond_signal(&request->changed);
+    pthread_mutex_unlock(&request->mutex);
+}
+
+static void finish(struct request *request)
+{
+    if (request->connection)
+        evhttp_connection_set_closecb(request->connection, NULL, NULL);
+    request->listener->http->under_way--;
+    request_free(request);
+}
+
+static void copy_headers(struct request *request)
+{
+    struct evkeyvalq *to = evhttp_request_get_output_headers(request->evhttp);
+    struct evkeyval *header;
+
+    TAILQ_FOREACH(header, &request->headers, next)
+    {
+        evhttp_add_header(to, header->key, header->value);
+    }
+}
+
+static void on_part_sent(struct evhttp_connection *connection, void *argument)
+{
+    struct request *request = argument;
+    size_t left = evbuffer_get_length(bufferevent_get_output(evhttp_connection_get_bufferevent(connection)));
+
+    pthread_mutex_lock(&request->mutex);
+    request->unsent = left;
+    pthread_cond_signal(&request->changed);
+    pthread_mutex_unlock(&request->mutex);
+}
+
+static void send_part(struct request *request, struct evbuffer *part)
+{
+    if (!request->evhttp)
+        return;
+    if (!request->has_begun) {
+        copy_headers(request);
+        request->has_begun = true;
+        evhttp_send_reply_start(request->evhttp, request->status, NULL);
+    }
+    if (request->evhttp && evbuffer_get_length(part))
+        evhttp_send_reply_chunk_with_cb(request->evhttp, part, on_part_sent, request);
+}
+
+static void send_end(struct request *request)
+{
+    struct evhttp_request *evhttp = request->evhttp;
+
+    if (request->is_streamed) {
+        send_part(request, request->out);
+        if (request->connection)
+            evhttp_connection_set_closecb(request->connection, NULL, NULL);
+        if (request->evhttp)
+            evhttp_send_reply_end(request->evhttp);
+    } else if (evhttp) {
+        copy_headers(request);
+        if (request->connection)
+            evhttp_connection_set_closecb(request->connection, NULL, NULL);
+        evhttp_send_reply(evhttp, request->status, NULL, request->out);
+    }
+    request->connection = NULL;
+    finish(request);
+}
+
+static struct request *take_answer(struct http *http)
+{
+    struct request *request;
+
+    pthread_mutex_lock(&http->mutex);
+    request = http->inbox;
+    if (request)
+        http->inbox = request->next;
+    if (!http->inbox)
+        http->inbox_end = &http->inbox;
+    pthread_mutex_unlock(&http->mutex);
+    return request;
+}
+
+static void send_flushed(struct request *request)
+{
+    send_part(request, request->out);
+    pthread_mutex_lock(&request->mutex);
+    request->is_flushing = false;
+    pthread_cond_signal(&request->changed);
+    pthread_mutex_unlock(&request->mutex);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *argument)
+{
+    struct http *http = argument;
+    struct request *request;
+    uint64_t count;
+
+    (void)what;
+    if (read(fd, &count, sizeof count) < 0)
+        return;
+    while ((request = take_answer(http)) != NULL) {
+        if (request->has_ended)
+            send_end(request);
+        else
+            send_flushed(request);
+    }
+    if (atomic_load(&http->is_stopping) && !http->under_way)
+        event_base_loopbreak(http->base);
+}
+
+static void wake(struct http *http)
+{
+    uint64_t one = 1;
+
+    if (write(http->wake_fd, &one, sizeof one) < 0)
+        log_error("HTTP: the event loop cannot be woken");
+}
+
+/* ---- workers ---- */
+
+static void post(struct request *request)
+{
+    struct http *http = request->listener->http;
+
+    request->next = NULL;
+    pthread_mutex_lock(&http->mutex);
+    *http->inbox_end = request;
+    http->inbox_end = &request->next;
+    pthread_mutex_unlock(&http->mutex);
+    wake(http);
+}
+
+void http_end(struct request *request)
+{
+    request->has_ended = true;
+    post(request);
+}
+
+bool http_flush(struct request *request)
+{
+    bool is_gone;
+
+    request->is_streamed = true;
+    request->is_flushing = true; /* nobody else looks at it yet */
+    request->unsent += evbuffer_get_length(request->out);
+    post(request);
+    pthread_mutex_lock(&request->mutex);
+    while (request->is_flushing || (request->unsent > UNSENT_MAX && !request->is_gone))
+        pthread_cond_wait(&request->changed, &request->mutex);
+    is_gone = request->is_gone;
+    pthread_mutex_unlock(&request->mutex);
+    return !is_gone;
+}
+
+/* ---- the thread ---- */
+
+static void on_request(struct evhttp_request *evhttp, void *argument)
+{
+    struct http_listener *listener = argument;
+    struct request *request = request_new(listener, evhttp);
+
+    evhttp_connection_set_closecb(request->connection, on_close, request);
+    listener->http->under_way++;
+    if (!workers_take(request->admin->workers, request)) {
+        request->status = 503;
+        request->has_ended = true;
+        send_end(request);
+    }
+}
+
+struct http *http_new(struct admin *admin)
+{
+    struct http *http = xcalloc(1, sizeof *http);
+
+    http->admin = admin;
+    http->inbox_end = &http->inbox;
+    pthread_mutex_init(&http->mutex, NULL);
+    http->base = event_base_new();
+    http->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (http->base && http->wake_fd >= 0)
+        http->wake = event_new(http->base, http->wake_fd, EV_READ | EV_PERSIST, on_wake, http);
+    if (!http->wake || event_add(http->wake, NULL) < 0) {
+        http_free(http);
+        return NULL;
+    }
+    return http;
+}
+
+static void listener_free(struct http_listener *listener)
+{
+    evhttp_free(listener->evhttp);
+    if (listener->path)
+        unlink(listener->path);
+    free(listener->path);
+    free(listener);
+}
+
+void http_free(struct http *http)
+{
+    struct http_listener *listener, *next;
+
+    if (!http)
+        return;
+    LL_FOREACH_SAFE (http->listeners, listener, next)
+        listener_free(listener);
+    if (http->wake)
+        event_free(http->wake);
+    if (http->wake_fd >= 0)
+        close(http->wake_fd);
+    if (http->base)
+        event_base_free(http->base);
+    pthread_mutex_destroy(&http->mutex);
+    free(http);
+}
+
+bool http_listen(struct http *http, enum http_kind kind, int fd, const char *path)
+{
+    struct http_listener *listener = xcalloc(1, sizeof *listener);
+
+    listener->http = http;
+    listener->kind = kind;
+    listener->evhttp = evhttp_new(http->base);
+    listener->path = path ? xstrdup(path) : NULL;
+    if (!listener->evhttp)
+        return false;
+    evhttp_set_max_headers_size(listener->evhttp, HEADERS_SIZE_MAX);
+    evhttp_set_max_body_size(listener->evhttp, (ev_ssize_t)http->admin->config->management_body_max);
+    evhttp_set_timeout(listener->evhttp, TIMEOUT_S);
+    evhttp_set_allowed_methods(listener->evhttp, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT |
+                                                     EVHTTP_REQ_POST | EVHTTP_REQ_DELETE |
+                                                     EVHTTP_REQ_OPTIONS);
+    evhttp_set_gencb(listener->evhttp, on_request, listener);
+    listener->bound = evhttp_accept_socket_with_handle(listener->evhttp, fd);
+    LL_APPEND(http->listeners, listener);
+    return listener->bound != NULL;
+}
+
+void http_print(const struct http *http)
+{
+    static const char *const names[] = {
+        [HTTP_API] = "http", [HTTP_CONTROL] = "control", [HTTP_METRICS] = "metrics"};
+    struct http_listener *listener;
+    char address[SOCKET_TEXT_SIZE];
+
+    LL_FOREACH (http->listeners, listener) {
+        if (listener->path || socket_text(evhttp_bound_socket_get_fd(listener->bound), address))
+            printf("listening %s %s\n", names[listener->kind], listener->path ? listener->path : address);
+    }
+}
+
+static void *run(void *argument)
+{
+    struct http *http = argument;
+
+    pthread_setname_np(pthread_self(), "coney-http");
+    event_base_dispatch(http->base);
+    return NULL;
+}
+
+bool http_start(struct http *http)
+{
+    http->is_started = pthread_create(&http->thread, NULL, run, http) == 0;
+    return http->is_started;
+}
+
+void http_stop(struct http *http)
+{
+    if (!http->is_started)
+        return;
+    atomic_store(&http->is_stopping, true);
+    wake(http);
+    pthread_join(http->thread, NULL);
+    http->is_started = false;
+}

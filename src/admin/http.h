@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The HTTP side: evhttp on a loop and a thread of its own. It reads requests, hands them to the workers, and
+ * sends what they answer.
+ *
+ * A request is this thread's while it is read and sent. evhttp frees its own half with the connection unless
+ * nothing was answered yet; then it waits, without a connection, for an answer that goes nowhere.
+ */
+#ifndef ADMIN_HTTP_H
+#define ADMIN_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct admin;
+struct http;
+struct request;
+
+enum http_kind {
+    HTTP_API,
+    HTTP_CONTROL, /* the API on a UNIX socket, where peers' credentials count */
+    HTTP_METRICS,
+};
+
+/* A loop without listeners; NULL when the system refuses. */
+struct http *http_new(struct admin *admin);
+void http_free(struct http *http);
+
+/* Listen on FD, which is taken over, for KIND. PATH: of a UNIX socket, removed in the end; else NULL. */
+bool http_listen(struct http *http, enum http_kind kind, int fd, const char *path);
+
+/* Print "listening ..." for each listener. */
+void http_print(const struct http *http);
+
+bool http_start(struct http *http);
+
+/* Accept and answer no more, and end the thread. Workers that wait for a client go on. */
+void http_stop(struct http *http);
+
+/* What kind of listener REQUEST came by. */
+enum http_kind http_kind(const struct request *request);
+
+/* ---- workers ---- */
+
+/* REQUEST's answer is complete; it is not the worker's any more. */
+void http_end(struct request *request);
+
+/* What is in request->out goes; waits while too much is on its way. False: the client is gone. */
+bool http_flush(struct request *request);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From what the broker has to JSON. All functions return new references. */
+#ifndef ADMIN_JSON_H
+#define ADMIN_JSON_H
+
+#include <jansson.h>
+
+#include "coney/bytes.h"
+#include "coney/counts.h"
+
+/* BYTES as a string; what is no UTF-8 becomes U+FFFD, octet by octet. */
+json_t *json_text(struct bytes bytes);
+
+/* A field table's contents as an object. */
+json_t *json_table(struct bytes table);
+
+/* The properties of a message as the API shows them (management-http-api.md 3.13). */
+json_t *json_properties(struct bytes properties);
+
+/* {"rate": RATE} */
+json_t *json_rate(double rate);
+
+/* message_stats: what is not 0 of COUNTS, each with its _details, whose rates are RATES' where that is not
+ * NULL; deliver_get too. Empty when nothing happened. */
+json_t *json_message_stats(const struct message_counts *counts, const double *rates);
+
+/* Only what COLUMNS names, parts of a path between dots, several between commas: a new object. OBJECT is
+ * given back. NULL columns: OBJECT itself. */
+json_t *json_columns(json_t *object, const char *columns);
+
+/* The member that PATH, with dots, leads to; NULL when there is none. Borrowed. */
+json_t *json_at(json_t *object, const char *path);
+
+#endif

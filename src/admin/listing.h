@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lists of things, as long as they may be: collected by name, sorted, filtered, cut into pages, and sent row
+ * by row (management-http-api.md 1.4). What is kept of each thing meanwhile is its name; rows are made some
+ * hundred at a time. A thing that goes meanwhile is left out.
+ */
+#ifndef ADMIN_LISTING_H
+#define ADMIN_LISTING_H
+
+#include "coney/arena.h"
+#include "request.h"
+
+struct listing;
+
+/* One thing. */
+struct listing_key {
+    const char *vhost; /* the listing's; NULL: of no vhost */
+    struct bytes name; /* what it is sorted by, and filtered */
+    uint64_t id;       /* the source's own, as is the next */
+    uint32_t number;
+    json_t *value; /* to be sorted by; NULL: by vhost and name */
+};
+
+struct listing_source {
+    /* Call listing_add() for each thing in VHOST; NULL: in the node. False after answering. */
+    bool (*collect)(struct listing *listing, const char *vhost);
+    /* Make rows of COUNT things of one vhost; NULL for those that are gone. */
+    void (*fetch)(struct listing *listing, const struct listing_key *keys, size_t count, json_t **rows);
+    bool is_of_node;   /* collect once, not for each vhost */
+    bool is_not_paged; /* page and page_size mean nothing */
+};
+
+/* A slice of a survey inside a vhost. */
+#define LISTING_SLICE 256
+
+struct listing {
+    struct request *request;
+    const struct listing_source *source;
+    struct arena arena; /* names */
+    struct listing_key *keys;
+    size_t count, capacity;
+    const char *vhost;     /* the only one; NULL: all that the asker may see */
+    struct bytes argument; /* the source's own: of what it lists */
+};
+
+/* NAME is copied. */
+void listing_add(struct listing *listing, const char *vhost, struct bytes name, uint64_t id, uint32_t number);
+
+/* Answer REQUEST with the list of what SOURCE has: in VHOST, or with NULL wherever the asker may look. */
+void listing_run(struct request *request, const struct listing_source *source, const char *vhost,
+                 struct bytes argument);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Threads that answer requests: begun when there is something to do, ended when there was nothing for a
+ * while, so that a node that nobody looks at has none.
+ */
+#ifndef ADMIN_WORKERS_H
+#define ADMIN_WORKERS_H
+
+#include <stdbool.h>
+
+struct request;
+struct workers;
+
+struct workers *workers_new(void);
+
+/* End the threads, when all they had is answered. */
+void workers_free(struct workers *workers);
+
+/* Answer REQUEST: router_run(), then http_end(). False when too many wait already. */
+bool workers_take(struct workers *workers, struct request *request);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* coney/visit.h, the loops' side: a visit on its way. */
+#ifndef SERVER_VISIT_H
+#define SERVER_VISIT_H
+
+#include "coney/visit.h"
+#include "mail.h"
+
+struct visit;
+
+/* LOOP: MAIL_VISIT has come. */
+void visit_take(struct mail *mail, struct loop *loop);
+
+/* LOOP: the job that brought VISIT into its vhost is back. */
+void visit_returns(struct visit *visit);
+
+/* Tell whether loops must stay for visits under way. */
+bool visits_are_under_way(struct server *server);
+
+#endif
