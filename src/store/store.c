@@ -3,6 +3,7 @@
 #include "coney/store.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -274,11 +275,16 @@ static void write_failed(void *context, int error)
 bool store_start(struct store *store, char why[STORE_WHY_SIZE])
 {
     struct vhost_journal *journal;
+    sigset_t all, before;
 
     for (journal = store->journals; journal; journal = journal->next)
         journal->is_shared = journal->owner != NULL;
+    /* Signals are for the threads of who uses the store. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     store->has_threads = wal_start(store->wal, write_failed, store) &&
                          worker_start(&store->worker, "store") && worker_start(&store->reader, "store-read");
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!store->has_threads)
         snprintf(why, STORE_WHY_SIZE, "the store's threads cannot be started");
     return store->has_threads;

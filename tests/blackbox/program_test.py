@@ -61,6 +61,28 @@ def test_ready_lines_and_signals(broker):
         eq(lines[2], "ready\n")
 
 
+def threads_that_take(pid, sign):
+    """The ids of the threads of a process that do not block a signal."""
+    found = set()
+    for thread in os.listdir("/proc/%d/task" % pid):
+        with open("/proc/%d/task/%s/status" % (pid, thread), encoding="ascii") as status:
+            blocked = next(int(line.split()[1], 16) for line in status if line.startswith("SigBlk:"))
+        if not blocked >> sign - 1 & 1:
+            found.add(int(thread))
+    return found
+
+
+@program
+def test_signals_are_the_first_threads(broker):
+    with tempfile.TemporaryDirectory() as folder:
+        process = start("--data", folder, "--set", "journal_window=16MiB", "--set", "listeners.tcp.1=127.0.0.1:0")
+        while process.stdout.readline() != "ready\n":
+            pass
+        for sign in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
+            eq(threads_that_take(process.pid, sign), {process.pid}, sign.name)
+        eq(stop(process), ("", 0))
+
+
 CLONE_NEWNET = 0x40000000
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 
