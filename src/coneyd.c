@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "coney/admin.h"
@@ -213,6 +214,18 @@ static void tune_memory(void)
     mallopt(M_TRIM_THRESHOLD, 16 << 20);
 }
 
+/* The thread sanitizer makes its record of a thread's signals at the first call that blocks. A signal that
+ * comes at that moment finds none, makes another, and is lost with it. So there is one before anybody sends
+ * any: the first such call here would else be the loop's wait, right after `ready`. */
+static void make_signals_count(void)
+{
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+    nanosleep(&(struct timespec){0}, NULL);
+#endif
+#endif
+}
+
 int main(int argc, char **argv)
 {
     struct command_line line = {.overrides = xcalloc((size_t)argc, sizeof(char *))};
@@ -220,6 +233,7 @@ int main(int argc, char **argv)
     struct config_source source;
     int code = parse(argc, argv, &line);
 
+    make_signals_count();
     tune_memory();
     source = (struct config_source){line.config_path, environ, line.overrides, line.override_count};
     if (code < 0 && !config_load(&config, &source, report, NULL))
