@@ -29,9 +29,14 @@ class Daemon:
         if listen:
             command += ["--set", "listeners.tcp.1=" + listen]
         command += [argument.replace("@", self.folder.name) for argument in arguments]
-        with open(self.path("log"), "wb") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
-                                            text=True, env=dict(os.environ, **(environment or {})))
+        self.command, self.environment = command, dict(os.environ, **(environment or {}))
+        self.start()
+
+    def start(self):
+        """Again, after stop(): with the same arguments and folder."""
+        with open(self.path("log"), "ab") as log:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
+                                            text=True, env=self.environment)
         self.listening = []
         for line in self.process.stdout:
             if line == "ready\n":

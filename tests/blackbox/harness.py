@@ -166,8 +166,9 @@ class Coneyd:
                 raise BrokerDied("coneyd ended with %d at start: %r %r" % (self.process.returncode, seen,
                                                                            self.tail()))
             seen += data
-        self.host, self.port = self.address(seen.decode())
-        self.tls_port = self.address(seen.decode(), "amqps")[1] if b"listening amqps " in seen else None
+        self.said = seen.decode()
+        self.host, self.port = self.address(self.said)
+        self.tls_port = self.address(self.said, "amqps")[1] if b"listening amqps " in seen else None
 
     @staticmethod
     def address(text, protocol="amqp"):
@@ -278,6 +279,8 @@ class Pool:
         url = os.environ.get("AMQP_URL")
         self.foreign = Foreign(url) if url else None
 
+    start = staticmethod(Coneyd)
+
     def for_test(self, function):
         wanted, make = getattr(function, "settings", None), getattr(function, "definitions", None)
         if self.foreign:
@@ -289,14 +292,19 @@ class Pool:
                 self.foreign.load(make)
             return self.foreign, False
         if wanted is not None:
-            return Coneyd(wanted, make() if make else None), True
+            return self.start(wanted, make() if make else None), True
         with self.lock:
             broker = self.shared.get(make)
             if broker is None or not broker.alive():
-                broker = Coneyd(None, make() if make else None)
+                broker = self.start({}, make() if make else None)
                 self.shared[make] = broker
                 self.all.append(broker)
             return broker, False
+
+    @staticmethod
+    def view(server, test_name, own):
+        """What the test is given."""
+        return Broker(server, test_name, own)
 
     def stop(self):
         for broker in self.all:
