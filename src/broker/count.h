@@ -22,7 +22,8 @@ static inline struct queue_counts *queue_counts(struct queue *queue)
     return queue->counts ? queue->counts : queue_counts_made(queue);
 }
 
-/* A client published a message with a body of SIZE octets that entered ROUTED queues. */
+/* A client published a message with a body of SIZE octets that entered ROUTED queues.
+ * vhost_counts.messages.publish is the sum of what was counted by size. */
 static inline void count_publish(struct channel *channel, uint64_t size, size_t routed, bool mandatory)
 {
     struct vhost_counts *vhost = &channel->connection->vhost->counts;
@@ -30,19 +31,20 @@ static inline void count_publish(struct channel *channel, uint64_t size, size_t 
     unsigned at = 0;
 
     counts->publish++;
-    vhost->messages.publish++;
-    vhost->received_confirm += channel->mode == CHANNEL_CONFIRM;
-    vhost->routed += routed;
     while (at < MESSAGE_SIZE_BOUNDS && size > message_size_bounds[at])
         at++;
     vhost->sizes[at]++;
     vhost->sizes_sum += size;
-    if (routed)
-        return;
-    counts->return_unroutable += mandatory;
-    counts->drop_unroutable += !mandatory;
-    vhost->messages.return_unroutable += mandatory;
-    vhost->messages.drop_unroutable += !mandatory;
+    vhost->routed += routed;
+    if (channel->mode == CHANNEL_CONFIRM)
+        vhost->received_confirm++;
+    if (!routed && mandatory) {
+        counts->return_unroutable++;
+        vhost->messages.return_unroutable++;
+    } else if (!routed) {
+        counts->drop_unroutable++;
+        vhost->messages.drop_unroutable++;
+    }
 }
 
 /* COUNT confirms were told. */
@@ -52,28 +54,41 @@ static inline void count_confirms(struct channel *channel, uint64_t count)
     channel->connection->vhost->counts.messages.confirm += count;
 }
 
+static inline void count_redeliver(struct channel *channel, struct queue *queue)
+{
+    channel_counts(channel)->redeliver++;
+    queue_counts(queue)->messages.redeliver++;
+    queue->vhost->counts.messages.redeliver++;
+}
+
 static inline void count_deliver(struct channel *channel, struct queue *queue, bool no_ack, bool redelivered)
 {
-    struct message_counts *of[] = {channel_counts(channel), &queue_counts(queue)->messages,
-                                   &queue->vhost->counts.messages};
-
-    for (int i = 0; i < 3; i++) {
-        of[i]->deliver += !no_ack;
-        of[i]->deliver_no_ack += no_ack;
-        of[i]->redeliver += redelivered;
+    if (no_ack) {
+        channel_counts(channel)->deliver_no_ack++;
+        queue_counts(queue)->messages.deliver_no_ack++;
+        queue->vhost->counts.messages.deliver_no_ack++;
+    } else {
+        channel_counts(channel)->deliver++;
+        queue_counts(queue)->messages.deliver++;
+        queue->vhost->counts.messages.deliver++;
     }
+    if (redelivered)
+        count_redeliver(channel, queue);
 }
 
 static inline void count_get(struct channel *channel, struct queue *queue, bool no_ack, bool redelivered)
 {
-    struct message_counts *of[] = {channel_counts(channel), &queue_counts(queue)->messages,
-                                   &queue->vhost->counts.messages};
-
-    for (int i = 0; i < 3; i++) {
-        of[i]->get += !no_ack;
-        of[i]->get_no_ack += no_ack;
-        of[i]->redeliver += redelivered;
+    if (no_ack) {
+        channel_counts(channel)->get_no_ack++;
+        queue_counts(queue)->messages.get_no_ack++;
+        queue->vhost->counts.messages.get_no_ack++;
+    } else {
+        channel_counts(channel)->get++;
+        queue_counts(queue)->messages.get++;
+        queue->vhost->counts.messages.get++;
     }
+    if (redelivered)
+        count_redeliver(channel, queue);
 }
 
 static inline void count_get_empty(struct channel *channel, struct queue *queue)

@@ -362,6 +362,8 @@ void survey_vhost(const struct vhost *vhost, struct survey_vhost *out)
                                  .default_queue_type = vhost->settings.default_queue_type,
                                  .is_draining = vhost->is_draining,
                                  .counts = vhost->counts};
+    for (int i = 0; i <= MESSAGE_SIZE_BOUNDS; i++)
+        out->counts.messages.publish += vhost->counts.sizes[i];
 }
 
 void survey_permissions(const struct vhost *vhost,
