@@ -30,6 +30,9 @@ void govern_set_topic_permission(const struct definitions_target *target, struct
 void govern_clear_topic_permission(const struct definitions_target *target, struct vhost *vhost,
                                    struct bytes user, struct bytes exchange);
 
+/* VHOST is being deleted: forget what is kept of it, but for its own entry. */
+void govern_clear_vhost(const struct definitions_target *target, struct vhost *vhost);
+
 /* Negative: no limit. */
 void govern_set_vhost_limits(const struct definitions_target *target, struct vhost *vhost,
                              int64_t connections_max, int64_t queues_max);

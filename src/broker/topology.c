@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vhost.h, topology: exchanges, queues and bindings from definitions and administration, where no client's
  * permissions play a part. */
+#include "names.h"
 #include "vhost_fields.h"
 
 bool vhost_declare_exchange(struct vhost *vhost, const struct exchange_spec *spec, struct reply_error *error)
@@ -60,4 +61,44 @@ bool vhost_bind(struct vhost *vhost, const struct binding_spec *spec, struct rep
         return reply_error_set(error, REPLY_ACCESS_REFUSED,
                                "operation not permitted on the default exchange");
     return binding_add(vhost, &key, &lsn, error);
+}
+
+/* ---- emptying ---- */
+
+static void empty_policies(struct vhost *vhost)
+{
+    for (int origin = POLICY_USER; origin <= POLICY_OPERATOR; origin++) {
+        while (policy_set_count(vhost->policies, (enum policy_origin)origin)) {
+            const struct policy *policy = policy_set_at(vhost->policies, (enum policy_origin)origin, 0);
+
+            policy_set_remove(vhost->policies, (enum policy_origin)origin, bytes_from_string(policy->name));
+        }
+    }
+}
+
+/* An exchange that somebody made; NULL when there is none. */
+static struct exchange *made_exchange(struct vhost *vhost)
+{
+    struct exchange *exchange = vhost->exchanges;
+
+    while (exchange && (!exchange->name.size || name_is_reserved(exchange->name)))
+        exchange = exchange->hh.next;
+    return exchange;
+}
+
+bool vhost_empty(struct vhost *vhost, uint32_t most)
+{
+    struct exchange *exchange = NULL;
+
+    for (; vhost->queues && most; most--)
+        queue_delete(vhost->queues);
+    for (; most && (exchange = made_exchange(vhost)) != NULL; most--)
+        exchange_delete(exchange);
+    if (vhost->queues || exchange || !most)
+        return false;
+    vhost->settings.returns_max = RETURNS_MAX_DEFAULT; /* as before vhost_close_connections() */
+    vhost_forget_rights(vhost);
+    empty_policies(vhost);
+    vhost_set_limits(vhost, -1, -1);
+    return true;
 }

@@ -19,7 +19,6 @@
 #define SPILL_MIN_DEFAULT   (UINT64_C(64) << 10)
 #define CREDIT_CHECK_MS     10
 #define GARBAGE_SLICE       4096
-#define RETURNS_MAX_DEFAULT 4096
 
 static const struct {
     const char *name;
@@ -108,10 +107,18 @@ static void rights_free(struct user_rights *rights)
     free(rights);
 }
 
-void vhost_free(struct vhost *vhost)
+void vhost_forget_rights(struct vhost *vhost)
 {
     struct user_rights *rights, *next;
 
+    HASH_ITER (hh, vhost->rights, rights, next) {
+        HASH_DEL(vhost->rights, rights);
+        rights_free(rights);
+    }
+}
+
+void vhost_free(struct vhost *vhost)
+{
     /* What goes away from here on is only memory: nothing of it is written. */
     journal_free(vhost->journal);
     vhost->journal = journal_memory_new();
@@ -128,10 +135,7 @@ void vhost_free(struct vhost *vhost)
         deadletter_run(vhost);
     while (vhost->garbage)
         garbage_collect(vhost, UINT64_MAX);
-    HASH_ITER (hh, vhost->rights, rights, next) {
-        HASH_DEL(vhost->rights, rights);
-        rights_free(rights);
-    }
+    vhost_forget_rights(vhost);
     policy_set_free(vhost->policies);
     journal_free(vhost->journal);
     free(vhost->slots);

@@ -10,6 +10,8 @@
 #include "exchange.h"
 #include "queue.h"
 
+#define RETURNS_MAX_DEFAULT 4096
+
 /* A user's rights here. */
 struct user_rights {
     UT_hash_handle hh;
@@ -131,6 +133,9 @@ uint64_t vhost_random(struct vhost *vhost);
 
 /* "PREFIX" and 22 characters that nobody can guess: names of queues and consumer tags. */
 void vhost_random_name(struct vhost *vhost, const char *prefix, char out[64]);
+
+/* Nobody may do anything here any more; who is connected keeps what it has. */
+void vhost_forget_rights(struct vhost *vhost);
 
 /* Octets owned: copy and free. */
 struct bytes bytes_copy(struct bytes bytes);

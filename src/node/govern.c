@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "coney/survey.h"
 #include "definitions_keep.h"
 
 #define REMOVED_TEXT_SIZE 320
@@ -87,4 +88,49 @@ void govern_set_vhost_limits(const struct definitions_target *target, struct vho
         json_object_set_new(limits, "max-queues", json_integer(queues_max));
     keep_vhost_limits(target, vhost_name(vhost), limits);
     json_decref(limits);
+}
+
+/* ---- a vhost goes ---- */
+
+struct going {
+    const struct definitions_target *target;
+    struct bytes vhost;
+};
+
+static void permission_goes(void *context, const struct survey_permission *permission)
+{
+    const struct going *going = context;
+
+    keep_gone(going->target, "permissions", going->vhost, permission->user);
+}
+
+static void topic_permission_goes(void *context, const struct survey_topic_permission *permission)
+{
+    const struct going *going = context;
+
+    keep_gone_of_two(going->target, "topic_permissions", going->vhost, permission->user,
+                     permission->exchange);
+}
+
+static void policy_goes(void *context, const struct policy *policy)
+{
+    const struct going *going = context;
+    struct bytes name = bytes_from_string(policy->name);
+
+    if (policy->origin == POLICY_USER)
+        keep_gone(going->target, "policies", going->vhost, name);
+    else
+        keep_gone_of_two(going->target, "parameters", going->vhost, BYTES_LITERAL("operator_policy"), name);
+}
+
+void govern_clear_vhost(const struct definitions_target *target, struct vhost *vhost)
+{
+    struct going going = {target, vhost_name(vhost)};
+
+    survey_permissions(vhost, permission_goes, &going);
+    survey_topic_permissions(vhost, topic_permission_goes, &going);
+    survey_policies(vhost, POLICY_USER, policy_goes, &going);
+    survey_policies(vhost, POLICY_OPERATOR, policy_goes, &going);
+    keep_gone_of_two(target, "parameters", going.vhost, BYTES_LITERAL("vhost-limits"),
+                     BYTES_LITERAL("limits"));
 }

@@ -33,6 +33,7 @@ void runner_free(struct runner *runner)
 {
     vhost_free(runner->vhost);
     free(runner->mail);
+    free(runner->entry);
     free(runner);
 }
 

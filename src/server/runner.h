@@ -58,6 +58,8 @@ struct runner {
     _Atomic unsigned last_loop; /* that ran the vhost */
     struct outbox_chunk **mail; /* the runner's: what is for each loop, newest first */
     struct runner *next;        /* server->runners */
+    atomic_bool is_gone;        /* the vhost is deleted: nobody finds it */
+    char *entry;                /* the vhost's, as JSON; owned, behind server->lock; NULL: nothing is known */
 };
 
 /* A runner for VHOST with room for the server's loops. */

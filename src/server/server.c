@@ -33,6 +33,7 @@
 #include "storage.h"
 #include "tally.h"
 #include "tls.h"
+#include "vhosts.h"
 
 #define THREADS_MAX_AUTO 4
 
@@ -143,15 +144,7 @@ static void random_octets(void *context, void *out, size_t size)
 
 struct runner *server_find_vhost(struct server *server, struct bytes name)
 {
-    struct runner *runner;
-
-    pthread_mutex_lock(&server->lock);
-    LL_FOREACH (server->runners, runner) {
-        if (bytes_equal(vhost_name(runner->vhost), name))
-            break;
-    }
-    pthread_mutex_unlock(&server->lock);
-    return runner;
+    return vhosts_find(server, name, false);
 }
 
 static struct vhost *find_vhost(void *context, struct bytes name)
@@ -201,10 +194,12 @@ static bool has_room_for_vhost(struct server *server)
 {
     uint64_t most = server->config->vhost_max;
     struct runner *runner;
-    unsigned count;
+    unsigned count = 0;
 
     pthread_mutex_lock(&server->lock);
-    LL_COUNT(server->runners, runner, count);
+    LL_FOREACH (server->runners, runner) {
+        count += !atomic_load(&runner->is_gone);
+    }
     pthread_mutex_unlock(&server->lock);
     if (!most || count < most)
         return true;
@@ -220,6 +215,9 @@ static struct vhost *make_vhost(void *context, struct bytes name)
 
     if (!has_room_for_vhost(server))
         return NULL;
+    runner = vhosts_revive(server, name);
+    if (runner)
+        return runner->vhost;
     journal = storage_journal(server, name);
     runner = server_make_vhost(server, name, journal);
     storage_share(runner, journal);
@@ -229,6 +227,8 @@ static struct vhost *make_vhost(void *context, struct bytes name)
 static void keep(void *context, struct bytes section, struct bytes vhost, struct bytes name,
                  struct bytes json)
 {
+    if (bytes_equal_string(section, "vhosts"))
+        vhosts_note_entry(context, name, json);
     storage_keep(context, section, vhost, name, json);
 }
 
@@ -260,6 +260,7 @@ static enum server_failure fill(struct server *server, char why[SERVER_WHY_SIZE]
 
     if (failure != SERVER_STARTED)
         return failure;
+    vhosts_empty_gone(server);
     if (*server->config->load_definitions &&
         !definitions_load(&target, server->config->load_definitions, &result, reason)) {
         snprintf(why, SERVER_WHY_SIZE, "%s", reason);

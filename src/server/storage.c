@@ -16,6 +16,7 @@
 #include "coney/xalloc.h"
 #include "loop.h"
 #include "server.h"
+#include "vhosts.h"
 
 #define SYNC_RELAXED_MS 50
 #define WINDOW_SHARE    0.5 /* of the memory at which publishers are blocked */
@@ -90,6 +91,8 @@ static bool take_entry(void *context, struct bytes section, struct bytes vhost, 
         return true;
     }
     taken = definitions_import_entry(opening->target, section, json, &result, reason);
+    if (taken && bytes_equal_string(section, "vhosts"))
+        vhosts_note_entry(opening->server, name, json);
     if (result.cluster_name)
         snprintf(opening->server->cluster_name, sizeof opening->server->cluster_name, "%s",
                  result.cluster_name);

@@ -90,12 +90,20 @@ static enum visit_result go(struct server *server, struct visit *visit, struct l
     return VISIT_DONE;
 }
 
+enum visit_result visit_runner(struct runner *runner, void (*work)(struct vhost *vhost, void *argument),
+                               void *argument)
+{
+    struct visit visit = {.runner = runner, .inside = work, .argument = argument};
+
+    return go(runner->server, &visit, &runner->server->loops[0]);
+}
+
 enum visit_result visit_vhost(struct server *server, struct bytes name,
                               void (*work)(struct vhost *vhost, void *argument), void *argument)
 {
-    struct visit visit = {.runner = server_find_vhost(server, name), .inside = work, .argument = argument};
+    struct runner *runner = server_find_vhost(server, name);
 
-    return visit.runner ? go(server, &visit, &server->loops[0]) : VISIT_NO_VHOST;
+    return runner ? visit_runner(runner, work, argument) : VISIT_NO_VHOST;
 }
 
 enum visit_result visit_loop(struct server *server, unsigned index,
@@ -123,8 +131,11 @@ char **visit_vhost_names(struct server *server, size_t *count)
     *count = 0;
     LL_FOREACH (server->runners, runner) {
         struct bytes name = vhost_name(runner->vhost);
-        char *copy = xmalloc(name.size + 1);
+        char *copy;
 
+        if (atomic_load(&runner->is_gone))
+            continue;
+        copy = xmalloc(name.size + 1);
         *put_bytes((uint8_t *)copy, name) = 0;
         names[(*count)++] = copy;
     }

@@ -6,7 +6,12 @@
 #include "coney/visit.h"
 #include "mail.h"
 
+struct runner;
 struct visit;
+
+/* As visit_vhost(), in a vhost that is deleted too. */
+enum visit_result visit_runner(struct runner *runner, void (*work)(struct vhost *vhost, void *argument),
+                               void *argument);
 
 /* LOOP: MAIL_VISIT has come. */
 void visit_take(struct mail *mail, struct loop *loop);

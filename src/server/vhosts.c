@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * coney/vhosts.h. A deleted vhost stays as an empty one that nobody finds (runner->is_gone), since loops and
+ * sessions know its runner, and so that its journal's number is never another's; made again it is found
+ * again. In the data directory its entry says so, from before it is emptied: an end in between is made good
+ * at the next start.
+ */
+#include "vhosts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "coney/definitions.h"
+#include "coney/govern.h"
+#include "coney/log.h"
+#include "coney/queue_options.h"
+#include "coney/store.h"
+#include "coney/vhost.h"
+#include "coney/visit.h"
+#include "coney/xalloc.h"
+#include "runner.h"
+#include "server.h"
+#include "storage.h"
+#include "visit.h"
+
+#define EMPTY_SLICE 500 /* things deleted in one visit */
+
+#define DELETED_MEMBER "deleted"
+
+/* ---- entries ---- */
+
+static json_t *text_of(struct bytes text)
+{
+    return json_stringn((const char *)text.data, text.size);
+}
+
+static json_t *entry_of(const struct runner *runner)
+{
+    json_t *entry = runner->entry ? json_loads(runner->entry, 0, NULL) : json_object();
+
+    json_object_set_new(entry, "name", text_of(vhost_name(runner->vhost)));
+    return entry;
+}
+
+void vhosts_note_entry(struct server *server, struct bytes name, struct bytes json)
+{
+    struct runner *runner = vhosts_find(server, name, true);
+    json_t *entry = json_loadb((const char *)json.data, json.size, 0, NULL);
+
+    if (!runner || !json_is_object(entry)) {
+        json_decref(entry);
+        return;
+    }
+    pthread_mutex_lock(&server->lock);
+    free(runner->entry);
+    runner->entry = strndup((const char *)json.data, json.size);
+    pthread_mutex_unlock(&server->lock);
+    atomic_store(&runner->is_gone, json_is_true(json_object_get(entry, DELETED_MEMBER)));
+    json_decref(entry);
+}
+
+static void keep(struct server *server, struct bytes name, const json_t *entry)
+{
+    char *json = json_dumps(entry, JSON_COMPACT);
+
+    if (!json)
+        abort();
+    vhosts_note_entry(server, name, bytes_from_string(json));
+    storage_keep(server, BYTES_LITERAL("vhosts"), (struct bytes){NULL, 0}, name, bytes_from_string(json));
+    free(json);
+}
+
+json_t *vhosts_entry(struct server *server, struct bytes name)
+{
+    struct runner *runner = vhosts_find(server, name, false);
+    json_t *entry;
+
+    if (!runner)
+        return NULL;
+    pthread_mutex_lock(&server->lock);
+    entry = entry_of(runner);
+    pthread_mutex_unlock(&server->lock);
+    return entry;
+}
+
+/* ---- the directory ---- */
+
+struct runner *vhosts_find(struct server *server, struct bytes name, bool gone_too)
+{
+    struct runner *runner;
+
+    pthread_mutex_lock(&server->lock);
+    LL_FOREACH (server->runners, runner) {
+        if ((gone_too || !atomic_load(&runner->is_gone)) && bytes_equal(vhost_name(runner->vhost), name))
+            break;
+    }
+    pthread_mutex_unlock(&server->lock);
+    return runner;
+}
+
+struct runner *vhosts_revive(struct server *server, struct bytes name)
+{
+    struct runner *runner = vhosts_find(server, name, true);
+
+    if (runner)
+        atomic_store(&runner->is_gone, false);
+    return runner;
+}
+
+/* ---- deleting ---- */
+
+void vhosts_empty_gone(struct server *server)
+{
+    struct runner *runner;
+
+    LL_FOREACH (server->runners, runner) {
+        if (atomic_load(&runner->is_gone))
+            vhost_empty(runner->vhost, UINT32_MAX);
+    }
+}
+
+/* Entries of what USER and others may do in a vhost go with it. */
+static void forget_entries(struct server *server, struct vhost *vhost)
+{
+    struct definitions_target target = server_definitions_target(server);
+
+    govern_clear_vhost(&target, vhost);
+}
+
+struct emptying {
+    struct server *server;
+    bool is_empty;
+};
+
+static void close_clients(struct vhost *vhost, void *argument)
+{
+    struct emptying *emptying = argument;
+    char text[300];
+
+    snprintf(text, sizeof text, "vhost '%.*s' is deleted", BYTES_ARG(vhost_name(vhost)));
+    vhost_close_connections(vhost, (struct bytes){NULL, 0}, text);
+    forget_entries(emptying->server, vhost);
+}
+
+static void empty_slice(struct vhost *vhost, void *argument)
+{
+    struct emptying *emptying = argument;
+
+    emptying->is_empty = vhost_empty(vhost, EMPTY_SLICE);
+}
+
+static void wait_until_kept(struct server *server)
+{
+    if (server->store)
+        store_sync(server->store);
+}
+
+enum vhosts_result vhosts_delete(struct server *server, struct bytes name)
+{
+    struct runner *runner = vhosts_find(server, name, false);
+    struct emptying emptying = {.server = server};
+    json_t *entry;
+
+    if (!runner)
+        return VHOSTS_MISSING;
+    entry = vhosts_entry(server, name);
+    if (json_is_true(json_object_get(entry, "protected_from_deletion"))) {
+        json_decref(entry);
+        return VHOSTS_PROTECTED;
+    }
+    json_decref(entry);
+    entry = json_pack("{s:o,s:b}", "name", text_of(name), DELETED_MEMBER, 1);
+    keep(server, name, entry);
+    json_decref(entry);
+    if (visit_runner(runner, close_clients, &emptying) != VISIT_DONE)
+        return VHOSTS_STOPPING;
+    while (!emptying.is_empty)
+        if (visit_runner(runner, empty_slice, &emptying) != VISIT_DONE)
+            return VHOSTS_STOPPING;
+    wait_until_kept(server);
+    log_info("vhost '%.*s' is deleted", BYTES_ARG(name));
+    return VHOSTS_DELETED;
+}
+
+/* ---- making and changing ---- */
+
+struct making {
+    struct server *server;
+    struct bytes name;
+    struct vhost *made;
+};
+
+/* Only the first loop adds to the directory. */
+static void make(struct loop *loop, void *argument)
+{
+    struct making *making = argument;
+    struct definitions_target target = server_definitions_target(making->server);
+
+    (void)loop;
+    making->made = target.make_vhost(target.context, making->name);
+}
+
+static void set_type(struct vhost *vhost, void *argument)
+{
+    vhost_set_default_queue_type(vhost, *(const enum queue_type *)argument);
+}
+
+static void change_type(struct server *server, struct bytes name, const json_t *entry)
+{
+    const char *text = json_string_value(json_object_get(entry, "default_queue_type"));
+    enum queue_type type;
+
+    if (text && queue_type_from_name(bytes_from_string(text), &type))
+        visit_vhost(server, name, set_type, &type);
+}
+
+static void merge(struct server *server, struct bytes name, const json_t *changes)
+{
+    json_t *entry = vhosts_entry(server, name), *copy = json_copy((json_t *)(uintptr_t)changes);
+
+    json_object_update(entry, copy);
+    json_object_set_new(entry, "name", text_of(name));
+    json_object_del(entry, DELETED_MEMBER);
+    keep(server, name, entry);
+    json_decref(copy);
+    json_decref(entry);
+}
+
+struct grant {
+    struct server *server;
+    struct bytes user;
+};
+
+static void grant_everything(struct vhost *vhost, void *argument)
+{
+    const struct grant *grant = argument;
+    struct definitions_target target = server_definitions_target(grant->server);
+    struct bytes all = BYTES_LITERAL(".*");
+
+    govern_set_permission(&target, vhost, grant->user, all, all, all);
+}
+
+static void grant(struct server *server, struct bytes name, struct bytes user)
+{
+    struct grant grant = {server, user};
+
+    visit_vhost(server, name, grant_everything, &grant);
+}
+
+enum vhosts_result vhosts_put(struct server *server, struct bytes name, const json_t *entry,
+                              struct bytes maker)
+{
+    struct making making = {.server = server, .name = name};
+    bool is_new = !vhosts_find(server, name, false);
+
+    if (is_new && visit_loop(server, 0, make, &making) != VISIT_DONE)
+        return VHOSTS_STOPPING;
+    if (is_new && !making.made)
+        return VHOSTS_FULL;
+    change_type(server, name, entry);
+    merge(server, name, entry);
+    if (is_new && maker.size)
+        grant(server, name, maker);
+    wait_until_kept(server);
+    if (is_new)
+        log_info("vhost '%.*s' is made", BYTES_ARG(name));
+    return is_new ? VHOSTS_MADE : VHOSTS_CHANGED;
+}
