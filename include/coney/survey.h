@@ -107,6 +107,7 @@ unsigned survey_bindings_of(struct vhost *vhost, enum survey_side side, struct b
 /* What the vhost knows of a connection; the rest the server does (coney/sessions.h). */
 struct survey_connection {
     uint64_t id;
+    const void *owner; /* vhost_ops.output's, as of the next two: the server's session */
     struct bytes user;
     uint32_t channels;
     bool is_blocked; /* its publishers are held */
@@ -116,6 +117,7 @@ struct survey_connection {
 struct survey_channel {
     uint64_t connection;
     struct bytes user;
+    const void *owner;
     uint16_t number;
     bool is_transactional, is_confirming, is_closing;
     uint32_t consumers, unacked;
@@ -128,6 +130,7 @@ struct survey_channel {
 struct survey_consumer {
     uint64_t connection;
     uint16_t channel;
+    const void *owner;
     struct bytes user;
     struct bytes tag, queue;
     bool ack_required, exclusive;

@@ -90,6 +90,9 @@ void vhost_journal_moved(struct vhost *vhost);
  * is empty. */
 void vhost_close_connections(struct vhost *vhost, struct bytes user, const char *text);
 
+/* The same with the connection called ID; false when there is none. */
+bool vhost_close_connection(struct vhost *vhost, uint64_t id, const char *text);
+
 /* Before maintenance: from now on nobody is let in and nobody may consume; consumers are cancelled, so that
  * nothing more is delivered to them. A connection that had some is closed with 320 as soon as it has settled
  * what it was given. Others stay, and may publish. Returns how many still have to settle something: to be

@@ -236,6 +236,7 @@ bool survey_connection(struct vhost *vhost, uint64_t id, struct survey_connectio
     if (!connection)
         return false;
     *out = (struct survey_connection){.id = id,
+                                      .owner = connection->owner,
                                       .user = connection->user,
                                       .channels = connection->channel_count,
                                       .is_blocked = connection->hold != 0,
@@ -250,6 +251,7 @@ static void show_channel(const struct channel *channel,
     const struct tx *tx = channel->tx;
     struct survey_channel view = {.connection = channel->connection->id,
                                   .user = channel->connection->user,
+                                  .owner = channel->connection->owner,
                                   .number = channel->number,
                                   .is_transactional = channel->mode == CHANNEL_TX,
                                   .is_confirming = channel->mode == CHANNEL_CONFIRM,
@@ -272,6 +274,7 @@ static void show_consumer(const struct consumer *consumer,
     const struct queue *queue = consumer->queue;
     struct survey_consumer view = {.connection = consumer->channel->connection->id,
                                    .channel = consumer->channel->number,
+                                   .owner = consumer->channel->connection->owner,
                                    .user = consumer->channel->connection->user,
                                    .tag = consumer->tag,
                                    .queue = queue->name,

@@ -79,6 +79,7 @@ void loop_free(struct loop *loop)
     for (unsigned i = 0; i < loop->returns_count; i++)
         free(loop->returns[i]);
     free(loop->returns);
+    free(loop->places);
     free(loop->read_buffer);
     free(loop->write_buffer);
     if (loop->base) {

@@ -40,6 +40,12 @@ struct returns {
     bool is_away; /* the job is under way */
 };
 
+/* Where a session is on its loop, as long as it is: for coney/sessions.h. */
+struct session_place {
+    struct session *session; /* NULL: free */
+    uint32_t next_free;      /* the place's number and 1; 0: none */
+};
+
 /* The basic.publish decoded last, in the octets that are being parsed. */
 struct last_publish {
     struct bytes payload; /* empty: none */
@@ -81,6 +87,8 @@ struct loop {
     struct job *free_jobs;
     struct returns **returns; /* one for each vhost that this loop has had chunks of */
     unsigned returns_count, returns_capacity;
+    struct session_place *places;
+    uint32_t place_count, place_free;   /* the latter as next_free */
     uint64_t window_start, window_used; /* ns on the clock, and of the thread's own time: for busy_percent */
 };
 

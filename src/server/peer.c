@@ -31,6 +31,16 @@ struct peer peer_of(const struct sockaddr *address)
     return peer;
 }
 
+struct peer peer_local(int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+
+    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+        return (struct peer){.family = PEER_UNKNOWN};
+    return peer_of((struct sockaddr *)&address);
+}
+
 bool peer_is_loopback(const struct peer *peer)
 {
     switch (peer->family) {

@@ -26,6 +26,9 @@ struct peer {
 /* An IPv4 address within IPv6 (::ffff:1.2.3.4) becomes what it is. */
 struct peer peer_of(const struct sockaddr *address);
 
+/* This end of the socket FD. */
+struct peer peer_local(int fd);
+
 /* Whether it is on this machine. */
 bool peer_is_loopback(const struct peer *peer);
 

@@ -79,6 +79,7 @@ struct server {
     _Atomic uint64_t channel_count;
     _Atomic uint64_t other_memory;   /* octets in use beside the pools', sampled */
     _Atomic uint64_t memory_sampled; /* ns: when */
+    _Atomic uint64_t session_serial; /* the last that was given */
 
     pthread_mutex_t lock;
     struct runner *runners;
@@ -109,6 +110,15 @@ static inline uint64_t server_now_ns(void)
 static inline int64_t server_now_ms(const struct server *server)
 {
     return (int64_t)(server_now_ns() / 1000000) + server->clock_offset_ms;
+}
+
+/* Milliseconds since 1970 as the machine's clock says, which may step: for people. */
+static inline int64_t server_wall_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* Tell whether publishers are held. */

@@ -16,6 +16,7 @@
 #include "login.h"
 #include "loop.h"
 #include "server.h"
+#include "sessions.h"
 
 #define CLOSE_WAIT_MS 30000 /* limits.tsv: close wait */
 #define STOP_WAIT_MS  1000
@@ -32,6 +33,9 @@ struct session *session_new(struct server *server, struct stream stream, const s
     session->server = server;
     session->stream = stream;
     session->peer = *peer;
+    session->local = peer_local(stream.fd);
+    session->serial = atomic_fetch_add(&server->session_serial, 1) + 1;
+    session->connected_at = server_wall_ms();
     session->mail.kind = MAIL_SESSION;
     session->frame_max = server_first_frame_max(server);
     return session;
@@ -54,6 +58,7 @@ void session_start(struct session *session, struct loop *loop)
 {
     session->loop = loop;
     DL_APPEND(loop->sessions, session);
+    sessions_take_place(session);
     event_assign(&session->read_event, loop->base, session->stream.fd, EV_READ | EV_PERSIST,
                  session_on_readable, session);
     event_assign(&session->write_event, loop->base, session->stream.fd, EV_WRITE | EV_PERSIST, on_writable,
@@ -120,10 +125,12 @@ static void session_free(struct session *session)
     struct loop *loop = session->loop;
 
     DL_DELETE(loop->sessions, session);
+    sessions_leave_place(session);
     atomic_fetch_sub_explicit(&loop->session_count, 1, memory_order_relaxed);
     server_session_ended(session->server, session);
     session_free_output(session);
     free((void *)(uintptr_t)session->user.data);
+    free((void *)(uintptr_t)session->client_properties.data);
     free(session->sasl);
     free(session->certificate_name);
     free(session);

@@ -138,6 +138,16 @@ struct session {
     struct login *login;    /* out to be decided */
 
     /* in */
+    /* to be looked at: coney/sessions.h */
+    uint64_t serial;                        /* of no other session */
+    uint32_t place;                         /* in loop->places */
+    struct peer local;                      /* this end */
+    bool has_mechanism;                     /* one was chosen, */
+    uint8_t mechanism;                      /* enum sasl_mechanism */
+    int64_t connected_at;                   /* ms since 1970 */
+    uint64_t received, reads, sent, writes; /* octets, and calls that took or gave some */
+    struct bytes client_properties;         /* owned */
+
     struct buffer partial;     /* the beginning of a frame */
     struct content *streaming; /* whose body frame is being received straight into the message, */
     uint32_t stream_left;      /* octets of it to come; its frame end then too */

@@ -92,6 +92,35 @@ size_t handshake_protocol_header(struct session *session, const uint8_t *data, s
 
 static bool capability(struct bytes capabilities, const char *name)
 {
+#define PROPERTIES_KEPT_MAX 4096
+
+/* The pairs of TABLE, in their order, that fit with those before them. */
+static size_t pairs_that_fit(struct bytes table, uint8_t *out, size_t most)
+{
+    struct table_iterator iterator = table_begin(table);
+    struct bytes name;
+    struct field field;
+    size_t used = 0;
+
+    while (table_next(&iterator, &name, &field)) {
+        if (used + 1 + name.size + field.raw.size > most)
+            continue;
+        put_bytes(put_shortstr(out + used, name), field.raw);
+        used += 1 + name.size + field.raw.size;
+    }
+    return used;
+}
+
+static void keep_properties(struct session *session, struct bytes table)
+{
+    uint8_t kept[PROPERTIES_KEPT_MAX];
+
+    if (table.size > sizeof kept)
+        table = (struct bytes){kept, pairs_that_fit(table, kept, sizeof kept)};
+    if (table.size && !session->client_properties.size)
+        session->client_properties = (struct bytes){xmemdup(table.data, table.size), table.size};
+}
+
     struct field field;
 
     return table_get(capabilities, name, &field) && field.type == FIELD_BOOL && field.b;
@@ -103,6 +132,7 @@ static void take_capabilities(struct session *session, struct bytes client_prope
 
     if (!table_get(client_properties, "capabilities", &field) || field.type != FIELD_TABLE)
         return;
+    keep_properties(session, client_properties);
     session->wants_blocked = capability(field.bytes, "connection.blocked");
     session->wants_cancel = capability(field.bytes, "consumer_cancel_notify");
     session->wants_auth_close = capability(field.bytes, "authentication_failure_close");
@@ -241,6 +271,8 @@ static void start_ok(struct session *session, const struct method_connection_sta
 static void secure_ok(struct session *session, const struct method_connection_secure_ok *secure_ok)
 {
     struct sasl_result result;
+    session->has_mechanism = status != SASL_MALFORMED;
+    session->mechanism = (uint8_t)session->sasl->mechanism;
     enum sasl_status status = sasl_continue(session->sasl, secure_ok->response, &result);
 
     sasl_went(session, status, &result);

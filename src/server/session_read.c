@@ -792,6 +792,8 @@ void session_on_readable(evutil_socket_t fd, short what, void *arg)
         return;
     }
     session->was_read = true;
+    session->received += (uint64_t)got;
+    session->reads++;
     if ((size_t)got == place.direct + place.room)
         session->loop->read_full = true;
     else if (got < READ_IS_SMALL)

@@ -421,6 +421,8 @@ static enum write_result write_pieces(struct session *session, struct iovec *pie
         if (n < 0)
             return errno == EAGAIN ? WRITE_SOME : WRITE_FAILED;
         session->written += (uint64_t)n;
+        session->sent += (uint64_t)n;
+        session->writes++;
         *first = consume(pieces, *first, count, (size_t)n);
     }
     return WRITE_ALL;

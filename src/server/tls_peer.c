@@ -141,7 +141,7 @@ static int first_of_set(const X509_NAME *name, int last)
 
 /* Most specific first, as RFC 4514 wants it: the reverse of the certificate's order. What is one relative
  * name of several parts stays in order. */
-static char *distinguished_name(const X509_NAME *name)
+char *tls_peer_name(const X509_NAME *name)
 {
     struct buffer out = {0};
 
@@ -262,6 +262,6 @@ char *tls_peer_login(const struct ssl_st *tls, enum config_cert_login from, enum
     case CERT_LOGIN_SUBJECT_ALT_NAME:
         return alternative_name(certificate, san, index);
     default:
-        return distinguished_name(X509_get_subject_name(certificate));
+        return tls_peer_name(X509_get_subject_name(certificate));
     }
 }

@@ -7,7 +7,11 @@
 
 #include "coney/config.h"
 
+struct X509_name_st;
 struct ssl_st;
+
+/* A distinguished name as RabbitMQ writes it, "CN=client,O=Example"; to be freed. NULL: it cannot be. */
+char *tls_peer_name(const struct X509_name_st *name);
 
 /* The user's name for the mechanism EXTERNAL: common name, distinguished name or the INDEX-th alternative
  * name of type SAN, of the certificate that TLS verified. To be freed; NULL when there is no such certificate
