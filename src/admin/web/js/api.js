@@ -1,6 +1,7 @@
 // api.js: requests to the broker this page came from. The password lives in this module's memory and nowhere else.
 
 let authorization = null;
+let isKnown = false; // the broker has once accepted it
 let onRefused = () => {};
 
 export class ApiError extends Error {
@@ -47,7 +48,7 @@ async function request(method, url, { query, body, headers = {} } = {}) {
         return response;
     const reason = await reasonOf(response);
     // Other refusals are answered with 401 too; only this one says that the login itself is no longer good.
-    if (response.status === 401 && /^(Login failed|Not_Authorized)$/.test(reason))
+    if (isKnown && response.status === 401 && /^(Login failed|Not_Authorized)$/.test(reason))
         onRefused();
     throw new ApiError(response.status, reason || `HTTP ${response.status}`);
 }
@@ -73,19 +74,18 @@ export async function login(name, password) {
     const octets = new TextEncoder().encode(`${name}:${password}`);
     authorization = `Basic ${btoa(String.fromCharCode(...octets))}`;
     try {
-        return await get('whoami');
+        const who = await get('whoami');
+        isKnown = true;
+        return who;
     } catch (error) {
-        authorization = null;
+        logout();
         throw error;
     }
 }
 
 export function logout() {
     authorization = null;
-}
-
-export function isLoggedIn() {
-    return authorization !== null;
+    isKnown = false;
 }
 
 /** What to do when a login that was good is refused: the user is gone, or has another password. */

@@ -6,7 +6,7 @@ import { h, put } from './dom.js';
 /** The form; calls DONE(whoami) once the broker knows the user. */
 export function loginForm(reason, done) {
     const trouble = h('p', { class: 'error', role: 'alert' }, reason);
-    const name = h('input', { id: 'user', name: 'user', autocomplete: 'username', required: true, autofocus: true,
+    const name = h('input', { id: 'user', name: 'user', autocomplete: 'username', required: true,
         autocapitalize: 'none', spellcheck: false });
     const password = h('input', { id: 'password', name: 'password', type: 'password', autocomplete: 'current-password' });
     const button = h('button', { type: 'submit', class: 'main' }, 'Log in');

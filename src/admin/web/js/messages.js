@@ -38,13 +38,15 @@ function payloadText(message) {
 
 function messageView(message, number) {
     const { headers = {}, ...properties } = Array.isArray(message.properties) ? {} : message.properties;
-    const { 'x-death': deaths, ...others } = headers;
+    const { 'x-death': deaths, ...rest } = headers;
+    const isEmpty = (object) => Object.keys(object).length === 0;
+    const others = Object.fromEntries(Object.entries(rest).filter(([key]) => !deaths || !key.startsWith('x-first-death-')));
     const facts = new Facts();
     facts.update([
         ['Exchange', name(message.exchange, DEFAULT_EXCHANGE)], ['Routing key', name(message.routing_key, 'empty')],
         ['Redelivered', message.redelivered ? 'yes' : 'no'], ['Size', format.octets(message.payload_bytes)],
         ['Age', format.duration(message.age_ms)], ['Still behind it', format.count(message.message_count)],
-        ['Properties', argumentList(properties)], ['Headers', argumentList(others)],
+        ['Properties', isEmpty(properties) ? null : argumentList(properties)], ['Headers', isEmpty(others) ? null : argumentList(others)],
     ]);
     return h('article', { class: 'message' }, h('h3', {}, `Message ${number}`), facts.element,
         Array.isArray(deaths) && deaths.length > 0 && deathTable(deaths),

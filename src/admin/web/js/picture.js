@@ -92,11 +92,12 @@ export function picture(focus, flows) {
     const ordered = [...columns.keys()].sort((a, b) => a - b).map((column) => columns.get(column));
     const { width, height } = layOut(ordered);
     const shown = [...edges.values()].filter(({ from, to }) => from.x !== undefined && to.x !== undefined);
-    return h('div', { class: 'picture' },
-        h('div', { class: 'across', tabIndex: 0, role: 'region', 'aria-label': 'Picture of the bindings' },
-            s('svg', { viewBox: `0 0 ${width} ${height}`, width, height, role: 'group', 'aria-label': `Bindings of ${focus.kind} ${focus.name || DEFAULT_EXCHANGE}` },
-                shown.map(edge), [...nodes.values()].filter((node) => node.x !== undefined).map((node) => box(node, idOf(node) === idOf(focus))))),
-        left > 0 && h('p', { class: 'quiet' }, `${left} more are in the table.`));
+    const view = h('div', { class: 'across', tabIndex: 0, role: 'region', 'aria-label': 'Picture of the bindings' },
+        s('svg', { viewBox: `0 0 ${width} ${height}`, width, height, role: 'group', 'aria-label': `Bindings of ${focus.kind} ${focus.name || DEFAULT_EXCHANGE}` },
+            shown.map(edge), [...nodes.values()].filter((node) => node.x !== undefined).map((node) => box(node, idOf(node) === idOf(focus)))));
+    const middle = nodes.get(idOf(focus)).x + BOX.width / 2;
+    requestAnimationFrame(() => view.scrollTo(middle - view.clientWidth / 2, 0));
+    return h('div', { class: 'picture' }, view, left > 0 && h('p', { class: 'quiet' }, `${left} more are in the table.`));
 }
 
 /** The flow that a binding of the API stands for. */

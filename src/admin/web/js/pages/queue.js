@@ -132,7 +132,7 @@ function factsOf(queue) {
         ['Oldest message', format.duration(queue.oldest_message_age_ms)], ['Oldest unacknowledged', format.duration(queue.oldest_unacked_age_ms)],
         ['Size of messages', format.octets(queue.message_bytes)], ['In memory', format.octets(queue.message_bytes_ram)],
         ['Memory', format.octets(queue.memory)], ['Consumers', format.count(queue.consumers ?? 0)],
-        ['Consumers’ share of the time', typeof queue.consumer_utilisation === 'number' ? `${Math.round(queue.consumer_utilisation * 100)} %` : null],
+        ['Consumer capacity', queue.consumers > 0 && typeof queue.consumer_utilisation === 'number' ? `${Math.round(queue.consumer_utilisation * 100)} %` : null],
         ['Owner', queue.owner_pid_details?.name && connectionLink(queue.owner_pid_details.name)],
         ['Dead letters go to', target && exchangeLink(queue.vhost, target.exchange)], ['Dead-lettered so far', deadLettered(queue.dead_lettered)],
         ['Policy sets', Object.keys(queue.effective_policy_definition ?? {}).length > 0 ? argumentList(queue.effective_policy_definition) : null],
