@@ -78,7 +78,9 @@ struct command_block {
 /* Who enters a vhost. The strings are the arena's. */
 struct batch_open {
     struct bytes user;
-    bool is_impersonator;        /* the user has the tag: user-id is not checked */
+    bool is_impersonator; /* the user has the tag: user-id is not checked */
+    bool is_internal;     /* the node's own: no limit holds for it, and it is neither counted nor shown */
+    bool is_trusted;      /* may do everything, whatever the user may */
     bool consumer_cancel_notify; /* the client's capability of that name */
     uint32_t channel_max;        /* 0: no limit but the numbers */
     uint32_t user_channel_max;   /* UINT32_MAX: none */

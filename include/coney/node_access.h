@@ -3,6 +3,7 @@
 #ifndef CONEY_NODE_ACCESS_H
 #define CONEY_NODE_ACCESS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "coney/auth.h"
@@ -16,6 +17,12 @@ enum login_result node_log_in(struct server *server, const struct auth_request *
                               struct user_info *out);
 
 struct users *node_users(struct server *server);
+
+/* Become a client of the node as USER, whose login is decided already: what is returned is a connected
+ * socket, the caller's, on which AMQP is spoken; the mechanism is EXTERNAL. TRUSTED: everything is allowed,
+ * in any vhost. Such a connection takes no part in limits and alarms, and is neither logged nor listed. -1
+ * when the system refuses, or the server stops. */
+int node_connect(struct server *server, const struct user_info *user, bool is_trusted);
 
 /* "coney@host", and what clients are told in connection.start. */
 const char *node_name(const struct server *server);

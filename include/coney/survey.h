@@ -109,6 +109,7 @@ struct survey_connection {
     uint64_t id;
     const void *owner; /* vhost_ops.output's, as of the next two: the server's session */
     struct bytes user;
+    bool is_internal; /* the node's own: not to be listed, and its channels are not */
     uint32_t channels;
     bool is_blocked; /* its publishers are held */
     bool is_closing;

@@ -349,7 +349,7 @@ static bool check_open(struct connection *connection)
         return false;
     }
     /* The last check, since it counts. */
-    if (ops->channel_opens && !ops->channel_opens(ops->context)) {
+    if (!connection->is_internal && ops->channel_opens && !ops->channel_opens(ops->context)) {
         connection_fail(
             connection, (enum method_id)0, REPLY_NOT_ALLOWED,
             "number of channels opened on this node has reached the maximum allowed limit of (%llu)",
@@ -357,6 +357,18 @@ static bool check_open(struct connection *connection)
         return false;
     }
     return true;
+}
+
+static void count_open(struct connection *connection)
+{
+    struct vhost *vhost = connection->vhost;
+
+    connection->channel_count++;
+    vhost->channel_count++;
+    if (connection->is_internal)
+        vhost->internal_channel_count++;
+    else
+        vhost->counts.channels_opened++;
 }
 
 static void channel_open(struct connection *connection, uint16_t number)
@@ -371,9 +383,7 @@ static void channel_open(struct connection *connection, uint16_t number)
     channel->gate_end = &channel->gate;
     channel->unacked.entry_size = sizeof(struct unacked);
     HASH_ADD(hh, connection->channels, number, sizeof channel->number, channel);
-    connection->channel_count++;
-    connection->vhost->channel_count++;
-    connection->vhost->counts.channels_opened++;
+    count_open(connection);
     channel_reply(channel, &(struct method){.id = METHOD_CHANNEL_OPEN_OK}, 0);
 }
 
@@ -447,6 +457,21 @@ void gate_clear(struct channel *channel)
     }
 }
 
+static void count_end(struct connection *connection)
+{
+    struct vhost *vhost = connection->vhost;
+
+    connection->channel_count--;
+    vhost->channel_count--;
+    if (connection->is_internal) {
+        vhost->internal_channel_count--;
+        return;
+    }
+    vhost->counts.channels_closed++;
+    if (vhost->ops.channel_ends)
+        vhost->ops.channel_ends(vhost->ops.context);
+}
+
 void channel_free(struct channel *channel)
 {
     struct connection *connection = channel->connection;
@@ -461,14 +486,10 @@ void channel_free(struct channel *channel)
     HASH_DEL(connection->channels, channel);
     if (connection->last_channel == channel)
         connection->last_channel = NULL;
-    connection->channel_count--;
-    connection->vhost->channel_count--;
-    if (connection->vhost->ops.channel_ends)
-        connection->vhost->ops.channel_ends(connection->vhost->ops.context);
+    count_end(connection);
     seqmap_clear(&channel->unacked);
     bytes_free(channel->last_queue);
     route_cache_free(channel->cache);
-    connection->vhost->counts.channels_closed++;
     free(channel->counts);
     free(channel);
 }

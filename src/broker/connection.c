@@ -28,17 +28,21 @@ static void slot_take(struct vhost *vhost, struct connection *connection)
     vhost->slot_free = slot->next_free;
     slot->connection = connection;
     connection->id = (uint64_t)++slot->generation << 32 | index;
+    if (connection->is_internal)
+        return;
     vhost->connection_count++;
     vhost->counts.connections_opened++;
 }
 
-static void slot_release(struct vhost *vhost, uint64_t id)
+static void slot_release(struct vhost *vhost, const struct connection *connection)
 {
-    uint32_t index = (uint32_t)id;
+    uint32_t index = (uint32_t)connection->id;
 
     vhost->slots[index].connection = NULL;
     vhost->slots[index].next_free = vhost->slot_free;
     vhost->slot_free = index + 1;
+    if (connection->is_internal)
+        return;
     vhost->connection_count--;
     vhost->counts.connections_closed++;
 }
@@ -207,18 +211,23 @@ static uint64_t connections_max(const struct vhost *vhost)
 /* Who may enter, in RabbitMQ's order (connection-and-channel.md 3.6). */
 static bool check_entry(struct vhost *vhost, struct connection *connection)
 {
+    const struct bytes all = BYTES_LITERAL(".*");
     uint64_t most = connections_max(vhost);
     struct user_rights *rights;
 
-    if (vhost->is_draining) {
+    if (vhost->is_draining && !connection->is_internal) {
         connection_fail(connection, METHOD_CONNECTION_OPEN, REPLY_CONNECTION_FORCED, DRAINING_TEXT);
         return false;
     }
-    if (vhost->connection_count > most) {
+    if (vhost->connection_count > most && !connection->is_internal) {
         connection_fail(connection, METHOD_CONNECTION_OPEN, REPLY_NOT_ALLOWED,
                         "access to vhost '%.*s' refused for user '%.*s': connection limit (%llu) is reached",
                         BYTES_ARG(vhost->name), BYTES_ARG(connection->user), (unsigned long long)most);
         return false;
+    }
+    if (connection->is_trusted) {
+        connection->permission = permission_new(all, all, all);
+        return true;
     }
     HASH_FIND(hh, vhost->rights, connection->user.data, connection->user.size, rights);
     if (!rights || !rights->permission) {
@@ -240,6 +249,8 @@ void connection_open(struct vhost *vhost, const struct batch *batch)
     connection->owner = batch->owner;
     connection->user = bytes_copy(batch->open.user);
     connection->is_impersonator = batch->open.is_impersonator;
+    connection->is_internal = batch->open.is_internal;
+    connection->is_trusted = batch->open.is_trusted;
     connection->cancel_notify = batch->open.consumer_cancel_notify;
     connection->channel_max = batch->open.channel_max;
     connection->user_channel_max = batch->open.user_channel_max;
@@ -269,7 +280,7 @@ void connection_free(struct connection *connection)
         connection->out = chunk->next;
         outbox_chunk_free(chunk);
     }
-    slot_release(vhost, connection->id);
+    slot_release(vhost, connection);
     permission_unref(connection->permission);
     bytes_free(connection->user);
     free(connection->numbers);

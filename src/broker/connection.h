@@ -176,7 +176,8 @@ struct connection {
     uint8_t state; /* enum connection_state */
     bool cancel_notify;
     bool is_impersonator;
-    bool is_dirty;        /* on vhost->dirty: has something to hand over */
+    bool is_internal, is_trusted; /* see batch_open */
+    bool is_dirty;                /* on vhost->dirty: has something to hand over */
     bool is_handed_off;   /* had consumers, which draining has cancelled; closed when it owes nothing more */
     uint16_t last_number; /* channels' last looked up: */
     struct channel *last_channel;

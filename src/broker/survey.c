@@ -238,6 +238,7 @@ bool survey_connection(struct vhost *vhost, uint64_t id, struct survey_connectio
     *out = (struct survey_connection){.id = id,
                                       .owner = connection->owner,
                                       .user = connection->user,
+                                      .is_internal = connection->is_internal,
                                       .channels = connection->channel_count,
                                       .is_blocked = connection->hold != 0,
                                       .is_closing = connection->state != CONNECTION_RUNNING};
@@ -298,7 +299,7 @@ bool survey_channels(struct vhost *vhost, uint32_t *place, unsigned most,
     for (; *place < vhost->slot_count && shown < most; ++*place) {
         const struct connection *connection = vhost->slots[*place].connection;
 
-        if (!connection)
+        if (!connection || connection->is_internal)
             continue;
         for (const struct channel *channel = connection->channels; channel; channel = channel->hh.next) {
             show_channel(channel, show, context);
@@ -353,7 +354,7 @@ void survey_consumers_of(struct vhost *vhost, struct bytes queue, unsigned most,
 void survey_vhost(const struct vhost *vhost, struct survey_vhost *out)
 {
     *out = (struct survey_vhost){.connections = vhost->connection_count,
-                                 .channels = vhost->channel_count,
+                                 .channels = vhost->channel_count - vhost->internal_channel_count,
                                  .consumers = vhost->consumer_count,
                                  .queues = HASH_COUNT(vhost->queues),
                                  .exchanges = HASH_COUNT(vhost->exchanges),

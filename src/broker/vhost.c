@@ -458,7 +458,7 @@ static void rights_spread(struct vhost *vhost, struct user_rights *rights)
     for (uint32_t i = 0; i < vhost->slot_count; i++) {
         struct connection *connection = vhost->slots[i].connection;
 
-        if (!connection || !bytes_equal(connection->user, rights->user))
+        if (!connection || connection->is_trusted || !bytes_equal(connection->user, rights->user))
             continue;
         permission_unref(connection->permission);
         connection->permission = permission_ref(rights->permission);

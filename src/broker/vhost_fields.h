@@ -74,9 +74,10 @@ struct vhost {
 
     struct connection_slot *slots;
     uint32_t slot_count, slot_free; /* slot_free: index + 1 */
-    uint32_t connection_count;
+    uint32_t connection_count;      /* without the node's own */
     uint64_t channel_count, consumer_count;
-    uint64_t ready, unacked; /* of all queues */
+    uint64_t internal_channel_count; /* of channel_count: the node's own */
+    uint64_t ready, unacked;         /* of all queues */
 
     /* to be done before the next command */
     struct queue *dispatch;

@@ -374,6 +374,8 @@ void server_session_ended(struct server *server, struct session *session)
     struct login_address address = login_address_of(&session->peer);
     bool has_address = server->config->connection_max_per_address != 0;
 
+    if (session->is_internal)
+        return;
     atomic_fetch_sub(&server->connection_count, 1);
     if (!session->is_counted && !has_address)
         return;
@@ -439,6 +441,25 @@ void server_accepted(struct server *server, struct stream stream, const struct p
         return;
     }
     session = make_session(server, loop, stream, peer);
+    if (loop == &server->loops[0])
+        session_start(session, loop);
+    else
+        post_session(session, loop);
+}
+
+void server_connects(struct server *server, int fd, const struct user_info *user, bool is_trusted)
+{
+    const struct peer peer = {.family = PEER_UNIX};
+    struct loop *loop = choose_loop(server);
+    struct session *session = session_new(server, (struct stream){.fd = fd}, &peer);
+
+    atomic_fetch_add_explicit(&loop->session_count, 1, memory_order_relaxed);
+    session->is_internal = true;
+    session->is_trusted = is_trusted;
+    session->is_impersonator = user_info_has_tag(user, "impersonator");
+    session->user = (struct bytes){xmemdup(user->name.data, user->name.size), user->name.size};
+    session->user_channel_max = UINT32_MAX;
+    session->user_connections_max = USER_LIMIT_NONE;
     if (loop == &server->loops[0])
         session_start(session, loop);
     else

@@ -165,6 +165,9 @@ void server_session_ended(struct server *server, struct session *session);
 /* First loop: a socket was accepted that speaks AMQP at once. */
 void server_accepted(struct server *server, struct stream stream, const struct peer *peer);
 
+/* First loop: FD is the other end of a connection of the node's own, see node_connect(). */
+void server_connects(struct server *server, int fd, const struct user_info *user, bool is_trusted);
+
 /* Any thread: a TLS handshake succeeded. */
 void server_secured(struct server *server, struct stream stream, const struct peer *peer);
 

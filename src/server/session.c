@@ -309,7 +309,7 @@ void session_block(struct session *session)
     struct method blocked = {.id = METHOD_CONNECTION_BLOCKED,
                              .connection_blocked = {.reason = bytes_from_string(reason)}};
 
-    if (session->holds & SESSION_HOLD_ALARM)
+    if (session->holds & SESSION_HOLD_ALARM || session->is_internal)
         return;
     session_hold(session, SESSION_HOLD_ALARM, true);
     DL_APPEND2(session->loop->blocked, session, block_prev, block_next);

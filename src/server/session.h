@@ -117,8 +117,9 @@ struct session {
     bool blocked_told;                                  /* connection.blocked was sent */
     bool wants_blocked, wants_cancel, wants_auth_close; /* client capabilities */
     bool is_impersonator;
-    bool is_counted;    /* in its user's connections */
-    uint16_t heartbeat; /* seconds; 0: off */
+    bool is_internal, is_trusted; /* the node's own, see node_connect() */
+    bool is_counted;              /* in its user's connections */
+    uint16_t heartbeat;           /* seconds; 0: off */
     uint16_t channel_max;
     uint32_t frame_max; /* payload octets and overhead; UINT32_MAX: no limit */
     uint32_t user_channel_max;

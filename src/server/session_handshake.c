@@ -61,7 +61,9 @@ static void say_start(struct session *session)
 
     start.connection_start.version_minor = 9;
     start.connection_start.server_properties = server_properties(session->server);
-    start.connection_start.mechanisms = server_mechanisms(session->server, session->stream.tls != NULL);
+    start.connection_start.mechanisms = session->is_internal
+                                            ? BYTES_LITERAL("EXTERNAL")
+                                            : server_mechanisms(session->server, session->stream.tls != NULL);
     start.connection_start.locales = BYTES_LITERAL("en_US");
     session_set_state(session, SESSION_STARTED);
     session_say(session, 0, &start);
@@ -90,8 +92,6 @@ size_t handshake_protocol_header(struct session *session, const uint8_t *data, s
 
 /* ---- login ---- */
 
-static bool capability(struct bytes capabilities, const char *name)
-{
 #define PROPERTIES_KEPT_MAX 4096
 
 /* The pairs of TABLE, in their order, that fit with those before them. */
@@ -121,6 +121,8 @@ static void keep_properties(struct session *session, struct bytes table)
         session->client_properties = (struct bytes){xmemdup(table.data, table.size), table.size};
 }
 
+static bool capability(struct bytes capabilities, const char *name)
+{
     struct field field;
 
     return table_get(capabilities, name, &field) && field.type == FIELD_BOOL && field.b;
@@ -130,9 +132,9 @@ static void take_capabilities(struct session *session, struct bytes client_prope
 {
     struct field field;
 
+    keep_properties(session, client_properties);
     if (!table_get(client_properties, "capabilities", &field) || field.type != FIELD_TABLE)
         return;
-    keep_properties(session, client_properties);
     session->wants_blocked = capability(field.bytes, "connection.blocked");
     session->wants_cancel = capability(field.bytes, "consumer_cancel_notify");
     session->wants_auth_close = capability(field.bytes, "authentication_failure_close");
@@ -262,17 +264,21 @@ static void start_ok(struct session *session, const struct method_connection_sta
     enum sasl_status status;
 
     take_capabilities(session, start_ok->client_properties);
+    if (session->is_internal) { /* who it is was said when it was made */
+        say_tune(session);
+        return;
+    }
     session->sasl = xcalloc(1, sizeof *session->sasl);
     status = sasl_start(session->sasl, server_sasl(session->server), certificate_name(session),
                         start_ok->mechanism, start_ok->response, &result);
+    session->has_mechanism = status != SASL_MALFORMED;
+    session->mechanism = (uint8_t)session->sasl->mechanism;
     sasl_went(session, status, &result);
 }
 
 static void secure_ok(struct session *session, const struct method_connection_secure_ok *secure_ok)
 {
     struct sasl_result result;
-    session->has_mechanism = status != SASL_MALFORMED;
-    session->mechanism = (uint8_t)session->sasl->mechanism;
     enum sasl_status status = sasl_continue(session->sasl, secure_ok->response, &result);
 
     sasl_went(session, status, &result);
@@ -321,7 +327,7 @@ static void open_vhost(struct session *session, const struct method_connection_o
     char why[REPLY_TEXT_SIZE];
 
     session->runner = server_find_vhost(session->server, open->virtual_host);
-    if (!server_has_room(session->server, session, why)) {
+    if (!session->is_internal && !server_has_room(session->server, session, why)) {
         handshake_refuse(session, METHOD_CONNECTION_OPEN, REPLY_NOT_ALLOWED, "%s", why);
         return;
     }
@@ -330,7 +336,7 @@ static void open_vhost(struct session *session, const struct method_connection_o
                          BYTES_ARG(open->virtual_host));
         return;
     }
-    if (!server_session_opens(session->server, session, why)) {
+    if (!session->is_internal && !server_session_opens(session->server, session, why)) {
         handshake_refuse(session, METHOD_CONNECTION_OPEN, REPLY_NOT_ALLOWED, "%s", why);
         return;
     }
@@ -338,6 +344,8 @@ static void open_vhost(struct session *session, const struct method_connection_o
     entry = &job->batch.open;
     *entry = (struct batch_open){.user = arena_copy(&job->batch.arena, session->user),
                                  .is_impersonator = session->is_impersonator,
+                                 .is_internal = session->is_internal,
+                                 .is_trusted = session->is_trusted,
                                  .consumer_cancel_notify = session->wants_cancel,
                                  .channel_max = session->channel_max,
                                  .user_channel_max = session->user_channel_max};

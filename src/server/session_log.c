@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the log says of a session: that it has come, why channels and connections were closed, and how it
- * went. All that the peer has chosen is escaped.
+ * went. All that the peer has chosen is escaped. Of the node's own connections nothing is said.
  */
 #define LOG_CATEGORY LOG_CATEGORY_CONNECTION
 #include <stdio.h>
@@ -27,6 +27,8 @@ void session_log_granted(const struct session *session)
 {
     char peer[PEER_TEXT_SIZE], vhost[160], user[160];
 
+    if (session->is_internal)
+        return;
     log_info("connection %s: user '%s' authenticated and granted access to vhost '%s'",
              peer_text(&session->peer, peer), log_escape(session->user, user, sizeof user),
              log_escape(vhost_name(session->runner->vhost), vhost, sizeof vhost));
@@ -36,7 +38,7 @@ void session_log_gone(const struct session *session)
 {
     char name[WHO_SIZE];
 
-    if (session->state < SESSION_RUNNING || !session->is_attached)
+    if (session->state < SESSION_RUNNING || !session->is_attached || session->is_internal)
         return;
     if (session->state == SESSION_RUNNING && !session->is_deaf)
         log_warning("closing connection %s: client unexpectedly closed TCP connection", who(session, name));
@@ -49,7 +51,7 @@ void session_log_close(const struct session *session, uint16_t channel, struct b
     struct method method;
     char name[WHO_SIZE], text[REPLY_TEXT_SIZE * 4];
 
-    if (method_decode(&method, payload) != METHOD_OK)
+    if (session->is_internal || method_decode(&method, payload) != METHOD_OK)
         return;
     if (method.id == METHOD_CHANNEL_CLOSE)
         log_in(LOG_CATEGORY_CHANNEL, LOG_LEVEL_ERROR, "channel error on connection %s, channel %u: %u %s",

@@ -100,6 +100,8 @@ const char *session_name_text(const struct session_name *name, char out[SESSION_
 
 static bool is_shown(const struct session *session)
 {
+    if (session->is_internal)
+        return false;
     switch ((enum session_state)session->state) {
     case SESSION_DROPPED:
     case SESSION_ENDING:

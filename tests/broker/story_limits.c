@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bounds of a vhost's settings: what is refused at each, and that everything below goes on. */
 #include "coney/buffer.h"
+#include "coney/survey.h"
 #include "story.h"
 
 #define BOUNDED(...)                             \
@@ -226,5 +227,82 @@ Test(limits, connections_of_a_vhost_that_has_no_limit_of_its_own)
     vhost_set_limits(story_vhost(s), 2, -1);
     c = client_enter(s, &guest);
     expect_reply(c, METHOD_CONNECTION_OPEN_OK);
+    story_free(s);
+}
+
+static void note_channel(void *context, const struct survey_channel *channel)
+{
+    (void)channel;
+    ++*(unsigned *)context;
+}
+
+/* How many channels a listing has. */
+static unsigned channels_shown(struct story *s)
+{
+    uint32_t place = 0;
+    unsigned count = 0;
+
+    while (survey_channels(story_vhost(s), &place, 100, note_channel, &count))
+        ;
+    return count;
+}
+
+Test(limits, the_nodes_own_connections_are_beside_them)
+{
+    const struct batch_open own = {
+        .user = BYTES_LITERAL("guest"), .user_channel_max = UINT32_MAX, .is_internal = true};
+    struct story *s = story_new_with(BOUNDED(.connections_max = 1));
+    struct client *c;
+    struct survey_vhost seen;
+
+    for (int i = 0; i < 3; i++) {
+        c = client_enter(s, &own);
+        expect_reply(c, METHOD_CONNECTION_OPEN_OK);
+    }
+    c = client_beside(c);
+    declare(c, "q");
+    publish(c, "q", "1");
+    survey_vhost(story_vhost(s), &seen);
+    cr_expect_eq(seen.connections, 0);
+    cr_expect_eq(seen.channels, 0);
+    cr_expect_eq(seen.counts.connections_opened, 0);
+    cr_expect_eq(seen.counts.channels_opened, 0);
+    cr_expect_eq(channels_shown(s), 0);
+    vanish(c);
+    settle(s);
+    client(s); /* the one that the vhost may have */
+    survey_vhost(story_vhost(s), &seen);
+    cr_expect_eq(seen.connections, 1);
+    cr_expect_eq(seen.channels, 1);
+    cr_expect_eq(seen.counts.connections_closed, 0);
+    cr_expect_eq(seen.counts.channels_closed, 0);
+    cr_expect_eq(channels_shown(s), 1);
+    story_free(s);
+}
+
+Test(limits, who_is_trusted_needs_no_permission)
+{
+    struct batch_open open = {.user = BYTES_LITERAL("operator"),
+                              .channel_max = 10,
+                              .user_channel_max = 10,
+                              .is_internal = true,
+                              .is_trusted = true};
+    struct bytes nothing = {NULL, 0};
+    struct story *s = story_new();
+    struct client *c = client_enter(s, &open);
+
+    expect_reply(c, METHOD_CONNECTION_OPEN_OK);
+    c = client_beside(c);
+    declare(c, "q");
+    vhost_set_permission(story_vhost(s), B("operator"), nothing, nothing, nothing);
+    declare(c, "r");
+    open.is_trusted = false;
+    c = client_enter(s, &open);
+    expect_reply(c, METHOD_CONNECTION_OPEN_OK);
+    c = client_beside(c);
+    send_declare(c, "s", 0, NO_ARGUMENTS);
+    expect_channel_error(
+        c, 403, "ACCESS_REFUSED - configure access to queue 's' in vhost '/' refused for user 'operator'",
+        METHOD_QUEUE_DECLARE);
     story_free(s);
 }
