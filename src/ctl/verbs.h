@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tables of verbs, one for each file that has some, and what verbs of several files share. */
+#ifndef CTL_VERBS_H
+#define CTL_VERBS_H
+
+#include "ctl.h"
+#include "ctl_http.h"
+
+/* Whose texts and behaviour are spoken under RabbitMQ's names. */
+#define COMPATIBLE_VERSION "3.13.7"
+
+extern const struct verb verbs_help[];
+extern const struct verb verbs_list[];
+extern const struct verb verbs_users[];
+extern const struct verb verbs_access[];
+extern const struct verb verbs_policies[];
+extern const struct verb verbs_limits[];
+extern const struct verb verbs_vhosts[];
+extern const struct verb verbs_queues[];
+extern const struct verb verbs_connections[];
+extern const struct verb verbs_definitions[];
+extern const struct verb verbs_status[];
+extern const struct verb verbs_node[];
+extern const struct verb verbs_checks[];
+extern const struct verb verbs_plugins[];
+extern const struct verb verbs_live[];
+extern const struct verb verbs_admin[];
+extern const struct verb verbs_refused[];
+
+/* Is there such a user, such a vhost? */
+bool user_exists(struct ctl *ctl, const char *user);
+bool vhost_exists(struct ctl *ctl, const char *vhost);
+
+/* Parse TEXT, which is an argument; reports what is wrong and returns NULL. */
+json_t *json_argument(const char *text);
+
+/* Print a JSON value on one line, keys in order, as RabbitMQ does. */
+void print_json_line(const json_t *value);
+
+/* What --formatter json shows when something was done: {"node":...,"result":"ok"}. Returns CODE. */
+int done(struct ctl *ctl, int code);
+
+/* The sections of the status, also a part of the report. */
+int run_status(struct ctl *ctl);
+int run_environment(struct ctl *ctl);
+int run_cluster_status(struct ctl *ctl);
+
+/* Does TEXT stand in LIST, ended by NULL? */
+bool is_one_of(const char *text, const char *const *list);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What verbs of several files share. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coney/buffer.h"
+#include "terms.h"
+#include "verbs.h"
+
+bool user_exists(struct ctl *ctl, const char *user)
+{
+    json_t *found = http_find(ctl, api_path(ctl, "/users/%s", user));
+    bool exists = found != NULL;
+
+    json_decref(found);
+    return exists;
+}
+
+bool vhost_exists(struct ctl *ctl, const char *vhost)
+{
+    json_t *found = http_find(ctl, api_path(ctl, "/vhosts/%s", vhost));
+    bool exists = found != NULL;
+
+    json_decref(found);
+    return exists;
+}
+
+json_t *json_argument(const char *argument)
+{
+    json_error_t error;
+    json_t *value = json_loads(argument, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
+
+    if (!value)
+        failure(EX_UNAVAILABLE,
+                "JSON decoding error. Reason: %s, at character %d\nPut the JSON in single quotes: "
+                "'{\"max-length\":500}'",
+                error.text, error.column);
+    return value;
+}
+
+void print_json_line(const json_t *value)
+{
+    struct buffer out = {0};
+    char *shown =
+        json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+
+    if (shown)
+        term_escape(&out, shown, strlen(shown), TERM_KEEP_LINES);
+    put_text(&out, "\n");
+    fwrite(out.data, 1, out.size, stdout);
+    buffer_free(&out);
+    free(shown);
+}
+
+int done(struct ctl *ctl, int code)
+{
+    json_t *status;
+
+    if (code != EX_OK || ctl->format != FORMAT_JSON)
+        return code;
+    status = json_pack("{s:s,s:s}", "node", node_name(ctl), "result", "ok");
+    print_json_line(status);
+    json_decref(status);
+    return code;
+}
+
+bool is_one_of(const char *word, const char *const *list)
+{
+    for (; *list; list++)
+        if (strcmp(word, *list) == 0)
+            return true;
+    return false;
+}
