@@ -72,6 +72,9 @@ void log_reopen(void);
 /* Begin to write in a thread of its own; false when there can be none: callers go on writing themselves. */
 bool log_start(void);
 
+/* Lines that were not written so far: LOST came too fast, LEFT_OUT were more than a place may say. */
+void log_missing(uint64_t *lost, uint64_t *left_out);
+
 /* Write what waits, for at most MS milliseconds. */
 void log_flush(uint32_t ms);
 

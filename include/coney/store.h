@@ -127,6 +127,7 @@ struct store_counters {
     uint64_t segment_octets, spill_octets;
     uint64_t used; /* octets that messages waiting in queues hold in memory */
     uint32_t unreadable_runs;
+    uint64_t disk_free_limit; /* octets, in force */
     bool disk_full;
 };
 

@@ -236,6 +236,7 @@ enum login_result node_log_in(struct server *server, const struct auth_request *
         result = auth_recall(logins->auth, request, out) ? LOGIN_OK : auth_decide(logins->auth, request, out);
         pthread_mutex_lock(&logins->mutex);
         logins->counters.results[result]++;
+        logins->counters.elsewhere[result]++;
     }
     login_sources_leave(logins->sources, &place, result != LOGIN_OK, server_now_ns());
     pthread_mutex_unlock(&logins->mutex);

@@ -27,10 +27,11 @@ struct session;
 /* What became of logins so far, for statistics. */
 struct login_counters {
     uint64_t results[LOGIN_RESULTS];
-    uint64_t recalled; /* of those that are LOGIN_OK: known already */
-    uint64_t slowed;   /* had to wait for earlier failures */
-    uint64_t too_many; /* refused unseen: too many were waiting */
-    uint32_t waiting;  /* now */
+    uint64_t elsewhere[LOGIN_RESULTS]; /* of those: by node_log_in(), not by sessions */
+    uint64_t recalled;                 /* of those that are LOGIN_OK: known already */
+    uint64_t slowed;                   /* had to wait for earlier failures */
+    uint64_t too_many;                 /* refused unseen: too many were waiting */
+    uint32_t waiting;                  /* now */
 };
 
 /* For logins that AUTH decides and that may take HANDSHAKE_TIMEOUT_MS. */

@@ -759,6 +759,7 @@ struct server *server_new(const struct config *config, enum server_failure *fail
     struct timespec now;
 
     server->config = config;
+    server->started_ns = server_now_ns();
     server->spread_percent = BUSY_PERCENT;
     pthread_mutex_init(&server->lock, NULL);
     signal(SIGPIPE, SIG_IGN);

@@ -70,6 +70,7 @@ struct server {
     struct sasl_settings sasl;
     struct buffer properties;    /* of connection.start */
     struct buffer mechanisms[2]; /* ... plain, and over TLS */
+    uint64_t started_ns;         /* on the monotonic clock */
     int64_t clock_offset_ms;     /* from the monotonic clock to milliseconds since 1970 */
     _Atomic uint64_t memory_high, memory_low;
     _Atomic unsigned alarms; /* enum server_alarm_bit: publishers are held */

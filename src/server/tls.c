@@ -367,6 +367,17 @@ static void say_expiry(const struct tls_contexts *contexts)
         log_warning("a TLS certificate in service expires in %lld days", (long long)(left / 86400));
 }
 
+/* Only the thread replaces them, and so reads them without the mutex. */
+static void replace_contexts(struct tls *tls, struct tls_contexts *contexts)
+{
+    struct tls_contexts *before = tls->contexts;
+
+    pthread_mutex_lock(&tls->mutex);
+    tls->contexts = contexts;
+    pthread_mutex_unlock(&tls->mutex);
+    tls_contexts_leave(before);
+}
+
 static void read_files(struct tls *tls, struct config_tls *config)
 {
     char why[TLS_WHY_SIZE];
@@ -383,8 +394,7 @@ static void read_files(struct tls *tls, struct config_tls *config)
         log_error("TLS certificates stay as they were: %s", why);
         return;
     }
-    tls_contexts_leave(tls->contexts);
-    tls->contexts = contexts;
+    replace_contexts(tls, contexts);
     atomic_store_explicit(&tls->counters.expiry, tls_contexts_expiry(contexts), memory_order_relaxed);
     atomic_fetch_add_explicit(&tls->counters.reloads, 1, memory_order_relaxed);
     log_info("TLS certificates were read anew");
@@ -580,4 +590,17 @@ struct tls_counters tls_counters(struct tls *tls)
                                  atomic_load_explicit(&tls->counters.reloads, memory_order_relaxed),
                                  atomic_load_explicit(&tls->counters.failed_reloads, memory_order_relaxed),
                                  atomic_load_explicit(&tls->counters.expiry, memory_order_relaxed)};
+}
+
+void tls_certificates(struct tls *tls, void (*show)(void *context, const struct tls_certificate *certificate),
+                      void *context)
+{
+    const struct tls_certificate *certificates;
+    size_t count;
+
+    pthread_mutex_lock(&tls->mutex);
+    certificates = tls_contexts_certificates(tls->contexts, &count);
+    for (size_t i = 0; i < count; i++)
+        show(context, &certificates[i]);
+    pthread_mutex_unlock(&tls->mutex);
 }

@@ -50,4 +50,8 @@ void tls_reload(struct tls *tls, const struct config_tls *config);
 /* Any thread. */
 struct tls_counters tls_counters(struct tls *tls);
 
+/* Any thread: SHOW each certificate in service. It must not call back. */
+void tls_certificates(struct tls *tls, void (*show)(void *context, const struct tls_certificate *certificate),
+                      void *context);
+
 #endif

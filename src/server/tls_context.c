@@ -30,7 +30,7 @@
 #define READ_AHEAD_SIZE (64 * 1024)
 
 struct named_context {
-    char *name; /* a host name, or "*." and a domain for each host right below it that has none */
+    const char *name; /* a host name, or "*." and a domain for each host right below it that has none */
     SSL_CTX *context;
 };
 
@@ -38,8 +38,9 @@ struct tls_contexts {
     SSL_CTX *first;
     struct named_context *named;
     size_t named_count;
-    struct tls_tickets *tickets; /* NULL: none */
-    int64_t expiry;
+    struct tls_tickets *tickets;          /* NULL: none */
+    struct tls_certificate *certificates; /* in service, that for all others first */
+    size_t certificate_count;
     unsigned users;
 };
 
@@ -135,7 +136,7 @@ static int give_password(char *to, int size, int is_writing, void *arg)
     return (int)length;
 }
 
-static void note_expiry(struct tls_contexts *contexts, const X509 *certificate)
+static void note_expiry(struct tls_certificate *noted, const X509 *certificate)
 {
     struct tm end = {0};
     int64_t expiry;
@@ -143,19 +144,19 @@ static void note_expiry(struct tls_contexts *contexts, const X509 *certificate)
     if (!certificate || !ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end))
         return;
     expiry = timegm(&end);
-    if (!contexts->expiry || expiry < contexts->expiry)
-        contexts->expiry = expiry;
+    if (!noted->expiry || expiry < noted->expiry)
+        noted->expiry = expiry;
 }
 
 /* Of a certificate and what stands with it in its file. */
-static void note_expiries(struct tls_contexts *contexts, SSL_CTX *context)
+static void note_expiries(struct tls_certificate *noted, SSL_CTX *context)
 {
     STACK_OF(X509) *chain = NULL;
 
-    note_expiry(contexts, SSL_CTX_get0_certificate(context));
+    note_expiry(noted, SSL_CTX_get0_certificate(context));
     SSL_CTX_get0_chain_certs(context, &chain);
     for (int i = 0; i < sk_X509_num(chain); i++)
-        note_expiry(contexts, sk_X509_value(chain, i));
+        note_expiry(noted, sk_X509_value(chain, i));
 }
 
 static bool take_pair(struct making *making, SSL_CTX *context, const char *certfile, const char *keyfile)
@@ -169,7 +170,6 @@ static bool take_pair(struct making *making, SSL_CTX *context, const char *certf
     if (SSL_CTX_check_private_key(context) != 1)
         return refuse(making, "%s: is not the key of %s", keyfile, certfile);
     SSL_CTX_set_default_passwd_cb_userdata(context, NULL);
-    note_expiries(making->contexts, context);
     return true;
 }
 
@@ -326,14 +326,37 @@ static SSL_CTX *new_context(struct making *making, const char *certfile, const c
     return NULL;
 }
 
+static struct tls_certificate *note_certificate(struct tls_contexts *contexts, const char *name,
+                                                const char *certfile, SSL_CTX *context)
+{
+    struct tls_certificate *noted = &contexts->certificates[contexts->certificate_count++];
+
+    *noted = (struct tls_certificate){.name = xstrdup(name), .file = xstrdup(certfile)};
+    note_expiries(noted, context);
+    return noted;
+}
+
+static bool add_first(struct making *making)
+{
+    const char *certfile = making->config->certfile;
+
+    making->contexts->first = new_context(making, certfile, making->config->keyfile);
+    if (!making->contexts->first)
+        return false;
+    note_certificate(making->contexts, "", certfile, making->contexts->first);
+    return true;
+}
+
 static bool add_named(struct making *making, const struct config_certificate *certificate)
 {
     struct tls_contexts *contexts = making->contexts;
     SSL_CTX *context = new_context(making, certificate->certfile, certificate->keyfile);
+    const struct tls_certificate *noted;
 
     if (!context)
         return false;
-    contexts->named[contexts->named_count++] = (struct named_context){xstrdup(certificate->name), context};
+    noted = note_certificate(contexts, certificate->name, certificate->certfile, context);
+    contexts->named[contexts->named_count++] = (struct named_context){noted->name, context};
     return true;
 }
 
@@ -365,11 +388,8 @@ struct tls_contexts *tls_contexts_new(const struct config_tls *config, char why[
     contexts->users = 1;
     contexts->tickets = config->session_tickets ? tls_tickets_new() : NULL;
     contexts->named = xcalloc(config->sni.count + 1, sizeof *contexts->named);
-    good = is_complete(&making);
-    if (good) {
-        contexts->first = new_context(&making, config->certfile, config->keyfile);
-        good = contexts->first;
-    }
+    contexts->certificates = xcalloc(config->sni.count + 1, sizeof *contexts->certificates);
+    good = is_complete(&making) && add_first(&making);
     for (size_t i = 0; good && i < config->sni.count; i++)
         good = add_named(&making, &config->sni.entries[i]);
     if (!good) {
@@ -391,10 +411,13 @@ void tls_contexts_leave(struct tls_contexts *contexts)
 {
     if (!contexts || --contexts->users)
         return;
-    for (size_t i = 0; i < contexts->named_count; i++) {
+    for (size_t i = 0; i < contexts->named_count; i++)
         SSL_CTX_free(contexts->named[i].context);
-        free(contexts->named[i].name);
+    for (size_t i = 0; i < contexts->certificate_count; i++) {
+        free(contexts->certificates[i].name);
+        free(contexts->certificates[i].file);
     }
+    free(contexts->certificates);
     free(contexts->named);
     SSL_CTX_free(contexts->first);
     tls_tickets_free(contexts->tickets); /* connections of these contexts make no tickets any more */
@@ -413,5 +436,19 @@ struct tls_tickets *tls_contexts_tickets(const struct tls_contexts *contexts)
 
 int64_t tls_contexts_expiry(const struct tls_contexts *contexts)
 {
-    return contexts->expiry;
+    int64_t first = 0;
+
+    for (size_t i = 0; i < contexts->certificate_count; i++) {
+        int64_t expiry = contexts->certificates[i].expiry;
+
+        if (expiry && (!first || expiry < first))
+            first = expiry;
+    }
+    return first;
+}
+
+const struct tls_certificate *tls_contexts_certificates(const struct tls_contexts *contexts, size_t *count)
+{
+    *count = contexts->certificate_count;
+    return contexts->certificates;
 }

@@ -34,4 +34,14 @@ struct tls_tickets *tls_contexts_tickets(const struct tls_contexts *contexts);
 /* Seconds since 1970: when the first of the certificates ends, chains included. */
 int64_t tls_contexts_expiry(const struct tls_contexts *contexts);
 
+/* The same of one certificate, with its chain. */
+struct tls_certificate {
+    char *name; /* of the server, that clients ask for; empty: of all others */
+    char *file;
+    int64_t expiry; /* 0: not known */
+};
+
+/* All of them; the array is the contexts'. */
+const struct tls_certificate *tls_contexts_certificates(const struct tls_contexts *contexts, size_t *count);
+
 #endif

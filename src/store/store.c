@@ -473,6 +473,7 @@ struct store_counters store_counters(struct store *store)
     counters.segment_octets = segments_size(store->kept);
     counters.spill_octets = segments_size(store->spill);
     counters.used = atomic_load(&store->used);
+    counters.disk_free_limit = atomic_load_explicit(&store->disk_free_limit, memory_order_relaxed);
     counters.disk_full = atomic_load(&store->is_full);
     return counters;
 }

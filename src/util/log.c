@@ -71,7 +71,7 @@ static pthread_cond_t wake = PTHREAD_COND_INITIALIZER; /* something waits, or st
 static pthread_cond_t done = PTHREAD_COND_INITIALIZER; /* the writer has written what it took */
 static struct line *first, **last = &first;
 static size_t waiting;
-static uint64_t lost;
+static uint64_t lost, all_lost, all_left_out; /* the first since it was told */
 static bool has_writer, is_stopping, is_writing;
 static pthread_t writer;
 static struct log_site *sites;
@@ -272,6 +272,7 @@ static void append(enum log_level level, enum log_category category, const char 
 
     if (waiting > WAITING_MAX) {
         lost++;
+        all_lost++;
         return;
     }
     line = xmalloc(sizeof *line + size + 1);
@@ -379,6 +380,7 @@ static bool is_within_limits(struct log_site *site, const char *text)
     } else {
         site->differ = site->differ || !is_alike;
         site->left_out++;
+        all_left_out++;
     }
     snprintf(site->text, sizeof site->text, "%s", text);
     return is_written;
@@ -485,6 +487,14 @@ bool log_start(void)
     pthread_mutex_unlock(&lock);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return started;
+}
+
+void log_missing(uint64_t *was_lost, uint64_t *was_left_out)
+{
+    pthread_mutex_lock(&lock);
+    *was_lost = all_lost;
+    *was_left_out = all_left_out;
+    pthread_mutex_unlock(&lock);
 }
 
 void log_flush(uint32_t ms)
