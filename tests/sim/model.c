@@ -249,6 +249,14 @@ static void delivered(struct model *model, struct model_heard *heard, struct mod
         drop(queue, message);
 }
 
+/* Letters that came together may stand in any order. In the run that they came in one may have been taken
+ * before another was there, of a higher priority too. */
+static bool came_together(const struct model_queue *queue, const struct model_message *one,
+                          const struct model_message *other)
+{
+    return one->rank == other->rank && (one->level == other->level || one->rank == queue->letters_rank);
+}
+
 /* Deliver from the head what was heard to be delivered. */
 static void deliver(struct model *model, int index)
 {
@@ -258,11 +266,11 @@ static void deliver(struct model *model, int index)
         struct model_message *head = first_ready(queue), *message = head;
         struct model_heard *heard = NULL;
 
-        /* Letters that came together may stand in any order. */
-        for (; message && message->rank == head->rank && message->level == head->level;
-             message = message->next) {
+        for (; message; message = message->next) {
             if (message->state != READY)
                 continue;
+            if (!came_together(queue, head, message))
+                break;
             heard = heard_of(model, index, message);
             if (heard)
                 break;
@@ -359,6 +367,7 @@ static void run_letters(struct model *model)
             if (!ranks[letter->target])
                 ranks[letter->target] = ++model->queues[letter->target].next_rank;
             model->queues[letter->target].had_letters = true;
+            model->queues[letter->target].letters_rank = ranks[letter->target];
             enqueue(model, letter->target, letter->id, letter->priority, -1, ranks[letter->target]);
         }
         free(letter);
@@ -905,6 +914,7 @@ void model_finish(struct model *model)
         if (model->got_nothing >> i & 1 && !queue->was_empty && queue->ready)
             fail("get-empty from q%d, which has %llu messages", i, (unsigned long long)queue->ready);
         queue->was_empty = !queue->ready;
+        queue->letters_rank = 0;
     }
     model->got_nothing = 0;
 }

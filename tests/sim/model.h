@@ -52,6 +52,7 @@ struct model_queue {
     enum model_overflow overflow;
     uint8_t max_priority;
     bool has_dlx;                   /* to the queue two further on */
+    uint64_t letters_rank;          /* of the letters that came in this run; 0: none did */
     bool had_letters;               /* messages of one rank may stand in another order than here */
     struct model_message *messages; /* highest level first, then by rank */
     struct model_message *by_id;
