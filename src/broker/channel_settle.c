@@ -170,7 +170,7 @@ void channel_give_back(struct channel *channel)
     struct vhost *vhost = channel->connection->vhost;
     struct returning *returning;
 
-    if (channel->unacked_count <= vhost->returns_left) {
+    if (!channel->connection->shares_returns && channel->unacked_count <= vhost->returns_left) {
         give_back(channel, &vhost->returns_left);
         return;
     }

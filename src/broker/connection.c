@@ -67,7 +67,8 @@ static void connection_set_state(struct connection *connection, enum connection_
     connection->state = (uint8_t)state;
 }
 
-/* All that the channels have unacked goes back now, or none of it does before all of it is counted. */
+/* All that the channels have unacked goes back now, or none of it does before all of it is counted; nor does
+ * a channel that has nothing end before, as its consumers would make way for others. */
 static void share_returns(struct connection *connection)
 {
     struct vhost *vhost = connection->vhost;
@@ -76,7 +77,8 @@ static void share_returns(struct connection *connection)
 
     HASH_ITER (hh, connection->channels, channel, next)
         count += channel->unacked_count;
-    if (count > vhost->returns_left)
+    connection->shares_returns = count > vhost->returns_left;
+    if (connection->shares_returns)
         vhost->returns_left = 0;
 }
 

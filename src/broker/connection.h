@@ -184,6 +184,7 @@ struct connection {
     struct channel *channels;
     struct channel *left;     /* those in state LEFT */
     uint32_t returning_count; /* channels that are not back yet */
+    bool shares_returns;      /* all its channels are back only when all is counted that they had unacked */
     uint32_t channel_count, channel_max, user_channel_max;
     struct bytes user;             /* owned */
     struct permission *permission; /* a reference */

@@ -179,7 +179,7 @@ void queue_dispatch(struct queue *queue)
 
     enum queue_head head = HEAD_NONE;
 
-    if (queue->is_broken)
+    if (queue->is_broken || queue->returning)
         return;
     queue_trim(queue);
     while (queue->ready_consumers && (head = queue_head(queue, &place, &entry)) == HEAD_HERE) {

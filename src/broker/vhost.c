@@ -163,7 +163,7 @@ static void dispatch_all(struct vhost *vhost)
         if (!vhost->dispatch)
             vhost->dispatch_end = &vhost->dispatch;
         queue->to_dispatch = false;
-        if (!queue->is_deleted && !queue->returning)
+        if (!queue->is_deleted)
             queue_dispatch(queue);
         queue_unref(queue);
     }

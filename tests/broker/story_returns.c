@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+#include "broker/vhost_fields.h"
+
 #define SLOWLY                                        \
     &(struct vhost_settings)                          \
     {                                                 \
@@ -136,6 +138,31 @@ Test(returns, get_finds_the_head)
         expect_get_redelivered(c, number(i));
     expect_get(c, "new");
     expect_reply(b, METHOD_CHANNEL_CLOSE_OK);
+    story_free(s);
+}
+
+/* What was away, and is back before they are, stands behind them. */
+Test(returns, what_comes_back_into_memory_meanwhile_waits_for_them)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s), *b = client(s), *c = client(s);
+
+    story_vhost(s)->settings.returns_max = 1;
+    declare(a, "q");
+    publish_numbers(a, "q", 0, MANY);
+    for (int i = 0; i < MANY; i++) {
+        send_get(b, "q", 0);
+        expect_get(b, number(i));
+    }
+    publish(a, "q", number(MANY));
+    send_away(s);
+    consume(c, "q", "u");
+    SEND(b, .id = METHOD_CHANNEL_CLOSE);
+    bring_back(s);
+    cr_expect_gt(peek(s, "q").unacked, 0, "all was back at once");
+    cr_expect_null(glimpse_delivery(c));
+    expect_many_redelivered(c);
+    expect_fresh(c, number(MANY));
     story_free(s);
 }
 
@@ -346,6 +373,34 @@ Test(returns, channels_of_a_connection_go_together)
     cr_expect_null(glimpse_delivery(c)); /* the one alone would not take longer than a batch */
     expect_many_redelivered(c);
     expect_redelivered(c, "20");
+    story_free(s);
+}
+
+/* One that has nothing unacked too: its consumer makes way for another, which must find all there is. */
+Test(returns, channel_with_nothing_waits_for_those_of_its_connection)
+{
+    const struct vhost_settings settings = {
+        .message_size_max = 1 << 20, .returns_max = 1, .unsent_max = 1000};
+    struct story *s = story_new_with(&settings);
+    struct client *a = client(s), *b = client(s), *beside = client_beside(b), *c = client(s);
+
+    declare_with(a, "q", 0, ARGUMENTS(BOOL("x-single-active-consumer", true)));
+    publish_numbers(a, "q", 0, 2);
+    send_get(beside, "q", 0);
+    expect_get(beside, "0");
+    send_get(beside, "q", 0);
+    expect_get(beside, "1");
+    consume_with(b, "q", "t", NO_ACK, NO_ARGUMENTS);
+    consume(c, "q", "u");
+    stop_reading(b);
+    POST(a, .key = "q", .body_size = 2000);
+    settle(s);
+    publish(a, "q", "2");
+    expect_count(s, "q", 1, 2);
+    SEND(client_zero(b), .id = METHOD_CONNECTION_CLOSE);
+    expect_redelivered(c, "0");
+    expect_redelivered(c, "1");
+    expect_fresh(c, "2");
     story_free(s);
 }
 
