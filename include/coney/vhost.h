@@ -145,6 +145,9 @@ void vhost_each_topic_permission(const struct vhost *vhost, struct bytes user,
                                  void (*each)(void *context, struct bytes exchange), void *context);
 bool vhost_has_permission(const struct vhost *vhost, struct bytes user);
 
+/* Tell whether USER may do what KIND says to the queue or exchange called NAME. */
+bool vhost_allows(const struct vhost *vhost, struct bytes user, enum permission_kind kind, struct bytes name);
+
 /* Forget all rights of USER, and close USER's connections with 320 and TEXT. */
 void vhost_remove_user(struct vhost *vhost, struct bytes user, const char *text);
 

@@ -149,6 +149,8 @@ uint64_t queue_delete(struct queue *queue)
     uint64_t lsn = journal_queue(queue, JOURNAL_DELETE_QUEUE);
 
     queue->is_deleted = true;
+    if (vhost->browsed == queue)
+        vhost->browsed = NULL;
     vhost->counts.queues_deleted++;
     survey_move_on(vhost, queue, queue->hh.next);
     HASH_DEL(vhost->queues, queue);

@@ -253,6 +253,9 @@ enum enqueue_result {
     ENQUEUE_REFUSED, /* reject-publish: full */
 };
 
+/* Tell whether reject-publish refuses MESSAGE (queue-features.md 4), or QUEUE is out of service. */
+bool queue_refuses(const struct queue *queue, const struct message *message);
+
 /* Give MESSAGE to QUEUE: to a consumer at once if one waits, or at the end of its level. Takes over a
  * reference of the caller's, also when it refuses. *LSN is raised to what a confirm must wait for. */
 enum enqueue_result queue_publish(struct queue *queue, struct message *message, uint64_t *lsn);

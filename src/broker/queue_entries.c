@@ -233,8 +233,7 @@ static struct entry *entry_append(struct queue *queue, struct message *message, 
     return entry;
 }
 
-/* Tell whether reject-publish refuses MESSAGE (queue-features.md 4). */
-static bool is_refused(const struct queue *queue, const struct message *message)
+bool queue_refuses(const struct queue *queue, const struct message *message)
 {
     const struct queue_options *options = &queue->options;
 
@@ -254,7 +253,7 @@ enum enqueue_result queue_publish(struct queue *queue, struct message *message, 
     struct entry *entry;
     struct place place = {0};
 
-    if (is_refused(queue, message)) {
+    if (queue_refuses(queue, message)) {
         if (queue->options.overflow == QUEUE_OVERFLOW_REJECT_PUBLISH_DLX) {
             count_death(queue, DEATH_MAXLEN);
             deadletter_send(queue, message, place, false, DEATH_MAXLEN);

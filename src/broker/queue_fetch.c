@@ -50,7 +50,7 @@ void run_fetch(struct queue *queue, struct run *run, uint64_t *wanted, bool is_d
     fetch_ask(queue->vhost, fetch);
 }
 
-static void run_call_back(struct queue *queue, struct run *run)
+void run_call_back(struct queue *queue, struct run *run)
 {
     size_t size = run_words(run->span) * sizeof(uint64_t);
 

@@ -52,6 +52,9 @@ uint32_t level_head_run(struct level *level);
  * when they are here. */
 void run_fetch(struct queue *queue, struct run *run, uint64_t *wanted, bool is_departure);
 
+/* Ask for all of RUN that is away, unless that is under way. */
+void run_call_back(struct queue *queue, struct run *run);
+
 /* Messages of QUEUE that were away have come or gone: another may be the head. */
 void queue_head_changed(struct queue *queue);
 

@@ -8,6 +8,7 @@
  * Invariants:
  * 1. Only what is ready leaves: what a client holds, or is on its way out as a dead letter, stays.
  * 2. While somebody consumes, the head's run and those that queue_read_ahead() asks for stay.
+ * 3. What was called back to be looked at (browse.c) stays for a moment.
  */
 #include <utlist.h>
 
@@ -68,6 +69,8 @@ static void queue_spill(struct queue *queue)
     uint64_t limit = vhost->journal->memory_limit;
     struct level *level;
 
+    if (queue == vhost->browsed && vhost->now < vhost->browsed_until)
+        return;
     for (unsigned i = 0; vhost->used > limit && (level = queue_next_level(queue, &i)); i++) {
         level_send_away(queue, level);
         while (vhost->used > limit && level_save(queue, level, (uint8_t)i, 0, true))

@@ -564,6 +564,13 @@ bool vhost_has_permission(const struct vhost *vhost, struct bytes user)
     return rights && rights->permission;
 }
 
+bool vhost_allows(const struct vhost *vhost, struct bytes user, enum permission_kind kind, struct bytes name)
+{
+    const struct user_rights *rights = rights_find(vhost, user);
+
+    return rights && rights->permission && permission_allows(rights->permission, kind, name);
+}
+
 void vhost_remove_user(struct vhost *vhost, struct bytes user, const char *text)
 {
     struct user_rights *rights = rights_find(vhost, user);

@@ -102,10 +102,12 @@ struct vhost {
     struct queue
         *unsaved;        /* of those with entries that are in no run, the journal's oldest first as a rule, */
     struct queue *large; /* and of those worth writing out */
-    struct run *changed_runs; /* DL list: not as the catalog has them */
-    uint64_t used;            /* octets that queues' entries and their messages hold, about */
-    uint32_t saves;           /* under way */
-    uint64_t *held;           /* ids of publishers held since the store can't keep up */
+    struct run *changed_runs;    /* DL list: not as the catalog has them */
+    uint64_t used;               /* octets that queues' entries and their messages hold, about */
+    const struct queue *browsed; /* its messages stay in memory, */
+    int64_t browsed_until;       /* until then */
+    uint32_t saves;              /* under way */
+    uint64_t *held;              /* ids of publishers held since the store can't keep up */
     uint32_t held_count, held_capacity;
     struct queue **deadlines; /* heap by deadline */
     uint32_t deadline_count, deadline_capacity;
