@@ -54,8 +54,10 @@ struct survey_queue {
     uint32_t consumers;
     bool could_deliver;                               /* a consumer would take a message now */
     struct bytes active_consumer, exclusive_consumer; /* tags; data NULL: none */
-    int64_t unused_since;                             /* ms since 1970: last declare, get or consumer */
-    const struct message_counts *counts;              /* never NULL */
+    int64_t oldest_age_ms;               /* of the oldest message, about; negative: there is none */
+    int64_t oldest_unacked_age_ms;       /* since its delivery, to a second; negative: none, or not known */
+    int64_t unused_since;                /* ms since 1970: last declare, get or consumer */
+    const struct message_counts *counts; /* never NULL */
     const struct death_counts *deaths;
 };
 

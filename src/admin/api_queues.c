@@ -120,6 +120,11 @@ static void put_messages(json_t *out, const struct survey_queue *queue)
     put_count(out, "message_bytes_unacknowledged", queue->unacked_bytes);
 }
 
+static json_t *age_json(int64_t ms)
+{
+    return ms < 0 ? json_null() : json_integer((json_int_t)ms);
+}
+
 static json_t *queue_json(struct request *request, const char *vhost, const struct queue_row *row)
 {
     const struct survey_queue *queue = &row->queue;
@@ -143,6 +148,8 @@ static json_t *queue_json(struct request *request, const char *vhost, const stru
     put(out, "consumer_utilisation", json_real(queue->could_deliver));
     put_count(out, "memory", queue->memory);
     put_messages(out, queue);
+    put(out, "oldest_message_age_ms", age_json(queue->oldest_age_ms));
+    put(out, "oldest_unacked_age_ms", age_json(queue->oldest_unacked_age_ms));
     put(out, "durability", json_string(row->options.relaxed ? "relaxed" : "safe"));
     put(out, "message_stats", json_message_stats(&row->counts, NULL));
     return out;

@@ -72,6 +72,8 @@ struct level {
     uint64_t next;           /* number of the next message */
     uint64_t ready;          /* ready messages */
     uint64_t away;           /* of them, not in memory */
+    int64_t waiting_since;   /* when it was empty last, and a message came */
+    struct ages *ages;       /* NULL until there is a backlog: see ages.h */
     struct level_kept *kept; /* level_kept_nothing until there is something: see level_keeps() */
 };
 

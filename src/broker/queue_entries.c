@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "ages.h"
 #include "coney/death.h"
 #include "coney/pool.h"
 #include "coney/xalloc.h"
@@ -28,8 +29,11 @@ void level_keeps(struct level *level)
         level->kept = xcalloc(1, sizeof *level->kept);
 }
 
+/* What LEVEL has beside its entries. */
 static void level_forget_kept(struct level *level)
 {
+    free(level->ages);
+    level->ages = NULL;
     if (level->kept != &level_kept_nothing)
         free(level->kept);
 }
@@ -215,6 +219,7 @@ static struct entry *entry_append(struct queue *queue, struct message *message, 
     struct journal *journal = queue->vhost->journal;
     struct entry *entry;
 
+    level_note_time(queue, level);
     place->number = level->next++;
     entry = seqmap_add(&level->entries, place->number);
     *entry = (struct entry){.message = message,

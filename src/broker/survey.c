@@ -8,6 +8,7 @@
 
 #include <utlist.h>
 
+#include "ages.h"
 #include "survey_cursor.h"
 #include "vhost_fields.h"
 
@@ -76,7 +77,47 @@ static void name_policies(const struct vhost *vhost, enum policy_target target, 
         policy_effective(vhost->policies, target, name, &definition, policy, operator_policy);
 }
 
-static void view_queue(const struct queue *queue, struct survey_queue *out)
+#define UNACKED_LOOKED_AT   16 /* of a channel */
+#define CONSUMERS_LOOKED_AT 64
+
+/* When CHANNEL was given its oldest delivery from QUEUE; VHOST_NEVER: it has none among its oldest. */
+static int64_t oldest_delivery_of(const struct channel *channel, const struct queue *queue)
+{
+    uint64_t tag = seqmap_next_live(&channel->unacked, 0);
+
+    for (int i = 0; i < UNACKED_LOOKED_AT && tag != SEQMAP_END; i++) {
+        const struct unacked *unacked = seqmap_get(&channel->unacked, tag);
+
+        if (unacked->queue == queue)
+            return (int64_t)unacked->delivered_at * 1000;
+        tag = seqmap_next_live(&channel->unacked, tag + 1);
+    }
+    return VHOST_NEVER;
+}
+
+static int64_t oldest_delivery(const struct queue *queue)
+{
+    const struct consumer *consumer = queue->unacked ? queue->consumers : NULL;
+    int64_t oldest = VHOST_NEVER;
+
+    for (int i = 0; consumer && i < CONSUMERS_LOOKED_AT; consumer = consumer->next, i++) {
+        int64_t at = oldest_delivery_of(consumer->channel, queue);
+
+        if (at < oldest)
+            oldest = at;
+    }
+    return oldest == VHOST_NEVER ? 0 : oldest;
+}
+
+/* How long ago AT is; negative when that is 0. */
+static int64_t age(const struct queue *queue, int64_t at)
+{
+    int64_t ms = queue->vhost->now - at;
+
+    return !at ? -1 : ms < 0 ? 0 : ms;
+}
+
+static void view_queue(struct queue *queue, struct survey_queue *out)
 {
     *out = (struct survey_queue){.name = queue->name,
                                  .arguments = queue->arguments,
@@ -94,6 +135,8 @@ static void view_queue(const struct queue *queue, struct survey_queue *out)
                                  .memory = queue->used + sizeof *queue + queue->name.size,
                                  .consumers = queue->consumer_count,
                                  .could_deliver = queue->ready_consumers != NULL,
+                                 .oldest_age_ms = age(queue, queue_oldest_since(queue)),
+                                 .oldest_unacked_age_ms = age(queue, oldest_delivery(queue)),
                                  .unused_since = queue->unused_since,
                                  .counts = queue->counts ? &queue->counts->messages : &no_counts,
                                  .deaths = queue->counts ? &queue->counts->deaths : &no_deaths};
@@ -123,7 +166,7 @@ void survey_queues(struct vhost *vhost, struct survey_cursor *cursor, unsigned m
 bool survey_queue(struct vhost *vhost, struct bytes name,
                   void (*show)(void *context, const struct survey_queue *queue), void *context)
 {
-    const struct queue *queue = queue_find(vhost, name);
+    struct queue *queue = queue_find(vhost, name);
     struct survey_queue view;
 
     if (!queue)

@@ -11,14 +11,15 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "ages.h"
 #include "coney/pool.h"
 #include "coney/xalloc.h"
 #include "vhost_fields.h"
 
-#define UNSENT_MAX_DEFAULT  (UINT64_C(1) << 20)
-#define SPILL_MIN_DEFAULT   (UINT64_C(64) << 10)
-#define CREDIT_CHECK_MS     10
-#define GARBAGE_SLICE       4096
+#define UNSENT_MAX_DEFAULT (UINT64_C(1) << 20)
+#define SPILL_MIN_DEFAULT  (UINT64_C(64) << 10)
+#define CREDIT_CHECK_MS    10
+#define GARBAGE_SLICE      4096
 
 static const struct {
     const char *name;
@@ -236,8 +237,10 @@ static void begin_time(struct vhost *vhost, int64_t now)
     struct queue *queue, *next;
 
     vhost->now = now;
-    HASH_ITER (hh, vhost->queues, queue, next)
+    HASH_ITER (hh, vhost->queues, queue, next) {
         queue_touch(queue);
+        queue_begin_ages(queue);
+    }
 }
 
 void vhost_run(struct vhost *vhost, struct batch *batch, int64_t now)

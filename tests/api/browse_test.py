@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What coney adds (doc/API.md): messages seen and moved without a consumer: peek, unacked, move."""
 
-from api_harness import Node, differs, eq, ok, path
+from api_harness import Node, differs, eq, ok, path, wait_until
 
 coney = differs("coney's own")
 
@@ -179,3 +179,39 @@ def test_what_is_on_disk_is_seen_and_moved(broker):
         ch.expect_count("from", 0)
         ch.expect_count("to", 6000)
         eq(ch.get("to").body[:5], b"00000")
+
+
+def ages(broker, queue):
+    shown = broker.get(path("queues", "/", queue))
+    return shown["oldest_message_age_ms"], shown["oldest_unacked_age_ms"]
+
+
+@coney
+def test_how_old_the_oldest_message_is(broker):
+    ch, q = broker.channel(), broker.name()
+    ch.declare(q)
+    eq(ages(broker, q), (None, None))
+    for _ in range(3):
+        ch.publish("", q, b"old")
+    ch.expect_count(q, 3)
+    wait_until(lambda: ages(broker, q)[0] >= 2500, what="a message that is that old")
+    ch.publish("", q, b"young")
+    ch.expect_count(q, 4)
+    ok(ages(broker, q)[0] >= 2500, "the oldest counts")
+    for _ in range(3):
+        ch.get(q)
+    ok(ages(broker, q)[0] < 2500, "the young one is the oldest now")
+    ch.get(q)
+    eq(ages(broker, q), (None, None))
+
+
+@coney
+def test_how_long_the_oldest_delivery_is_out(broker):
+    ch, q = broker.channel(), broker.name()
+    ch.declare(q)
+    ch.publish("", q)
+    ch.consume(q)
+    tag = ch.delivery().delivery_tag
+    wait_until(lambda: ages(broker, q)[1] >= 1000, what="a delivery that old")
+    ch.send("basic.ack", delivery_tag=tag)
+    wait_until(lambda: ages(broker, q) == (None, None), what="nothing left")
