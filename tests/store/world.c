@@ -220,7 +220,8 @@ void world_stop(struct world *w)
     bury(w);
 }
 
-/* What is under way in a real process ends with it; here it must be found again to be freed. */
+/* What is under way in a real process ends with it; here it must be found again to be freed, by a process
+ * that does nothing any more to what is there for the next one. */
 void world_crash(struct world *w, bool power)
 {
     w->is_dead = true;
@@ -230,6 +231,7 @@ void world_crash(struct world *w, bool power)
         sys_fake_kill(w->fake);
     if (!w->store)
         return;
+    sys_fake_stop(w->fake, 1);
     for (bool any = true; any;) {
         any = worker_step(&w->store->worker) || worker_step(&w->store->reader);
         for (int i = 0; i < WORLD_VHOSTS; i++) {
@@ -242,6 +244,7 @@ void world_crash(struct world *w, bool power)
         }
     }
     bury(w);
+    sys_fake_stop(w->fake, 0);
 }
 
 void world_free(struct world *w)
