@@ -93,6 +93,13 @@ void vhost_close_connections(struct vhost *vhost, struct bytes user, const char 
 /* The same with the connection called ID; false when there is none. */
 bool vhost_close_connection(struct vhost *vhost, uint64_t id, const char *text);
 
+/* Close every connection of clients in the same way, as one of many things that go on. Returns how many there
+ * still are, those that are being closed too. */
+uint32_t vhost_send_away(struct vhost *vhost, const char *text);
+
+/* Delete the queues and exchanges that would not be there after a restart. */
+void vhost_delete_transient(struct vhost *vhost);
+
 /* Before maintenance: from now on nobody is let in and nobody may consume; consumers are cancelled, so that
  * nothing more is delivered to them. A connection that had some is closed with 320 as soon as it has settled
  * what it was given. Others stay, and may publish. Returns how many still have to settle something: to be

@@ -88,6 +88,7 @@ void drain_begin(struct drain *drain)
         return;
     log_info("draining: no new connections, consumers are sent away, then coneyd stops");
     service_status(server->service, "draining");
+    atomic_store(&server->is_draining, true);
     drain->patience_ends_ns = server_now_ns() + DRAIN_PATIENCE_S * UINT64_C(1000000000);
     listeners_close(server);
     begin_round(drain);

@@ -23,6 +23,7 @@
 #include <utlist.h>
 
 #include "coney/log.h"
+#include "coney/node_control.h"
 #include "coney/sockets.h"
 #include "coney/xalloc.h"
 #include "peer.h"
@@ -36,7 +37,10 @@ static const struct timeval pause_after_error = {0, 100000};
 struct listener {
     struct listener *next;
     struct server *server;
-    int fd;
+    int fd; /* -1: shut for a while, */
+    char host[SOCKET_TEXT_SIZE];
+    uint16_t port;  /* and so it listened */
+    bool is_passed; /* by the service manager, who listens in any case */
     bool is_tls;
     struct evconnlistener *accepting;
     struct event *pause;
@@ -203,7 +207,7 @@ static bool take_sockets(struct server *server, bool taken[2], char *why, size_t
     while (service_take_socket(server->service, &passed)) {
         bool is_tls = strcmp(passed.name, "amqps") == 0;
 
-        add(server, passed.fd, is_tls);
+        add(server, passed.fd, is_tls)->is_passed = true;
         taken[is_tls] = true;
     }
     if (taken[true] && !server->tls)
@@ -240,6 +244,13 @@ static void print_listener(const struct listener *listener)
                listener->path ? listener->path : address);
 }
 
+static void accept_on(struct listener *listener)
+{
+    listener->accepting = evconnlistener_new(listener->server->loops[0].base, on_accept, listener,
+                                             LEV_OPT_CLOSE_ON_EXEC, 0, listener->fd);
+    evconnlistener_set_error_cb(listener->accepting, on_accept_error);
+}
+
 void listeners_start(struct server *server)
 {
     struct listener *listener;
@@ -247,10 +258,109 @@ void listeners_start(struct server *server)
     server->proxy_waits.base = server->loops[0].base;
     LL_FOREACH (server->listeners, listener) {
         listener->pause = evtimer_new(server->loops[0].base, on_pause_over, listener);
-        listener->accepting = evconnlistener_new(server->loops[0].base, on_accept, listener,
-                                                 LEV_OPT_CLOSE_ON_EXEC, 0, listener->fd);
-        evconnlistener_set_error_cb(listener->accepting, on_accept_error);
+        accept_on(listener);
         print_listener(listener);
+    }
+}
+
+/* ---- for a while ---- */
+
+/* What LISTENER is bound to, to be had again; a port of 0 in the configuration is a certain one by now. */
+static void remember_address(struct listener *listener)
+{
+    char text[SOCKET_TEXT_SIZE], *colon;
+
+    if (!socket_text(listener->fd, text))
+        return;
+    colon = strrchr(text, ':');
+    listener->port = (uint16_t)strtoul(colon + 1, NULL, 10);
+    *colon = '\0';
+    if (*text == '[')
+        text[strlen(text) - 1] = '\0';
+    snprintf(listener->host, sizeof listener->host, "%s", *text == '[' ? text + 1 : text);
+}
+
+static void shut(struct listener *listener)
+{
+    event_del(listener->pause);
+    if (listener->is_passed) {
+        evconnlistener_disable(listener->accepting);
+        return;
+    }
+    if (!listener->path)
+        remember_address(listener);
+    evconnlistener_free(listener->accepting);
+    listener->accepting = NULL;
+    close(listener->fd);
+    listener->fd = -1;
+    if (listener->path)
+        unlink(listener->path);
+}
+
+void listeners_suspend(struct server *server)
+{
+    struct listener *listener;
+
+    if (atomic_exchange(&server->is_suspended, true))
+        return;
+    LL_FOREACH (server->listeners, listener)
+        shut(listener);
+    log_warning("listeners are suspended: no AMQP client is let in");
+}
+
+static bool open_again(struct listener *listener, char *why, size_t why_size)
+{
+    unsigned backlog = listener->server->config->tcp_backlog;
+
+    if (listener->is_passed) {
+        evconnlistener_enable(listener->accepting);
+        return true;
+    }
+    if (listener->fd >= 0)
+        return true;
+    listener->fd = listener->path ? socket_listen_unix(listener->path, SOCKET_MODE, backlog)
+                                  : socket_listen(listener->host, listener->port, backlog);
+    if (listener->fd >= 0) {
+        accept_on(listener);
+        return true;
+    }
+    snprintf(why, why_size, "cannot listen on %s port %u: %s",
+             listener->path ? listener->path : listener->host, listener->port, strerror(errno));
+    log_error("%s", why);
+    return false;
+}
+
+bool listeners_resume(struct server *server, char *why, size_t why_size)
+{
+    struct listener *listener;
+    bool done = true;
+
+    if (!atomic_load(&server->is_suspended))
+        return true;
+    LL_FOREACH (server->listeners, listener)
+        done = open_again(listener, why, why_size) && done;
+    if (!done)
+        return false;
+    atomic_store(&server->is_suspended, false);
+    log_warning("listeners are resumed");
+    return true;
+}
+
+void listeners_show(struct server *server, void (*show)(void *context, const struct node_listener *listener),
+                    void *context)
+{
+    struct listener *listener;
+
+    LL_FOREACH (server->listeners, listener) {
+        struct node_listener view = {.path = listener->path, .is_tls = listener->is_tls};
+
+        if (listener->fd < 0 || (listener->is_passed && atomic_load(&server->is_suspended)))
+            continue;
+        if (!listener->path)
+            remember_address(listener);
+        snprintf(view.ip, sizeof view.ip, "%.*s", (int)sizeof view.ip - 1, listener->host);
+        view.port = listener->port;
+        show(context, &view);
     }
 }
 
@@ -267,7 +377,8 @@ void listeners_close(struct server *server)
             evconnlistener_free(listener->accepting);
         if (listener->pause)
             event_free(listener->pause);
-        close(listener->fd);
+        if (listener->fd >= 0)
+            close(listener->fd);
         if (listener->path)
             unlink(listener->path);
         free(listener);

@@ -120,7 +120,7 @@ static void apply(struct server *server, const struct config *config)
 
     server_set_watermark(server);
     if (server->store)
-        store_set_disk_free_limit(server->store, server_disk_free_limit(config));
+        store_set_disk_free_limit(server->store, server_disk_free_limit(server));
     LL_FOREACH (server->runners, runner) {
         struct job *job = loop_job(loop, BATCH_CALL);
 
@@ -195,13 +195,10 @@ static void take(struct server *server, struct loaded *loaded)
     apply(server, config);
 }
 
-static void on_hangup(evutil_socket_t fd, short what, void *arg)
+void reload_begin(struct server *server)
 {
-    struct server *server = arg;
     struct loaded *loaded;
 
-    (void)fd;
-    (void)what;
     if (!server->source || atomic_load(&server->is_stopping))
         return;
     if (server->is_importing) {
@@ -223,6 +220,13 @@ static void on_hangup(evutil_socket_t fd, short what, void *arg)
         begin_import(server);
     else
         finish(server);
+}
+
+static void on_hangup(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    reload_begin(arg);
 }
 
 static void on_reopen(evutil_socket_t fd, short what, void *arg)

@@ -18,6 +18,9 @@ struct server;
 bool reload_init(struct server *server);
 void reload_free(struct server *server);
 
+/* First loop: what SIGHUP does. */
+void reload_begin(struct server *server);
+
 /* What a vhost needs of CONFIG. */
 struct vhost_settings reload_vhost_settings(const struct config *config);
 

@@ -2,7 +2,6 @@
 /* server.h: putting it together, the directory of vhosts, the memory alarm, stopping. */
 #include "server.h"
 
-#include <malloc.h>
 #include <openssl/rand.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,7 +25,6 @@
 #include "listener.h"
 #include "login.h"
 #include "login_sources.h"
-#include "memory_limit.h"
 #include "reload.h"
 #include "service.h"
 #include "session.h"
@@ -436,7 +434,7 @@ void server_accepted(struct server *server, struct stream stream, const struct p
     struct loop *loop = choose_loop(server);
     struct session *session;
 
-    if (!is_worth_beginning(server, peer)) {
+    if (atomic_load(&server->app_is_stopped) || !is_worth_beginning(server, peer)) {
         stream_close(&stream);
         return;
     }
@@ -470,7 +468,7 @@ void server_secured(struct server *server, struct stream stream, const struct pe
 {
     struct loop *loop = choose_loop(server);
 
-    if (!is_worth_beginning(server, peer)) {
+    if (atomic_load(&server->app_is_stopped) || !is_worth_beginning(server, peer)) {
         stream_close(&stream);
         return;
     }
@@ -524,68 +522,7 @@ void server_alarm(struct server *server, struct runner *runner)
     arm_alarm(server);
 }
 
-/* ---- memory ---- */
-
-#define SAMPLE_EVERY_NS     UINT64_C(2000000000)
-#define SAMPLE_WHILE_LOW_NS UINT64_C(200000000)
-
-/* The pools count as they go; what malloc has beside them is looked at now and then, by whichever loop is up.
- */
-static void sample_other_memory(struct server *server, uint64_t every_ns)
-{
-    uint64_t now = server_now_ns(), all, large;
-    uint64_t before = atomic_load_explicit(&server->memory_sampled, memory_order_relaxed);
-    struct mallinfo2 info;
-
-    if (now - before < every_ns || !atomic_compare_exchange_strong(&server->memory_sampled, &before, now))
-        return;
-    info = mallinfo2();
-    all = info.uordblks + info.hblkhd;
-    large = pool_large_bytes_in_use();
-    atomic_store_explicit(&server->other_memory, all > large ? all - large : 0, memory_order_relaxed);
-}
-
-void server_release_blocked(struct loop *loop)
-{
-    while (loop->blocked && !server_alarms(loop->server))
-        session_unblock(loop->blocked);
-}
-
-static bool memory_is_low(const struct server *server)
-{
-    return server_alarms(server) & SERVER_ALARM_MEMORY;
-}
-
-bool server_has_news(const struct loop *loop)
-{
-    unsigned alarms = atomic_load(&loop->server->alarms); /* in order with loop->sleeping */
-
-    if (!alarms)
-        return loop->blocked;
-    return alarms & SERVER_ALARM_MEMORY && loop->index == 0 &&
-           !evtimer_pending(loop->server->memory_timer, NULL);
-}
-
-static void wake_everyone(struct server *server)
-{
-    for (unsigned i = 0; i < server->loop_count; i++)
-        loop_wake(&server->loops[i]);
-}
-
-void server_set_alarm(struct server *server, enum server_alarm_bit alarm, bool on)
-{
-    static const char *const names[] = {[SERVER_ALARM_MEMORY] = "memory", [SERVER_ALARM_DISK] = "disk"};
-    unsigned before =
-        on ? atomic_fetch_or(&server->alarms, alarm) : atomic_fetch_and(&server->alarms, ~(unsigned)alarm);
-
-    if (!(before & alarm) == !on)
-        return;
-    if (on)
-        log_warning("%s alarm: publishers are blocked", names[alarm]);
-    else
-        log_warning("%s alarm is over", names[alarm]);
-    wake_everyone(server);
-}
+/* ---- timers of memory and disk (alarms.c) ---- */
 
 /* Memory is low, and perhaps nobody moves who could find that it is not any more: what was freed elsewhere
  * goes home to the pool of a loop only when that loop turns. */
@@ -593,7 +530,7 @@ static void on_memory_timer(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
-    wake_everyone(arg);
+    server_wake_everyone(arg);
 }
 
 #define DISK_EVERY_S 1
@@ -605,46 +542,6 @@ static void on_disk_timer(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     store_care(server->store);
-}
-
-void server_watch_memory(struct loop *loop)
-{
-    static const struct timeval again = {.tv_usec = SAMPLE_WHILE_LOW_NS / 1000};
-    struct server *server = loop->server;
-    uint64_t used;
-    bool low = memory_is_low(server);
-
-    sample_other_memory(server, low ? SAMPLE_WHILE_LOW_NS : SAMPLE_EVERY_NS);
-    used = pool_bytes_in_use() + atomic_load_explicit(&server->other_memory, memory_order_relaxed);
-    if (!low && used > server->memory_high)
-        server_set_alarm(server, SERVER_ALARM_MEMORY, true);
-    else if (low && used < server->memory_low)
-        server_set_alarm(server, SERVER_ALARM_MEMORY, false);
-    if (loop->index == 0 && memory_is_low(server) && !evtimer_pending(server->memory_timer, NULL))
-        evtimer_add(server->memory_timer, &again);
-}
-
-static uint64_t memory_of(const struct config *config)
-{
-    return config->memory_total ? config->memory_total : memory_total();
-}
-
-void server_set_watermark(struct server *server)
-{
-    const struct config *config = server->config;
-    uint64_t high = config->memory_watermark_absolute;
-
-    if (!high)
-        high = (uint64_t)((double)memory_of(config) * config->memory_watermark_relative);
-    server->memory_high = high;
-    server->memory_low = high / 10 * 9;
-}
-
-uint64_t server_disk_free_limit(const struct config *config)
-{
-    if (config->disk_free_limit_relative > 0)
-        return (uint64_t)((double)memory_of(config) * config->disk_free_limit_relative);
-    return config->disk_free_limit;
 }
 
 /* ---- starting and stopping ---- */

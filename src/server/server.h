@@ -50,6 +50,12 @@ enum server_alarm_bit {
 
 struct server {
     _Atomic(const struct config *) config; /* exchanged by a reload (reload.c) */
+/* Octets, or the memory that there is times a factor. */
+struct server_limit {
+    uint64_t octets; /* 0: FACTOR counts */
+    double factor;
+};
+
     const struct config_source *source;    /* where it comes from; NULL: it stays */
     struct sys *sys;                       /* with a data directory: its files, */
     struct store *store;                   /* and what is kept in it */
@@ -91,6 +97,13 @@ struct server {
     struct event *memory_timer; /* while memory is low, */
     struct event *disk_timer;   /* and with a data directory */
     struct event *signals[2];
+    /* what who administers has set (node_control.c) */
+    _Atomic unsigned real_alarms, rehearsed_alarms;    /* what `alarms` is made of (alarms.c) */
+    struct server_limit memory_limit, disk_free_limit; /* behind `lock`; 0: the configuration's */
+    atomic_bool is_suspended;                          /* listeners are shut, */
+    atomic_bool app_is_stopped;                        /* and nobody is let in any more */
+    atomic_bool is_draining;
+
 
     /* reload.c: the first loop's */
     struct event *hangup, *reopen;
@@ -131,7 +144,17 @@ static inline unsigned server_alarms(const struct server *server)
 /* Any thread: raise or clear an alarm. */
 void server_set_alarm(struct server *server, enum server_alarm_bit alarm, bool on);
 
-/* First loop: take the memory watermarks from the configuration. */
+/* ... as if there was reason for it. */
+void server_rehearse_alarm(struct server *server, enum server_alarm_bit alarm, bool on);
+
+/* Any thread: what holds publishers, its octets computed from its factor if it has one. */
+struct server_limit server_memory_limit(struct server *server);
+uint64_t server_disk_free_limit(struct server *server);
+
+/* Set WHICH, a limit of SERVER, until the next start; what follows from it is the caller's to do. */
+void server_set_limit(struct server *server, struct server_limit *which, struct server_limit limit);
+
+/* Compute the memory watermarks again. */
 void server_set_watermark(struct server *server);
 uint64_t server_disk_free_limit(const struct config *config);
 

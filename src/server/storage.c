@@ -155,7 +155,7 @@ static void log_opened(const struct server *server, const struct store_opened *o
                     (unsigned long long)opened->cut);
 }
 
-static struct store_settings settings_of(const struct server *server)
+static struct store_settings settings_of(struct server *server)
 {
     const struct config *config = server->config;
     uint64_t window = config->memory_window;
@@ -166,7 +166,7 @@ static struct store_settings settings_of(const struct server *server)
                                    .journal_window = config->journal_window,
                                    .memory_window = window,
                                    .sync_every_ms = SYNC_RELAXED_MS,
-                                   .disk_free_limit = server_disk_free_limit(config)};
+                                   .disk_free_limit = server_disk_free_limit(server)};
 }
 
 enum server_failure storage_open(struct server *server, const struct definitions_target *target, bool *is_new,
