@@ -36,15 +36,15 @@ export function button(text, onclick, kind) {
     return h('button', { type: 'button', class: kind, onclick }, text);
 }
 
-/** Pairs of label and text (or node), with update(pairs); pairs without a value are left out. */
+/** Pairs of label and text (or node), with update(pairs); pairs without a value are left out, those with a third part, true, are wide. */
 export class Facts {
     constructor() {
         this.element = h('dl', { class: 'facts' });
     }
 
     update(pairs) {
-        const shown = pairs.filter(([, value]) => value !== undefined && value !== null && value !== format.NOTHING);
-        const fresh = h('dl', { class: 'facts' }, shown.map(([label, value]) => h('div', {}, h('dt', {}, label), h('dd', {}, value))));
+        const shown = pairs.filter(([, value]) => ![undefined, null, '', format.NOTHING].includes(value));
+        const fresh = h('dl', { class: 'facts' }, shown.map(([label, value, isWide]) => h('div', { class: isWide ? 'wide' : null }, h('dt', {}, label), h('dd', {}, value))));
         if (!fresh.isEqualNode(this.element)) // else the focus, or a selection, would be lost
             put(this.element, [...fresh.childNodes]);
     }

@@ -61,8 +61,8 @@ function factsOf(seen) {
         ['Heartbeat', seen.timeout ? `${seen.timeout} s` : 'none'], ['Frame size at most', format.octets(seen.frame_max)],
         ['Channels', `${format.count(seen.channels)} of at most ${format.count(seen.channel_max)}`],
         ['Received', format.octets(seen.recv_oct)], ['Sent', format.octets(seen.send_oct)],
-        ['Client', argumentList(properties)],
-        ['It understands', Object.entries(capabilities ?? {}).filter(([, can]) => can).map(([key]) => key).join(', ') || null],
+        ['Client', argumentList(properties), true],
+        ['It understands', Object.entries(capabilities ?? {}).filter(([, can]) => can).map(([key]) => key).join(', '), true],
     ];
 }
 

@@ -12,23 +12,8 @@ import { fromHere, List } from '../table.js';
 import { deadLetterTarget } from './queue.js';
 
 const FIELDS = 'vhost,name,arguments,effective_policy_definition,dead_lettered,messages_ready';
-const PAGE_SIZE = 500;
-const PAGES_MAX = 200; // 100,000 queues
 const FED_SHOWN = 3;
 const PEEKED = 20;
-
-async function allQueues(vhost, tell) {
-    const where = vhost ? path('queues', vhost) : 'queues';
-    const queues = [];
-    for (let page = 1; page <= PAGES_MAX; page++) {
-        const { items, page_count } = await get(where, { page, page_size: PAGE_SIZE, columns: FIELDS });
-        queues.push(...items);
-        if (page >= page_count)
-            break;
-        tell(`Looking at queues: ${format.count(queues.length)} …`);
-    }
-    return queues;
-}
 
 const idOf = (vhost, name) => JSON.stringify([vhost, name]);
 
@@ -42,7 +27,8 @@ async function behind(vhost, exchange, key, bindingsOf) {
 
 /** What is known of each dead-letter queue: { vhost, name, ready, exchanges, sources, reasons }. */
 async function findDeadLetterQueues(vhost, tell) {
-    const queues = await allQueues(vhost, tell);
+    tell('Looking at all queues …');
+    const queues = await get(vhost ? path('queues', vhost) : 'queues', { columns: FIELDS });
     const known = new Map(queues.map((queue) => [idOf(queue.vhost, queue.name), queue]));
     const asked = new Map();
     const bindingsOf = (inVhost, exchange) => {

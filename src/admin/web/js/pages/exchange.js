@@ -3,10 +3,10 @@
 import { exchangeName, get, path, post, remove } from '../api.js';
 import { Chart, History } from '../chart.js';
 import { ask, confirm, say } from '../dialog.js';
-import { h, put, putIf } from '../dom.js';
+import { h, putIf } from '../dom.js';
 import * as format from '../format.js';
 import { askPublish } from '../messages.js';
-import { argumentList, button, Facts, heading, marks, section, vhostLink } from '../parts.js';
+import { button, Facts, heading, marks, section, vhostLink } from '../parts.js';
 import { flowOf, picture } from '../picture.js';
 import { bindingList } from './queue.js';
 
@@ -78,7 +78,7 @@ export function exchange(route) {
         history.begin(rates, RATES);
         history.push(Math.floor(Date.now() / 1000), Object.fromEntries(RATES.map((key) => [key, format.rateOf(seen.message_stats, key)])));
         chart.refresh();
-        facts.update([['Virtual host', vhostLink(vhost)], ['Type', seen.type], ['Features', marks(seen)], ['Arguments', argumentList(seen.arguments)],
+        facts.update([['Virtual host', vhostLink(vhost)], ['Type', seen.type], ['Features', marks(seen), true],
             ['Made by', seen.user_who_performed_action]]);
         if (name === '')
             return; // it is bound to each queue by the queue's name, however many there are

@@ -18,7 +18,7 @@ let history;
 export function forgetOverview() {
     history = {
         rates: new History(...RATES), lengths: new History(...LENGTHS), objects: new History('connections', 'channels', 'consumers'),
-        memory: new History('mem_used'), journal: new History('octets', 'syncs'), counters: null,
+        memory: new History('mem_used'), journal: new History('octets'), counters: null,
     };
 }
 forgetOverview();

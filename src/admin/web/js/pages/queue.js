@@ -1,12 +1,12 @@
 // queue.js: one queue: its figures, who consumes, what is bound to it, its messages.
 
-import { exchangeName, get, path, post, remove } from '../api.js';
+import { get, path, post, remove } from '../api.js';
 import { Chart, History } from '../chart.js';
 import { ask, confirm, say } from '../dialog.js';
-import { h, put, putIf } from '../dom.js';
+import { h, putIf } from '../dom.js';
 import * as format from '../format.js';
 import { askGet, askMove, askPeek, askPublish } from '../messages.js';
-import { argumentList, button, channelLink, connectionLink, DEFAULT_EXCHANGE, exchangeLink, Facts, heading, marks, section, state,
+import { argumentList, button, channelLink, connectionLink, exchangeLink, Facts, heading, marks, section, state,
     vhostLink } from '../parts.js';
 import { flowOf, picture } from '../picture.js';
 import { fromHere, List, Table } from '../table.js';
@@ -127,7 +127,7 @@ function factsOf(queue) {
     const target = deadLetterTarget(queue);
     return [
         ['Virtual host', vhostLink(queue.vhost)], ['State', state(queue.state)], ['Type', queue.type ?? 'classic'],
-        ['Durability', queue.durability], ['Features', marks(queue)],
+        ['Durability', queue.durability], ['Features', marks(queue), true],
         ['Ready', format.count(queue.messages_ready ?? 0)], ['Unacknowledged', format.count(queue.messages_unacknowledged ?? 0)],
         ['Oldest message', format.duration(queue.oldest_message_age_ms)], ['Oldest unacknowledged', format.duration(queue.oldest_unacked_age_ms)],
         ['Size of messages', format.octets(queue.message_bytes)], ['In memory', format.octets(queue.message_bytes_ram)],
@@ -135,7 +135,7 @@ function factsOf(queue) {
         ['Consumer capacity', queue.consumers > 0 && typeof queue.consumer_utilisation === 'number' ? `${Math.round(queue.consumer_utilisation * 100)} %` : null],
         ['Owner', queue.owner_pid_details?.name && connectionLink(queue.owner_pid_details.name)],
         ['Dead letters go to', target && exchangeLink(queue.vhost, target.exchange)], ['Dead-lettered so far', deadLettered(queue.dead_lettered)],
-        ['Policy sets', Object.keys(queue.effective_policy_definition ?? {}).length > 0 ? argumentList(queue.effective_policy_definition) : null],
+        ['Policy sets', Object.keys(queue.effective_policy_definition ?? {}).length > 0 ? argumentList(queue.effective_policy_definition) : null, true],
     ];
 }
 

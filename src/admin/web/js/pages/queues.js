@@ -1,6 +1,6 @@
 // queues.js: all queues, however many; the broker sorts, filters and cuts.
 
-import { get, path, putTo } from '../api.js';
+import { path, putTo } from '../api.js';
 import { ask, say } from '../dialog.js';
 import { h } from '../dom.js';
 import * as format from '../format.js';
@@ -68,10 +68,4 @@ export function queues(route) {
         element: h('div', {}, heading('Queues', undefined, button('Declare a queue', () => declareQueue(route, () => list.refresh()), 'main')),
             list.element),
     };
-}
-
-/** All queues of a vhost by name, for a field that suggests them: as many as one page of the broker has. */
-export async function queueNames(vhost) {
-    const page = await get(path('queues', vhost), { page: 1, page_size: 500, columns: 'name' });
-    return page.items.map(({ name }) => name);
 }
