@@ -48,14 +48,14 @@ enum server_alarm_bit {
     SERVER_ALARM_DISK = 2,
 };
 
-struct server {
-    _Atomic(const struct config *) config; /* exchanged by a reload (reload.c) */
 /* Octets, or the memory that there is times a factor. */
 struct server_limit {
     uint64_t octets; /* 0: FACTOR counts */
     double factor;
 };
 
+struct server {
+    _Atomic(const struct config *) config; /* exchanged by a reload (reload.c) */
     const struct config_source *source;    /* where it comes from; NULL: it stays */
     struct sys *sys;                       /* with a data directory: its files, */
     struct store *store;                   /* and what is kept in it */
@@ -93,10 +93,6 @@ struct server_limit {
     struct tally *by_user;    /* connections that have opened a vhost */
     struct tally *by_address; /* connections, when they are bounded */
 
-    struct event *alarm_timer;  /* the first loop's: when a vhost wants time to pass, */
-    struct event *memory_timer; /* while memory is low, */
-    struct event *disk_timer;   /* and with a data directory */
-    struct event *signals[2];
     /* what who administers has set (node_control.c) */
     _Atomic unsigned real_alarms, rehearsed_alarms;    /* what `alarms` is made of (alarms.c) */
     struct server_limit memory_limit, disk_free_limit; /* behind `lock`; 0: the configuration's */
@@ -104,6 +100,10 @@ struct server_limit {
     atomic_bool app_is_stopped;                        /* and nobody is let in any more */
     atomic_bool is_draining;
 
+    struct event *alarm_timer;  /* the first loop's: when a vhost wants time to pass, */
+    struct event *memory_timer; /* while memory is low, */
+    struct event *disk_timer;   /* and with a data directory */
+    struct event *signals[2];
 
     /* reload.c: the first loop's */
     struct event *hangup, *reopen;
@@ -156,7 +156,8 @@ void server_set_limit(struct server *server, struct server_limit *which, struct 
 
 /* Compute the memory watermarks again. */
 void server_set_watermark(struct server *server);
-uint64_t server_disk_free_limit(const struct config *config);
+
+void server_wake_everyone(struct server *server);
 
 /* Where definitions go. */
 struct definitions_target server_definitions_target(struct server *server);
