@@ -17,6 +17,7 @@
 
 #include "coney/bytes.h"
 
+struct parameters;
 struct users;
 struct vhost;
 
@@ -27,10 +28,16 @@ struct vhost;
  * inside them. */
 struct definitions_target {
     struct users *users;
+    struct parameters *parameters; /* NULL: there are no components, and global ones are kept only */
     /* The vhost called NAME; NULL when there is none. */
     struct vhost *(*find_vhost)(void *context, struct bytes name);
     /* A new vhost called NAME, which is not there yet; NULL when it cannot be made. */
     struct vhost *(*make_vhost)(void *context, struct bytes name);
+    /* NULL where that is allowed everywhere. Otherwise what find_vhost and make_vhost return is only looked
+     * at for being there, and WORK is called inside the vhost called NAME: some dozens of entries at a time.
+     * False: there is none. */
+    bool (*inside)(void *context, struct bytes name, void (*work)(struct vhost *vhost, void *argument),
+                   void *argument);
     /* Something was skipped: one line without a newline. */
     void (*warn)(void *context, const char *text);
     /* NULL, or whoever makes it last. NAME in VHOST of SECTION is from now on what JSON says, to be given to
@@ -68,6 +75,12 @@ struct definitions_result {
  * came before it has been imported. */
 bool definitions_import(const struct definitions_target *target, const char *text, size_t size,
                         struct definitions_result *result, char why[DEFINITIONS_WHY_SIZE]);
+
+/* The same with JSON that was parsed. VHOST empty: all of it; otherwise what a vhost's export has, all of
+ * which goes there, whatever vhost it names. ROOT is changed. */
+struct json_t;
+bool definitions_import_json(const struct definitions_target *target, struct json_t *root, struct bytes vhost,
+                             struct definitions_result *result, char why[DEFINITIONS_WHY_SIZE]);
 
 /* Import one entry of SECTION that was kept; keep is not called. Users and vhosts must come before what names
  * them, otherwise any order does. RESULT is added to, not cleared; its cluster name is the caller's to free

@@ -9,6 +9,8 @@
 #ifndef CONEY_GOVERN_H
 #define CONEY_GOVERN_H
 
+#include <jansson.h>
+
 #include "coney/definitions.h"
 #include "coney/users.h"
 #include "coney/vhost.h"
@@ -36,5 +38,21 @@ void govern_clear_vhost(const struct definitions_target *target, struct vhost *v
 /* Negative: no limit. */
 void govern_set_vhost_limits(const struct definitions_target *target, struct vhost *vhost,
                              int64_t connections_max, int64_t queues_max);
+
+/* Put the policy NAME as VALUE says, which is {"pattern", "apply-to", "definition", "priority"}. False, with
+ * the reason in WHY as RabbitMQ words it. */
+bool govern_set_policy(const struct definitions_target *target, struct vhost *vhost,
+                       enum policy_origin origin, struct bytes name, const json_t *value,
+                       char why[POLICY_WHY_SIZE]);
+/* False when there is none. */
+bool govern_clear_policy(const struct definitions_target *target, struct vhost *vhost,
+                         enum policy_origin origin, struct bytes name);
+
+/* A parameter that was checked; COMPONENT and VHOST empty: a global one. From any thread, but not of one
+ * parameter by two at once. */
+void govern_set_parameter(const struct definitions_target *target, struct bytes component, struct bytes vhost,
+                          struct bytes name, const json_t *value);
+bool govern_clear_parameter(const struct definitions_target *target, struct bytes component,
+                            struct bytes vhost, struct bytes name);
 
 #endif

@@ -102,6 +102,10 @@ void store_care(struct store *store);
 /* Wait until all that was written so far is on stable storage. Not from a thread that runs a vhost. */
 void store_sync(struct store *store);
 
+/* The same for what vhosts handed in as well, that is, what they said in batches that have ended; and for at
+ * most TIMEOUT_MS: false when it is not there by then, which a full disk can keep it from for long. */
+bool store_settle(struct store *store, unsigned timeout_ms);
+
 /* Any thread: copy everything to FOLDER, which is made and must hold nothing, while the node goes on: as a
  * power cut at some moment after the call would have left it. DONE is called once, from the store's worker,
  * with NULL, or with why there is no copy: what stands in FOLDER then is of no use. False, and no call, when

@@ -21,6 +21,9 @@ struct users;
 /* No limit: what a negative number means in a definition. */
 #define USER_LIMIT_NONE (-1)
 
+/* In a spec: what the user has who is there. */
+#define USER_LIMIT_KEEP INT64_MIN
+
 /* Longest user name, in octets (a short string on the wire). */
 #define USER_NAME_MAX 255
 
@@ -57,6 +60,11 @@ void users_free(struct users *users);
  * tens of milliseconds. False, with a reason in WHY, when the spec cannot be stored: bad name,
  * blank or too long password, undecodable hash or one of the wrong length for its algorithm. */
 bool users_put(struct users *users, const struct user_spec *spec, char *why, size_t why_size);
+
+enum user_limit { USER_LIMIT_CONNECTIONS, USER_LIMIT_CHANNELS };
+
+/* Change one limit of NAME; false when there is no such user. */
+bool users_set_limit(struct users *users, struct bytes name, enum user_limit limit, int64_t most);
 
 /* Remove a user; false when there is none. */
 bool users_remove(struct users *users, struct bytes name);

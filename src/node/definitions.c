@@ -16,18 +16,21 @@
 
 #include "coney/buffer.h"
 #include "coney/json_table.h"
+#include "coney/parameters.h"
 #include "coney/permission.h"
 #include "coney/table.h"
 #include "coney/users.h"
 #include "coney/vhost.h"
 #include "coney/xalloc.h"
 #include "definitions_keep.h"
+#include "policy_json.h"
 
 #define TAGS_MAX 64 /* of one user; more is no list that a person wrote */
 
 struct import {
     const struct definitions_target *target;
     struct definitions_result *result;
+    struct vhost *vhost; /* that all this happens inside of; NULL: whatever find_vhost() finds */
     struct buffer table; /* arguments or definition of the entry at hand */
     char *why;           /* what is wrong with it, DEFINITIONS_WHY_SIZE */
     const char *section;
@@ -155,7 +158,7 @@ static bool get_vhost(struct import *import, const json_t *entry, struct vhost *
 
     if (!get_name(import, entry, "vhost", &name))
         return false;
-    *out = import->target->find_vhost(import->target->context, name);
+    *out = import->vhost != NULL ? import->vhost : import->target->find_vhost(import->target->context, name);
     return *out != NULL || refuse(import, "there is no vhost '%.*s'", BYTES_ARG(name));
 }
 
@@ -238,6 +241,7 @@ static bool get_hashing(struct import *import, const json_t *entry, struct bytes
 static bool import_user(struct import *import, const json_t *entry)
 {
     const json_t *limits = json_object_get(entry, "limits"), *password = json_object_get(entry, "password");
+    int64_t missing = limits != NULL ? USER_LIMIT_NONE : USER_LIMIT_KEEP;
     struct bytes tags[TAGS_MAX];
     struct user_spec spec = {.tags = tags};
     char why[128];
@@ -245,8 +249,8 @@ static bool import_user(struct import *import, const json_t *entry)
     if (!get_name(import, entry, "name", &spec.name) || !get_tags(import, entry, tags, &spec.tag_count) ||
         !get_text(import, entry, "password_hash", "", &spec.password_hash) ||
         !get_hashing(import, entry, spec.password_hash, &spec.hashing) ||
-        !get_integer(import, limits, "max-connections", USER_LIMIT_NONE, &spec.max_connections) ||
-        !get_integer(import, limits, "max-channels", USER_LIMIT_NONE, &spec.max_channels))
+        !get_integer(import, limits, "max-connections", missing, &spec.max_connections) ||
+        !get_integer(import, limits, "max-channels", missing, &spec.max_channels))
         return false;
     if (password != NULL && !get_text(import, entry, "password", NULL, &spec.password))
         return false;
@@ -292,32 +296,52 @@ static bool set_default_queue_type(struct import *import, struct vhost *vhost, c
     return true;
 }
 
+struct vhost_entry {
+    struct import *import;
+    const json_t *entry;
+    bool is_new;
+    bool done;
+};
+
+/* Inside the vhost: all but its name. */
+static void take_vhost(struct vhost *vhost, void *argument)
+{
+    struct vhost_entry *with = argument;
+    struct import *import = with->import;
+    const json_t *entry = with->entry, *limits = json_object_get(entry, "limits");
+
+    if (!set_default_queue_type(import, vhost, json_object_get(entry, "metadata"), &with->is_new) ||
+        !set_default_queue_type(import, vhost, entry, &with->is_new))
+        return;
+    /* An entry that says nothing leaves the type as it was, so it must not replace the one that said it. */
+    if (with->is_new)
+        keep_vhost(import->target, vhost_name(vhost), entry);
+    with->done = limits == NULL || set_vhost_limits(import, vhost, limits);
+}
+
 static bool import_vhost(struct import *import, const json_t *entry)
 {
     const struct definitions_target *target = import->target;
-    const json_t *limits = json_object_get(entry, "limits");
+    struct vhost_entry with = {.import = import, .entry = entry};
     struct vhost *vhost;
     struct bytes name;
-    bool is_new;
 
     if (!get_name(import, entry, "name", &name))
         return false;
     if (name.size == 0)
         return refuse(import, "'name' is empty");
     vhost = target->find_vhost(target->context, name);
-    is_new = vhost == NULL;
-    if (is_new)
+    with.is_new = vhost == NULL;
+    if (with.is_new)
         vhost = target->make_vhost(target->context, name);
     if (vhost == NULL)
         return refuse(import, "vhost '%.*s' cannot be made", BYTES_ARG(name));
     import->result->vhosts++;
-    if (!set_default_queue_type(import, vhost, json_object_get(entry, "metadata"), &is_new) ||
-        !set_default_queue_type(import, vhost, entry, &is_new))
-        return false;
-    /* An entry that says nothing leaves the type as it was, so it must not replace the one that said it. */
-    if (is_new)
-        keep_vhost(target, name, entry);
-    return limits == NULL || set_vhost_limits(import, vhost, limits);
+    if (target->inside == NULL)
+        take_vhost(vhost, &with);
+    else if (!target->inside(target->context, name, take_vhost, &with))
+        return refuse(import, "vhost '%.*s' is gone", BYTES_ARG(name));
+    return with.done;
 }
 
 /* ---- permissions ---- */
@@ -352,30 +376,26 @@ static bool import_topic_permission(struct import *import, const json_t *entry)
 
 /* ---- policies and parameters ---- */
 
+static void store_value(struct parameters *parameters, struct bytes component, struct bytes vhost,
+                        struct bytes name, const json_t *value)
+{
+    char *json = value != NULL ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    struct parameter parameter = {component, vhost, name, bytes_from_string(json != NULL ? json : "null")};
+
+    parameters_set(parameters, &parameter);
+    free(json);
+}
+
 /* Put a policy whose pattern, definition and so on are members of VALUE. */
 static bool put_policy(struct import *import, struct vhost *vhost, enum policy_origin origin,
                        struct bytes name, const json_t *value)
 {
-    const json_t *priority = json_object_get(value, "priority");
-    struct policy_spec spec = {.name = name};
+    struct policy_text text;
     char why[POLICY_WHY_SIZE];
-    char *json;
-    bool done;
+    bool done = policy_text_read(&text, name, value, why) && vhost_set_policy(vhost, origin, &text.spec, why);
 
-    if (!get_text(import, value, "pattern", NULL, &spec.pattern) ||
-        !get_text(import, value, "apply-to", "", &spec.apply_to) ||
-        !get_table(import, value, "definition", &spec.definition))
-        return false;
-    if (priority != NULL && !json_is_number(priority))
-        return refuse(import, "priority should be a number");
-    spec.priority =
-        json_is_real(priority) ? (int64_t)json_real_value(priority) : json_integer_value(priority);
-    json = json_dumps(json_object_get(value, "definition"), JSON_COMPACT);
-    spec.json = bytes_from_string(json != NULL ? json : "{}");
-    done = vhost_set_policy(vhost, origin, &spec, why) ||
-           refuse(import, "policy '%.*s': %s", BYTES_ARG(name), why);
-    free(json);
-    return done;
+    policy_text_free(&text);
+    return done || refuse(import, "policy '%.*s': %s", BYTES_ARG(name), why);
 }
 
 static bool import_policy(struct import *import, const json_t *entry)
@@ -390,6 +410,26 @@ static bool import_policy(struct import *import, const json_t *entry)
     return true;
 }
 
+/* Store a parameter of a component, if there is one of the name. */
+static bool import_value(struct import *import, struct vhost *vhost, struct bytes component,
+                         struct bytes name, const json_t *entry)
+{
+    struct parameters *parameters = import->target->parameters;
+    const json_t *value = json_object_get(entry, "value");
+    char why[PARAMETER_WHY_SIZE];
+
+    if (parameters == NULL || !parameters_has_component(parameters, component)) {
+        warn(import, "skipped: there is no component '%.*s'", BYTES_ARG(component));
+        return true;
+    }
+    if (!parameters_check(parameters, component, vhost_name(vhost), name, value, why))
+        return refuse(import, "'%.*s': %s", BYTES_ARG(name), why);
+    store_value(parameters, component, vhost_name(vhost), name, value);
+    keep_entry_of_two(import->target, import->section, vhost_name(vhost), component, name, entry);
+    parameters_tell(parameters, component, vhost_name(vhost), name);
+    return true;
+}
+
 static bool import_parameter(struct import *import, const json_t *entry)
 {
     const json_t *value = json_object_get(entry, "value");
@@ -401,10 +441,8 @@ static bool import_parameter(struct import *import, const json_t *entry)
         return false;
     if (bytes_equal_string(component, "vhost-limits"))
         return set_vhost_limits(import, vhost, value);
-    if (!bytes_equal_string(component, "operator_policy")) {
-        warn(import, "skipped: there is no component '%.*s'", BYTES_ARG(component));
-        return true;
-    }
+    if (!bytes_equal_string(component, "operator_policy"))
+        return import_value(import, vhost, component, name, entry);
     if (!put_policy(import, vhost, POLICY_OPERATOR, name, value))
         return false;
     keep_entry_of_two(import->target, import->section, vhost_name(vhost), component, name, entry);
@@ -424,6 +462,9 @@ static bool import_global_parameter(struct import *import, const json_t *entry)
         import->result->cluster_name = xmalloc(value.size + 1);
         *put_bytes((uint8_t *)import->result->cluster_name, value) = '\0';
     }
+    if (import->target->parameters != NULL)
+        store_value(import->target->parameters, (struct bytes){0}, (struct bytes){0}, name,
+                    json_object_get(entry, "value"));
     keep_entry(import->target, import->section, (struct bytes){0}, name, entry);
     return true;
 }
@@ -526,20 +567,21 @@ static bool import_binding(struct import *import, const json_t *entry)
 struct section {
     const char *name;
     bool (*take)(struct import *import, const json_t *entry);
-    bool is_topology; /* which the vhosts keep themselves */
+    bool is_topology;                         /* which the vhosts keep themselves */
+    enum { OF_NODE, INSIDE, OF_VHOST } place; /* INSIDE: names a vhost; OF_VHOST: so does a vhost's export */
 };
 
 static const struct section sections[] = {
-    {"users", import_user, false},
-    {"vhosts", import_vhost, false},
-    {"permissions", import_permission, false},
-    {"exchanges", import_exchange, true},
-    {"topic_permissions", import_topic_permission, false},
-    {"global_parameters", import_global_parameter, false},
-    {"policies", import_policy, false},
-    {"queues", import_queue, true},
-    {"bindings", import_binding, true},
-    {"parameters", import_parameter, false},
+    {"users", import_user, false, OF_NODE},
+    {"vhosts", import_vhost, false, OF_NODE},
+    {"permissions", import_permission, false, INSIDE},
+    {"exchanges", import_exchange, true, OF_VHOST},
+    {"topic_permissions", import_topic_permission, false, INSIDE},
+    {"global_parameters", import_global_parameter, false, OF_NODE},
+    {"policies", import_policy, false, OF_VHOST},
+    {"queues", import_queue, true, OF_VHOST},
+    {"bindings", import_binding, true, OF_VHOST},
+    {"parameters", import_parameter, false, OF_VHOST},
 };
 
 #define SECTIONS (sizeof sections / sizeof sections[0])
@@ -549,6 +591,62 @@ static bool import_one(struct import *import, const struct section *section, con
     return json_is_object(entry) ? section->take(import, entry) : refuse(import, "should be an object");
 }
 
+/* Entries that follow each other and name one vhost: as many as whoever runs it may be kept for. */
+#define RUN_MAX 64
+
+struct run {
+    struct import *import;
+    const struct section *section;
+    const json_t *entries;
+    size_t end;
+    bool done;
+};
+
+static void take_run(struct vhost *vhost, void *argument)
+{
+    struct run *run = argument;
+    struct import *import = run->import;
+
+    import->vhost = vhost;
+    while (run->done && import->index < run->end) {
+        run->done = import_one(import, run->section, json_array_get(run->entries, import->index));
+        import->index += run->done;
+    }
+    import->vhost = NULL;
+}
+
+static const json_t *vhost_of(const json_t *entries, size_t index)
+{
+    return json_object_get(json_array_get(entries, index), "vhost");
+}
+
+/* The entry at hand and those behind it that are of its vhost, inside that. */
+static bool import_inside(struct import *import, const json_t *entries, const struct section *section)
+{
+    const struct definitions_target *target = import->target;
+    struct run run = {import, section, entries, import->index + 1, true};
+    const json_t *vhost = vhost_of(entries, import->index);
+
+    if (!json_is_string(vhost))
+        return import_one(import, section, json_array_get(entries, import->index));
+    while (run.end < json_array_size(entries) && run.end - import->index < RUN_MAX &&
+           json_equal(vhost_of(entries, run.end), vhost))
+        run.end++;
+    return target->inside(target->context, string_bytes(vhost), take_run, &run)
+               ? run.done
+               : refuse(import, "there is no vhost '%.*s'", BYTES_ARG(string_bytes(vhost)));
+}
+
+static bool import_next(struct import *import, const json_t *entries, const struct section *section)
+{
+    if (import->target->inside != NULL && section->place != OF_NODE)
+        return import_inside(import, entries, section);
+    if (!import_one(import, section, json_array_get(entries, import->index)))
+        return false;
+    import->index++;
+    return true;
+}
+
 static bool import_section(struct import *import, const json_t *entries, const struct section *section)
 {
     import->section = section->name;
@@ -556,23 +654,40 @@ static bool import_section(struct import *import, const json_t *entries, const s
         snprintf(import->why, DEFINITIONS_WHY_SIZE, "%s: should be an array", import->section);
         return false;
     }
-    for (import->index = 0; import->index < json_array_size(entries); import->index++) {
-        if (!import_one(import, section, json_array_get(entries, import->index)))
+    import->index = 0;
+    while (import->index < json_array_size(entries)) {
+        if (!import_next(import, entries, section))
             return false;
     }
     return true;
 }
 
-static bool import_all(const struct definitions_target *target, const json_t *root,
-                       struct definitions_result *result, char why[DEFINITIONS_WHY_SIZE])
+/* Have each of ENTRIES name VHOST. */
+static void move_to(json_t *entries, struct bytes vhost)
+{
+    for (size_t i = 0; i < json_array_size(entries); i++)
+        json_object_set_new(json_array_get(entries, i), "vhost",
+                            json_stringn((const char *)vhost.data, vhost.size));
+}
+
+bool definitions_import_json(const struct definitions_target *target, json_t *root, struct bytes vhost,
+                             struct definitions_result *result, char why[DEFINITIONS_WHY_SIZE])
 {
     struct import import = {.target = target, .result = result, .why = why};
     bool done = json_is_object(root);
 
+    *result = (struct definitions_result){0};
     if (!done)
         snprintf(why, DEFINITIONS_WHY_SIZE, "should be a JSON object");
-    for (size_t i = 0; done && i < SECTIONS; i++)
-        done = import_section(&import, json_object_get(root, sections[i].name), &sections[i]);
+    for (size_t i = 0; done && i < SECTIONS; i++) {
+        json_t *entries = json_object_get(root, sections[i].name);
+
+        if (vhost.size > 0 && sections[i].place != OF_VHOST)
+            continue;
+        if (vhost.size > 0)
+            move_to(entries, vhost);
+        done = import_section(&import, entries, &sections[i]);
+    }
     buffer_free(&import.table);
     if (!done) {
         free(result->cluster_name);
@@ -600,7 +715,7 @@ bool definitions_import(const struct definitions_target *target, const char *tex
     *result = (struct definitions_result){0};
     if (root == NULL)
         return false;
-    done = import_all(target, root, result, why);
+    done = definitions_import_json(target, root, (struct bytes){0}, result, why);
     json_decref(root);
     return done;
 }

@@ -133,6 +133,52 @@ void keep_vhost_limits(const struct definitions_target *target, struct bytes vho
     json_decref(entry);
 }
 
+/* What makes a policy, of VALUE, added to ENTRY. */
+static void copy_policy(json_t *entry, const json_t *value)
+{
+    static const char *const keys[] = {"pattern", "apply-to", "definition", "priority"};
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        json_t *member = json_object_get(value, keys[i]);
+
+        if (member != NULL)
+            need(json_object_set(entry, keys[i], member) == 0);
+    }
+}
+
+void keep_policy(const struct definitions_target *target, struct bytes vhost, bool is_operator,
+                 struct bytes name, const json_t *value)
+{
+    json_t *entry = json_object();
+
+    copy_policy(entry, value);
+    if (is_operator) {
+        keep_parameter(target, BYTES_LITERAL("operator_policy"), vhost, name, entry);
+    } else {
+        set_text(entry, "vhost", vhost);
+        set_text(entry, "name", name);
+        keep_entry(target, "policies", vhost, name, entry);
+    }
+    json_decref(entry);
+}
+
+void keep_parameter(const struct definitions_target *target, struct bytes component, struct bytes vhost,
+                    struct bytes name, const json_t *value)
+{
+    json_t *entry = json_object();
+
+    set_text(entry, "name", name);
+    need(json_object_set(entry, "value", (json_t *)(uintptr_t)value) == 0);
+    if (component.size == 0) {
+        keep_entry(target, "global_parameters", (struct bytes){0}, name, entry);
+    } else {
+        set_text(entry, "vhost", vhost);
+        set_text(entry, "component", component);
+        keep_entry_of_two(target, "parameters", vhost, component, name, entry);
+    }
+    json_decref(entry);
+}
+
 void keep_permission(const struct definitions_target *target, struct bytes vhost, struct bytes user,
                      struct bytes configure, struct bytes write, struct bytes read)
 {

@@ -33,6 +33,14 @@ void keep_vhost(const struct definitions_target *target, struct bytes name, cons
 /* VHOST's LIMITS. */
 void keep_vhost_limits(const struct definitions_target *target, struct bytes vhost, const json_t *limits);
 
+/* The policy, or operator policy, NAME of VHOST: what VALUE has of the members of one. */
+void keep_policy(const struct definitions_target *target, struct bytes vhost, bool is_operator,
+                 struct bytes name, const json_t *value);
+
+/* A parameter; COMPONENT empty: a global one. */
+void keep_parameter(const struct definitions_target *target, struct bytes component, struct bytes vhost,
+                    struct bytes name, const json_t *value);
+
 /* What USER may do in VHOST. */
 void keep_permission(const struct definitions_target *target, struct bytes vhost, struct bytes user,
                      struct bytes configure, struct bytes write, struct bytes read);

@@ -3,9 +3,12 @@
 #include "coney/govern.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "coney/parameters.h"
 #include "coney/survey.h"
 #include "definitions_keep.h"
+#include "policy_json.h"
 
 #define REMOVED_TEXT_SIZE 320
 
@@ -79,9 +82,15 @@ void govern_clear_topic_permission(const struct definitions_target *target, stru
 void govern_set_vhost_limits(const struct definitions_target *target, struct vhost *vhost,
                              int64_t connections_max, int64_t queues_max)
 {
-    json_t *limits = json_object();
+    json_t *limits;
 
     vhost_set_limits(vhost, connections_max, queues_max);
+    if (connections_max < 0 && queues_max < 0) {
+        keep_gone_of_two(target, "parameters", vhost_name(vhost), BYTES_LITERAL("vhost-limits"),
+                         BYTES_LITERAL("limits"));
+        return;
+    }
+    limits = json_object();
     if (connections_max >= 0)
         json_object_set_new(limits, "max-connections", json_integer(connections_max));
     if (queues_max >= 0)
@@ -123,6 +132,21 @@ static void policy_goes(void *context, const struct policy *policy)
         keep_gone_of_two(going->target, "parameters", going->vhost, BYTES_LITERAL("operator_policy"), name);
 }
 
+static void clear_parameters(const struct definitions_target *target, struct bytes vhost)
+{
+    struct parameter *list;
+    size_t count;
+
+    if (target->parameters == NULL)
+        return;
+    list = parameters_list(target->parameters, false, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (bytes_equal(list[i].vhost, vhost))
+            govern_clear_parameter(target, list[i].component, vhost, list[i].name);
+    }
+    parameters_list_free(list, count);
+}
+
 void govern_clear_vhost(const struct definitions_target *target, struct vhost *vhost)
 {
     struct going going = {target, vhost_name(vhost)};
@@ -133,4 +157,61 @@ void govern_clear_vhost(const struct definitions_target *target, struct vhost *v
     survey_policies(vhost, POLICY_OPERATOR, policy_goes, &going);
     keep_gone_of_two(target, "parameters", going.vhost, BYTES_LITERAL("vhost-limits"),
                      BYTES_LITERAL("limits"));
+    clear_parameters(target, going.vhost);
+}
+
+/* ---- policies ---- */
+
+bool govern_set_policy(const struct definitions_target *target, struct vhost *vhost,
+                       enum policy_origin origin, struct bytes name, const json_t *value,
+                       char why[POLICY_WHY_SIZE])
+{
+    struct policy_text text;
+    bool done = policy_text_read(&text, name, value, why) && vhost_set_policy(vhost, origin, &text.spec, why);
+
+    policy_text_free(&text);
+    if (done)
+        keep_policy(target, vhost_name(vhost), origin == POLICY_OPERATOR, name, value);
+    return done;
+}
+
+bool govern_clear_policy(const struct definitions_target *target, struct vhost *vhost,
+                         enum policy_origin origin, struct bytes name)
+{
+    if (!vhost_clear_policy(vhost, origin, name))
+        return false;
+    if (origin == POLICY_OPERATOR)
+        keep_gone_of_two(target, "parameters", vhost_name(vhost), BYTES_LITERAL("operator_policy"), name);
+    else
+        keep_gone(target, "policies", vhost_name(vhost), name);
+    return true;
+}
+
+/* ---- parameters ---- */
+
+void govern_set_parameter(const struct definitions_target *target, struct bytes component, struct bytes vhost,
+                          struct bytes name, const json_t *value)
+{
+    char *json = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    struct parameter parameter = {component, vhost, name, bytes_from_string(json != NULL ? json : "null")};
+
+    parameters_set(target->parameters, &parameter);
+    keep_parameter(target, component, vhost, name, value);
+    free(json);
+    if (component.size > 0)
+        parameters_tell(target->parameters, component, vhost, name);
+}
+
+bool govern_clear_parameter(const struct definitions_target *target, struct bytes component,
+                            struct bytes vhost, struct bytes name)
+{
+    if (!parameters_remove(target->parameters, component, vhost, name))
+        return false;
+    if (component.size == 0) {
+        keep_gone(target, "global_parameters", (struct bytes){0}, name);
+        return true;
+    }
+    keep_gone_of_two(target, "parameters", vhost, component, name);
+    parameters_tell(target->parameters, component, vhost, name);
+    return true;
 }

@@ -154,8 +154,19 @@ static void take_info(struct user_info *info, const struct user_spec *spec)
         info->tags[i] = xmalloc(spec->tags[i].size + 1);
         *put_bytes((uint8_t *)info->tags[i], spec->tags[i]) = '\0';
     }
-    info->max_connections = spec->max_connections < 0 ? USER_LIMIT_NONE : spec->max_connections;
-    info->max_channels = spec->max_channels < 0 ? USER_LIMIT_NONE : spec->max_channels;
+}
+
+static int64_t take_limit(int64_t most, const int64_t *old)
+{
+    if (most == USER_LIMIT_KEEP && old != NULL)
+        return *old;
+    return most < 0 ? USER_LIMIT_NONE : most;
+}
+
+static void take_limits(struct user_info *info, const struct user_spec *spec, const struct user_info *old)
+{
+    info->max_connections = take_limit(spec->max_connections, old != NULL ? &old->max_connections : NULL);
+    info->max_channels = take_limit(spec->max_channels, old != NULL ? &old->max_channels : NULL);
 }
 
 bool users_put(struct users *users, const struct user_spec *spec, char *why, size_t why_size)
@@ -172,6 +183,7 @@ bool users_put(struct users *users, const struct user_spec *spec, char *why, siz
     take_info(&user->info, spec);
     pthread_mutex_lock(&users->mutex);
     old = find(users, spec->name);
+    take_limits(&user->info, spec, old != NULL ? &old->info : NULL);
     if (old != NULL)
         HASH_DEL(users->by_name, old);
     HASH_ADD_KEYPTR(hh, users->by_name, user->info.name.data, user->info.name.size, user);
@@ -179,6 +191,20 @@ bool users_put(struct users *users, const struct user_spec *spec, char *why, siz
     if (old != NULL)
         user_free(old);
     return true;
+}
+
+bool users_set_limit(struct users *users, struct bytes name, enum user_limit limit, int64_t most)
+{
+    struct user *user;
+
+    pthread_mutex_lock(&users->mutex);
+    user = find(users, name);
+    if (user != NULL && limit == USER_LIMIT_CONNECTIONS)
+        user->info.max_connections = take_limit(most, NULL);
+    else if (user != NULL)
+        user->info.max_channels = take_limit(most, NULL);
+    pthread_mutex_unlock(&users->mutex);
+    return user != NULL;
 }
 
 bool users_remove(struct users *users, struct bytes name)

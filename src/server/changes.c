@@ -1,310 +1,452 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* changes.h: a change owns what it needs, and is freed by whoever does the last of it. */
-#include "changes.h"
+/* coney/changes.h: a change visits the vhosts that it is for, one after the other, and waits for the store.
+ */
+#include "coney/changes.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <utlist.h>
 
 #include "coney/govern.h"
+#include "coney/log.h"
+#include "coney/parameters.h"
 #include "coney/permission.h"
-#include "coney/users.h"
-#include "coney/xalloc.h"
-#include "loop.h"
-#include "mail.h"
+#include "coney/store.h"
+#include "coney/survey.h"
+#include "coney/vhosts.h"
+#include "coney/visit.h"
+#include "greeting.h"
 #include "runner.h"
 #include "server.h"
 
-#define TEXTS 5 /* user, exchange, and up to three patterns */
+#define SETTLE_MS 30000
 
-enum { USER, EXCHANGE, CONFIGURE, WRITE, READ };
-
+/* What is asked for; strings are the caller's, who waits. */
 struct change {
-    struct mail mail;
     struct server *server;
-    struct runner *runner; /* whose vhost it is for; NULL: all */
-    void (*make)(struct change *change, const struct definitions_target *target, struct vhost *vhost);
-    void (*finish)(struct change *change,
-                   const struct definitions_target *target); /* NULL, or after the last */
-    struct change_done done;
-    _Atomic unsigned left; /* vhosts that it is still to be made in */
+    struct definitions_target target;
+    struct bytes user, exchange, configure, write, read, name;
+    enum policy_origin origin;
+    const json_t *value;
+    enum vhost_limit limit;
     int64_t connections_max, queues_max;
-    struct bytes texts[TEXTS]; /* in octets */
-    uint8_t octets[];
+    enum change_result result; /* of the work inside */
+    char *why;
 };
 
-/* ---- making it ---- */
-
-static void finish(struct change *change)
+bool changes_settle(struct server *server)
 {
-    struct definitions_target target = server_definitions_target(change->server);
-
-    if (change->finish)
-        change->finish(change, &target);
-    if (change->done.call)
-        change->done.call(change->done.argument);
-    free(change);
+    return !server->store || store_settle(server->store, SETTLE_MS);
 }
 
-static void make_in_vhost(struct vhost *vhost, void *argument)
+static enum change_result settled(struct server *server)
 {
-    struct change *change = argument;
-    struct definitions_target target = server_definitions_target(change->server);
-
-    change->make(change, &target, vhost);
-    if (atomic_fetch_sub(&change->left, 1) == 1)
-        finish(change);
+    return changes_settle(server) ? CHANGE_MADE : CHANGE_NOT_SAFE;
 }
 
-static void submit(struct change *change, struct runner *runner)
-{
-    struct loop *first = &change->server->loops[0];
-    struct job *job = loop_job(first, BATCH_CALL);
+static enum change_result refuse(char why[CHANGE_WHY_SIZE], const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
-    job->batch.call = make_in_vhost;
-    job->batch.argument = change;
-    runner_submit(runner, job, first);
+static enum change_result refuse(char why[CHANGE_WHY_SIZE], const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(why, CHANGE_WHY_SIZE, format, arguments);
+    va_end(arguments);
+    return CHANGE_REFUSED;
 }
 
-/* Vhosts are made by the first loop alone, so the list stays as it is; the change itself may be gone with the
- * last submission. */
-void changes_take(struct mail *mail)
+/* Make CHANGE inside VHOST, by WORK, which says in change->result what came of it. */
+static enum change_result make_inside(struct change *change, struct bytes vhost,
+                                      void (*work)(struct vhost *vhost, void *argument))
 {
-    struct change *change = MAIL_OWNER(mail, struct change, mail);
-    struct runner *runner = change->runner;
-    unsigned count;
-
-    if (runner) {
-        atomic_store(&change->left, 1);
-        submit(change, runner);
-        return;
+    change->target = server_definitions_target(change->server);
+    change->result = CHANGE_MADE;
+    switch (visit_vhost(change->server, vhost, work, change)) {
+    case VISIT_NO_VHOST:
+        return CHANGE_NO_VHOST;
+    case VISIT_STOPPING:
+        return CHANGE_STOPPING;
+    case VISIT_DONE:
+        break;
     }
-    LL_COUNT(change->server->runners, runner, count);
-    if (!count) {
-        finish(change);
-        return;
-    }
-    atomic_store(&change->left, count);
-    runner = change->server->runners;
-    for (unsigned i = 0; i < count; i++) {
-        struct runner *next = runner->next;
-
-        submit(change, runner);
-        runner = next;
-    }
-}
-
-/* ---- asking for it ---- */
-
-static struct change *change_new(struct server *server, const struct bytes texts[TEXTS],
-                                 struct change_done done)
-{
-    struct change *change;
-    uint8_t *end;
-    size_t size = 0;
-
-    for (int i = 0; i < TEXTS; i++)
-        size += texts[i].size;
-    change = xcalloc(1, sizeof *change + size);
-    end = change->octets;
-    for (int i = 0; i < TEXTS; i++) {
-        change->texts[i] = (struct bytes){end, texts[i].size};
-        end = put_bytes(end, texts[i]);
-    }
-    change->mail.kind = MAIL_CHANGE;
-    change->server = server;
-    change->done = done;
-    return change;
-}
-
-static enum change_result begin(struct change *change)
-{
-    struct loop *first = &change->server->loops[0];
-
-    loop_post(first, &change->mail);
-    loop_wake(first);
-    return CHANGE_BEGUN;
+    return change->result == CHANGE_MADE ? settled(change->server) : change->result;
 }
 
 static bool user_exists(struct server *server, struct bytes name)
 {
-    struct password_secret secret;
+    struct user_info info;
 
-    return users_secret(server->users, name, &secret);
-}
-
-static enum change_result refuse_pattern(const char *name, const char *reason, char why[CHANGE_WHY_SIZE])
-{
-    snprintf(why, CHANGE_WHY_SIZE, "%s is no valid pattern: %s", name, reason);
-    return CHANGE_REFUSED;
-}
-
-static enum change_result check_patterns(const struct bytes texts[TEXTS], char why[CHANGE_WHY_SIZE])
-{
-    static const char *const names[TEXTS] = {[CONFIGURE] = "configure", [WRITE] = "write", [READ] = "read"};
-    char reason[128];
-
-    for (int i = CONFIGURE; i < TEXTS; i++)
-        if (!permission_pattern_is_valid(texts[i], reason, sizeof reason))
-            return refuse_pattern(names[i], reason, why);
-    return CHANGE_BEGUN;
-}
-
-/* A change of rights of a user who is there, in a vhost that is there. */
-static enum change_result begin_in(struct server *server, struct bytes vhost, const struct bytes texts[TEXTS],
-                                   void (*make)(struct change *change,
-                                                const struct definitions_target *target, struct vhost *vhost),
-                                   struct change_done done)
-{
-    struct runner *runner = server_find_vhost(server, vhost);
-    struct change *change;
-
-    if (!runner)
-        return CHANGE_NO_VHOST;
-    if (!user_exists(server, texts[USER]))
-        return CHANGE_NO_USER;
-    change = change_new(server, texts, done);
-    change->runner = runner;
-    change->make = make;
-    return begin(change);
+    if (!users_get(server->users, name, &info))
+        return false;
+    user_info_free(&info);
+    return true;
 }
 
 /* ---- users ---- */
 
 /* What is kept follows what is stored: one at a time, each looking again. */
-static void keep_user_now(struct server *server, const struct definitions_target *target, struct bytes name)
+static void keep_user_now(struct server *server, struct bytes name)
 {
-    pthread_mutex_lock(&server->lock);
-    govern_keep_user(target, name);
-    pthread_mutex_unlock(&server->lock);
+    struct definitions_target target = server_definitions_target(server);
+
+    pthread_mutex_lock(&server->change_lock);
+    govern_keep_user(&target, name);
+    pthread_mutex_unlock(&server->change_lock);
 }
 
 enum change_result changes_put_user(struct server *server, const struct user_spec *spec,
                                     char why[CHANGE_WHY_SIZE])
 {
-    struct definitions_target target = server_definitions_target(server);
     uint32_t most = server->config->name_size_max;
 
-    if (spec->name.size > most) {
-        snprintf(why, CHANGE_WHY_SIZE, "a user name should be at most %u octets long", most);
-        return CHANGE_REFUSED;
-    }
+    if (spec->name.size > most)
+        return refuse(why, "a user name should be at most %u octets long", most);
     if (!users_put(server->users, spec, why, CHANGE_WHY_SIZE))
         return CHANGE_REFUSED;
-    keep_user_now(server, &target, spec->name);
-    return CHANGE_BEGUN;
+    keep_user_now(server, spec->name);
+    return settled(server);
 }
 
-static void remove_user(struct change *change, const struct definitions_target *target, struct vhost *vhost)
+enum change_result changes_set_user_limit(struct server *server, struct bytes name, enum user_limit limit,
+                                          int64_t most)
 {
-    govern_remove_user(target, vhost, change->texts[USER]);
+    if (!users_set_limit(server->users, name, limit, most))
+        return CHANGE_NO_USER;
+    keep_user_now(server, name);
+    return settled(server);
 }
 
-static void user_is_removed(struct change *change, const struct definitions_target *target)
+static void remove_user(struct vhost *vhost, void *argument)
 {
-    keep_user_now(change->server, target, change->texts[USER]);
+    const struct change *change = argument;
+
+    govern_remove_user(&change->target, vhost, change->user);
 }
 
-enum change_result changes_remove_user(struct server *server, struct bytes name, struct change_done done)
+enum change_result changes_remove_user(struct server *server, struct bytes name)
 {
-    struct change *change;
+    struct change change = {.server = server, .target = server_definitions_target(server), .user = name};
+    size_t count;
+    char **vhosts;
 
     if (!users_remove(server->users, name))
         return CHANGE_NO_USER;
-    change = change_new(server, (const struct bytes[TEXTS]){[USER] = name}, done);
-    change->make = remove_user;
-    change->finish = user_is_removed;
-    return begin(change);
+    vhosts = visit_vhost_names(server, &count);
+    for (size_t i = 0; i < count; i++) {
+        visit_vhost(server, bytes_from_string(vhosts[i]), remove_user, &change);
+        free(vhosts[i]);
+    }
+    free((void *)vhosts);
+    keep_user_now(server, name);
+    return settled(server);
 }
 
 /* ---- rights ---- */
 
-static void set_permission(struct change *change, const struct definitions_target *target,
-                           struct vhost *vhost)
+static enum change_result check_pattern(const char *name, struct bytes pattern, char why[CHANGE_WHY_SIZE])
 {
-    /* Removed meanwhile: the removal stands behind this, or has been here already. */
-    if (user_exists(change->server, change->texts[USER]))
-        govern_set_permission(target, vhost, change->texts[USER], change->texts[CONFIGURE],
-                              change->texts[WRITE], change->texts[READ]);
+    char reason[128];
+
+    if (permission_pattern_is_valid(pattern, reason, sizeof reason))
+        return CHANGE_MADE;
+    return refuse(why, "%s is no valid pattern: %s", name, reason);
+}
+
+static enum change_result check_patterns(const struct change *change, char why[CHANGE_WHY_SIZE])
+{
+    enum change_result result = check_pattern("configure", change->configure, why);
+
+    if (result == CHANGE_MADE)
+        result = check_pattern("write", change->write, why);
+    return result == CHANGE_MADE ? check_pattern("read", change->read, why) : result;
+}
+
+/* A user who is removed meanwhile gets nothing: the removal comes behind this, or has been here already. */
+static void set_permission(struct vhost *vhost, void *argument)
+{
+    struct change *change = argument;
+
+    if (user_exists(change->server, change->user))
+        govern_set_permission(&change->target, vhost, change->user, change->configure, change->write,
+                              change->read);
+    else
+        change->result = CHANGE_NO_USER;
 }
 
 enum change_result changes_set_permission(struct server *server, struct bytes vhost, struct bytes user,
                                           struct bytes configure, struct bytes write, struct bytes read,
-                                          struct change_done done, char why[CHANGE_WHY_SIZE])
+                                          char why[CHANGE_WHY_SIZE])
 {
-    const struct bytes texts[TEXTS] = {
-        [USER] = user, [CONFIGURE] = configure, [WRITE] = write, [READ] = read};
-    enum change_result result = check_patterns(texts, why);
+    struct change change = {
+        .server = server, .user = user, .configure = configure, .write = write, .read = read};
+    enum change_result result = check_patterns(&change, why);
 
-    return result == CHANGE_BEGUN ? begin_in(server, vhost, texts, set_permission, done) : result;
+    return result == CHANGE_MADE ? make_inside(&change, vhost, set_permission) : result;
 }
 
-static void clear_permission(struct change *change, const struct definitions_target *target,
-                             struct vhost *vhost)
+static void clear_permission(struct vhost *vhost, void *argument)
 {
-    govern_clear_permission(target, vhost, change->texts[USER]);
+    struct change *change = argument;
+
+    if (vhost_has_permission(vhost, change->user))
+        govern_clear_permission(&change->target, vhost, change->user);
+    else
+        change->result = CHANGE_MISSING;
 }
 
-enum change_result changes_clear_permission(struct server *server, struct bytes vhost, struct bytes user,
-                                            struct change_done done)
+enum change_result changes_clear_permission(struct server *server, struct bytes vhost, struct bytes user)
 {
-    return begin_in(server, vhost, (const struct bytes[TEXTS]){[USER] = user}, clear_permission, done);
+    struct change change = {.server = server, .user = user};
+
+    return make_inside(&change, vhost, clear_permission);
 }
 
-static void set_topic_permission(struct change *change, const struct definitions_target *target,
-                                 struct vhost *vhost)
+static void set_topic_permission(struct vhost *vhost, void *argument)
 {
-    if (user_exists(change->server, change->texts[USER]))
-        govern_set_topic_permission(target, vhost, change->texts[USER], change->texts[EXCHANGE],
-                                    change->texts[WRITE], change->texts[READ]);
+    struct change *change = argument;
+
+    if (user_exists(change->server, change->user))
+        govern_set_topic_permission(&change->target, vhost, change->user, change->exchange, change->write,
+                                    change->read);
+    else
+        change->result = CHANGE_NO_USER;
 }
 
 enum change_result changes_set_topic_permission(struct server *server, struct bytes vhost, struct bytes user,
                                                 struct bytes exchange, struct bytes write, struct bytes read,
-                                                struct change_done done, char why[CHANGE_WHY_SIZE])
+                                                char why[CHANGE_WHY_SIZE])
 {
-    const struct bytes texts[TEXTS] = {[USER] = user, [EXCHANGE] = exchange, [WRITE] = write, [READ] = read};
-    enum change_result result = check_patterns(texts, why);
+    struct change change = {
+        .server = server, .user = user, .exchange = exchange, .write = write, .read = read};
+    enum change_result result = check_patterns(&change, why);
 
-    return result == CHANGE_BEGUN ? begin_in(server, vhost, texts, set_topic_permission, done) : result;
+    return result == CHANGE_MADE ? make_inside(&change, vhost, set_topic_permission) : result;
 }
 
-static void clear_topic_permission(struct change *change, const struct definitions_target *target,
-                                   struct vhost *vhost)
+/* The first exchange for which there is one, of those that are meant. */
+struct first_topic {
+    struct bytes wanted, found;
+};
+
+static void note_topic(void *context, struct bytes exchange)
 {
-    govern_clear_topic_permission(target, vhost, change->texts[USER], change->texts[EXCHANGE]);
+    struct first_topic *first = context;
+
+    if (!first->found.data && (!first->wanted.data || bytes_equal(exchange, first->wanted)))
+        first->found = exchange;
+}
+
+static void clear_topic_permissions(struct vhost *vhost, void *argument)
+{
+    struct change *change = argument;
+
+    change->result = CHANGE_MISSING;
+    for (;;) {
+        struct first_topic first = {.wanted = change->exchange};
+        uint8_t octets[SHORTSTR_MAX];
+
+        vhost_each_topic_permission(vhost, change->user, note_topic, &first);
+        if (!first.found.data || first.found.size > sizeof octets)
+            return;
+        put_bytes(octets, first.found); /* it goes with what is cleared */
+        govern_clear_topic_permission(&change->target, vhost, change->user,
+                                      (struct bytes){octets, first.found.size});
+        change->result = CHANGE_MADE;
+    }
 }
 
 enum change_result changes_clear_topic_permission(struct server *server, struct bytes vhost,
-                                                  struct bytes user, struct bytes exchange,
-                                                  struct change_done done)
+                                                  struct bytes user, struct bytes exchange)
 {
-    return begin_in(server, vhost, (const struct bytes[TEXTS]){[USER] = user, [EXCHANGE] = exchange},
-                    clear_topic_permission, done);
+    struct change change = {.server = server, .user = user, .exchange = exchange};
+
+    return make_inside(&change, vhost, clear_topic_permissions);
 }
 
 /* ---- limits ---- */
 
-static void set_limits(struct change *change, const struct definitions_target *target, struct vhost *vhost)
+static void set_limits(struct vhost *vhost, void *argument)
 {
-    govern_set_vhost_limits(target, vhost, change->connections_max, change->queues_max);
+    const struct change *change = argument;
+
+    govern_set_vhost_limits(&change->target, vhost, change->connections_max, change->queues_max);
 }
 
 enum change_result changes_set_vhost_limits(struct server *server, struct bytes vhost,
-                                            int64_t connections_max, int64_t queues_max,
-                                            struct change_done done)
+                                            int64_t connections_max, int64_t queues_max)
 {
-    struct runner *runner = server_find_vhost(server, vhost);
-    struct change *change;
+    struct change change = {.server = server, .connections_max = connections_max, .queues_max = queues_max};
 
-    if (!runner)
+    return make_inside(&change, vhost, set_limits);
+}
+
+static void set_limit(struct vhost *vhost, void *argument)
+{
+    struct change *change = argument;
+    struct survey_vhost now;
+
+    survey_vhost(vhost, &now);
+    if (change->limit == VHOST_LIMIT_CONNECTIONS)
+        change->queues_max = now.queues_max;
+    else
+        change->connections_max = now.connections_max;
+    set_limits(vhost, change);
+}
+
+enum change_result changes_set_vhost_limit(struct server *server, struct bytes vhost, enum vhost_limit limit,
+                                           int64_t most)
+{
+    struct change change = {.server = server, .limit = limit, .connections_max = most, .queues_max = most};
+
+    return make_inside(&change, vhost, set_limit);
+}
+
+/* ---- policies ---- */
+
+static void put_policy(struct vhost *vhost, void *argument)
+{
+    struct change *change = argument;
+
+    if (!govern_set_policy(&change->target, vhost, change->origin, change->name, change->value, change->why))
+        change->result = CHANGE_REFUSED;
+}
+
+enum change_result changes_put_policy(struct server *server, enum policy_origin origin, struct bytes vhost,
+                                      struct bytes name, const json_t *value, char why[CHANGE_WHY_SIZE])
+{
+    struct change change = {.server = server, .origin = origin, .name = name, .value = value, .why = why};
+
+    return make_inside(&change, vhost, put_policy);
+}
+
+static void remove_policy(struct vhost *vhost, void *argument)
+{
+    struct change *change = argument;
+
+    if (!govern_clear_policy(&change->target, vhost, change->origin, change->name))
+        change->result = CHANGE_MISSING;
+}
+
+enum change_result changes_remove_policy(struct server *server, enum policy_origin origin, struct bytes vhost,
+                                         struct bytes name)
+{
+    struct change change = {.server = server, .origin = origin, .name = name};
+
+    return make_inside(&change, vhost, remove_policy);
+}
+
+/* ---- parameters ---- */
+
+struct parameters *node_parameters(struct server *server)
+{
+    return server->parameters;
+}
+
+static enum change_result set_global(struct server *server, struct bytes name, const json_t *value,
+                                     char why[CHANGE_WHY_SIZE])
+{
+    struct definitions_target target = server_definitions_target(server);
+    bool is_cluster_name = bytes_equal_string(name, "cluster_name");
+
+    if (is_cluster_name && (!json_is_string(value) || json_string_length(value) > SHORTSTR_MAX))
+        return refuse(why, "the name should be a string of at most %d octets", SHORTSTR_MAX);
+    pthread_mutex_lock(&server->change_lock);
+    govern_set_parameter(&target, (struct bytes){NULL, 0}, (struct bytes){NULL, 0}, name, value);
+    pthread_mutex_unlock(&server->change_lock);
+    if (is_cluster_name)
+        greeting_set(server, json_string_value(value));
+    return settled(server);
+}
+
+enum change_result changes_set_parameter(struct server *server, struct bytes component, struct bytes vhost,
+                                         struct bytes name, const json_t *value, char why[CHANGE_WHY_SIZE])
+{
+    struct definitions_target target = server_definitions_target(server);
+
+    if (!component.size)
+        return set_global(server, name, value, why);
+    if (!server_find_vhost(server, vhost))
         return CHANGE_NO_VHOST;
-    change = change_new(server, (const struct bytes[TEXTS]){{0}}, done);
-    change->runner = runner;
-    change->make = set_limits;
-    change->connections_max = connections_max;
-    change->queues_max = queues_max;
-    return begin(change);
+    if (!parameters_check(server->parameters, component, vhost, name, value, why))
+        return CHANGE_REFUSED;
+    pthread_mutex_lock(&server->change_lock);
+    govern_set_parameter(&target, component, vhost, name, value);
+    pthread_mutex_unlock(&server->change_lock);
+    return settled(server);
+}
+
+enum change_result changes_remove_parameter(struct server *server, struct bytes component, struct bytes vhost,
+                                            struct bytes name)
+{
+    struct definitions_target target = server_definitions_target(server);
+    bool removed;
+
+    pthread_mutex_lock(&server->change_lock);
+    removed = govern_clear_parameter(&target, component, vhost, name);
+    pthread_mutex_unlock(&server->change_lock);
+    if (!removed)
+        return CHANGE_MISSING;
+    if (!component.size && bytes_equal_string(name, "cluster_name"))
+        greeting_set(server, NULL);
+    return settled(server);
+}
+
+/* ---- all of it ---- */
+
+static struct vhost *find_vhost(void *context, struct bytes name)
+{
+    struct runner *runner = server_find_vhost(context, name);
+
+    return runner ? runner->vhost : NULL;
+}
+
+static struct vhost *make_vhost(void *context, struct bytes name)
+{
+    json_t *entry = json_object();
+    enum vhosts_result result = vhosts_put(context, name, entry, (struct bytes){NULL, 0});
+
+    json_decref(entry);
+    return result == VHOSTS_MADE || result == VHOSTS_CHANGED ? find_vhost(context, name) : NULL;
+}
+
+static bool inside(void *context, struct bytes name, void (*work)(struct vhost *vhost, void *argument),
+                   void *argument)
+{
+    return visit_vhost(context, name, work, argument) == VISIT_DONE;
+}
+
+static void keep(void *context, struct bytes section, struct bytes vhost, struct bytes name,
+                 struct bytes json)
+{
+    struct definitions_target target = server_definitions_target(context);
+
+    if (bytes_equal_string(section, "users"))
+        keep_user_now(context, name);
+    else
+        target.keep(target.context, section, vhost, name, json);
+}
+
+enum change_result changes_import(struct server *server, json_t *root, struct bytes vhost,
+                                  char why[CHANGE_WHY_SIZE])
+{
+    struct definitions_target target = server_definitions_target(server);
+    struct definitions_result result = {0};
+    bool done;
+
+    target.find_vhost = find_vhost;
+    target.make_vhost = make_vhost;
+    target.inside = inside;
+    target.keep = keep;
+    done = definitions_import_json(&target, root, vhost, &result, why);
+    if (result.cluster_name)
+        greeting_set(server, result.cluster_name);
+    free(result.cluster_name);
+    if (!done)
+        return atomic_load(&server->is_stopping) ? CHANGE_STOPPING : CHANGE_REFUSED;
+    log_info("definitions imported: %zu users, %zu vhosts, %zu exchanges, %zu queues, %zu bindings",
+             result.users, result.vhosts, result.exchanges, result.queues, result.bindings);
+    return settled(server);
 }

@@ -9,7 +9,6 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#include "changes.h"
 #include "coney/pool.h"
 #include "coney/xalloc.h"
 #include "login.h"
@@ -221,9 +220,6 @@ static void open_letter(struct loop *loop, struct mail *mail)
         break;
     case MAIL_ANSWER:
         storage_answer(MAIL_OWNER(mail, struct runner, answer), loop);
-        break;
-    case MAIL_CHANGE:
-        changes_take(mail);
         break;
     case MAIL_LOGIN:
         login_take_answer(mail);

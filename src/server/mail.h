@@ -9,7 +9,6 @@ enum mail_kind {
     MAIL_ALARM,    /* struct runner: its deadline is nearer than was known */
     MAIL_SESSION,  /* struct session: new, to be started by the receiver */
     MAIL_ANSWER,   /* struct runner: the store has answers for its vhost */
-    MAIL_CHANGE,   /* struct change: to be made in vhosts, by the first loop */
     MAIL_LOGIN,    /* struct login: it is decided */
     MAIL_PARKED,   /* struct runner: its vhost has stopped (runner_park()) */
     MAIL_VISIT,    /* struct visit: to the loop or a vhost */

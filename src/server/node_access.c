@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "coney/visit.h"
+#include "greeting.h"
 #include "server.h"
 
 struct connecting {
@@ -54,5 +55,5 @@ const char *node_name(const struct server *server)
 
 const char *node_cluster_name(const struct server *server)
 {
-    return server->cluster_name;
+    return greeting_cluster_name(server);
 }

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -17,11 +16,12 @@
 #include "coney/frame.h"
 #include "coney/journal.h"
 #include "coney/log.h"
+#include "coney/parameters.h"
 #include "coney/pool.h"
 #include "coney/store.h"
-#include "coney/table.h"
 #include "coney/xalloc.h"
 #include "drain.h"
+#include "greeting.h"
 #include "listener.h"
 #include "login.h"
 #include "login_sources.h"
@@ -60,7 +60,7 @@ uint64_t server_unfinished_max(const struct server *server)
 
 struct bytes server_properties(const struct server *server)
 {
-    return buffer_bytes(&server->properties);
+    return greeting_properties(server);
 }
 
 struct bytes server_mechanisms(const struct server *server, bool is_tls)
@@ -78,41 +78,6 @@ struct method_connection_tune server_tune(const struct server *server)
 const struct sasl_settings *server_sasl(const struct server *server)
 {
     return &server->sasl;
-}
-
-/* Keys sorted by name, capabilities in RabbitMQ's order (connection-and-channel.md 3.1). */
-/* CLUSTER_NAME empty: the host's. */
-static void make_properties(struct server *server, const char *cluster_name)
-{
-    static const char *const capabilities[] = {
-        "publisher_confirms",           "exchange_exchange_bindings", "basic.nack",
-        "consumer_cancel_notify",       "connection.blocked",         "consumer_priorities",
-        "authentication_failure_close", "per_consumer_qos",           "direct_reply_to",
-    };
-    struct table_builder builder = table_builder_init(&server->properties);
-    struct utsname system;
-    char platform[sizeof system.sysname + sizeof system.machine + 64];
-
-    if (uname(&system) < 0)
-        memset(&system, 0, sizeof system);
-    snprintf(platform, sizeof platform, "coney %s (C, %s %s)", PACKAGE_VERSION, system.sysname,
-             system.machine);
-    snprintf(server->node_name, sizeof server->node_name, "rabbit@%s", system.nodename);
-    if (!cluster_name || !*cluster_name)
-        snprintf(server->cluster_name, sizeof server->cluster_name, "coney@%s", system.nodename);
-    else if (cluster_name != server->cluster_name)
-        snprintf(server->cluster_name, sizeof server->cluster_name, "%s", cluster_name);
-    table_put_table_begin(&builder, "capabilities");
-    for (size_t i = 0; i < sizeof capabilities / sizeof *capabilities; i++)
-        table_put_bool(&builder, capabilities[i], true);
-    table_put_end(&builder);
-    table_put_longstr(&builder, "cluster_name", bytes_from_string(server->cluster_name));
-    table_put_longstr(&builder, "coney_version", bytes_from_string(PACKAGE_VERSION));
-    table_put_longstr(&builder, "copyright", BYTES_LITERAL("Copyright (c) the coney authors"));
-    table_put_longstr(&builder, "information", BYTES_LITERAL("Licensed under the Apache License 2.0"));
-    table_put_longstr(&builder, "platform", bytes_from_string(platform));
-    table_put_longstr(&builder, "product", bytes_from_string(server->config->product_name));
-    table_put_longstr(&builder, "version", bytes_from_string(server->config->product_version));
 }
 
 static void make_mechanisms(struct server *server)
@@ -239,6 +204,7 @@ static void warn(void *context, const char *text)
 struct definitions_target server_definitions_target(struct server *server)
 {
     return (struct definitions_target){.users = server->users,
+                                       .parameters = server->parameters,
                                        .find_vhost = find_vhost,
                                        .make_vhost = make_vhost,
                                        .warn = warn,
@@ -271,8 +237,8 @@ static enum server_failure fill(struct server *server, char why[SERVER_WHY_SIZE]
     if (is_new && server->store)
         defaults_explain(server->config, &result);
     if (!*cluster_name)
-        cluster_name = result.cluster_name ? result.cluster_name : server->cluster_name;
-    make_properties(server, cluster_name);
+        cluster_name = result.cluster_name ? result.cluster_name : server->kept_cluster_name;
+    greeting_set(server, cluster_name);
     free(result.cluster_name);
     return SERVER_STARTED;
 }
@@ -649,6 +615,10 @@ static struct users *make_users(const struct config *config)
     return users;
 }
 
+/* Kept, and shown; whoever runs shovels takes the name over, and then checks what is put
+ * (parameters_add_component()). */
+static const struct parameter_component shovel = {.name = "shovel"};
+
 struct server *server_new(const struct config *config, enum server_failure *failure,
                           char why[SERVER_WHY_SIZE])
 {
@@ -659,6 +629,7 @@ struct server *server_new(const struct config *config, enum server_failure *fail
     server->started_ns = server_now_ns();
     server->spread_percent = BUSY_PERCENT;
     pthread_mutex_init(&server->lock, NULL);
+    pthread_mutex_init(&server->change_lock, NULL);
     signal(SIGPIPE, SIG_IGN);
     clock_gettime(CLOCK_REALTIME, &now);
     server->clock_offset_ms =
@@ -666,6 +637,8 @@ struct server *server_new(const struct config *config, enum server_failure *fail
     server_set_watermark(server);
     make_mechanisms(server);
     server->users = make_users(config);
+    server->parameters = parameters_new();
+    parameters_add_component(server->parameters, &shovel);
     server->auth = auth_new(server->users);
     server->logins = logins_new(server->auth, config->handshake_timeout_ms);
     *failure = SERVER_NO_RESOURCES;
@@ -759,9 +732,11 @@ void server_free(struct server *server)
     logins_free(server->logins);
     auth_free(server->auth);
     users_free(server->users);
-    buffer_free(&server->properties);
+    parameters_free(server->parameters);
+    greeting_free(server);
     buffer_free(&server->mechanisms[0]);
     buffer_free(&server->mechanisms[1]);
+    pthread_mutex_destroy(&server->change_lock);
     pthread_mutex_destroy(&server->lock);
     free(server);
 }

@@ -30,11 +30,13 @@
 
 struct auth;
 struct drain;
+struct greeting;
 struct journal;
 struct listener;
 struct logins;
 struct loaded;
 struct opening;
+struct parameters;
 struct service;
 struct session;
 struct store;
@@ -61,7 +63,8 @@ struct server {
     struct store *store;                   /* and what is kept in it */
     struct opening *opening;               /* while it is being opened */
     char node_name[300];
-    char cluster_name[300]; /* what clients are told */
+    char kept_cluster_name[300]; /* of the data directory; empty: none */
+    _Atomic(struct greeting *) greeting;
     struct loop *loops;
     unsigned loop_count;
     unsigned spread_percent; /* the first loop takes every new connection until it is so busy */
@@ -71,10 +74,10 @@ struct server {
     struct service *service;
     struct drain *drain;
     struct users *users;
+    struct parameters *parameters;
     struct auth *auth;
     struct logins *logins;
     struct sasl_settings sasl;
-    struct buffer properties;    /* of connection.start */
     struct buffer mechanisms[2]; /* ... plain, and over TLS */
     uint64_t started_ns;         /* on the monotonic clock */
     int64_t clock_offset_ms;     /* from the monotonic clock to milliseconds since 1970 */
@@ -88,6 +91,7 @@ struct server {
     _Atomic uint64_t memory_sampled; /* ns: when */
     _Atomic uint64_t session_serial; /* the last that was given */
 
+    pthread_mutex_t change_lock; /* one change of users or parameters at a time (changes.c) */
     pthread_mutex_t lock;
     struct runner *runners;
     struct tally *by_user;    /* connections that have opened a vhost */

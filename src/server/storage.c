@@ -11,6 +11,7 @@
 #include <utlist.h>
 
 #include "coney/log.h"
+#include "coney/parameters.h"
 #include "coney/store.h"
 #include "coney/users.h"
 #include "coney/xalloc.h"
@@ -48,7 +49,8 @@ static struct bytes cut_name(struct bytes name, struct bytes *rest)
 }
 
 /* What NAME of SECTION was in VHOST. */
-static void forget_in_vhost(struct vhost *vhost, struct bytes section, struct bytes name)
+static void forget_in_vhost(struct parameters *parameters, struct vhost *vhost, struct bytes section,
+                            struct bytes name)
 {
     struct bytes rest, first = cut_name(name, &rest);
 
@@ -62,6 +64,15 @@ static void forget_in_vhost(struct vhost *vhost, struct bytes section, struct by
         vhost_set_limits(vhost, -1, -1);
     else if (bytes_equal_string(section, "parameters") && bytes_equal_string(first, "operator_policy"))
         vhost_clear_policy(vhost, POLICY_OPERATOR, rest);
+    else if (bytes_equal_string(section, "parameters"))
+        parameters_remove(parameters, first, vhost_name(vhost), rest);
+}
+
+static void forget_global(struct server *server, struct bytes name)
+{
+    if (bytes_equal_string(name, "cluster_name"))
+        server->kept_cluster_name[0] = 0;
+    parameters_remove(server->parameters, (struct bytes){NULL, 0}, (struct bytes){NULL, 0}, name);
 }
 
 /* An entry that was there before is gone. */
@@ -72,10 +83,10 @@ static void forget_entry(const struct opening *opening, struct bytes section, st
 
     if (bytes_equal_string(section, "users"))
         users_remove(opening->target->users, name);
-    else if (bytes_equal_string(section, "global_parameters") && bytes_equal_string(name, "cluster_name"))
-        opening->server->cluster_name[0] = 0;
+    else if (bytes_equal_string(section, "global_parameters"))
+        forget_global(opening->server, name);
     else if (there)
-        forget_in_vhost(there, section, name);
+        forget_in_vhost(opening->server->parameters, there, section, name);
 }
 
 static bool take_entry(void *context, struct bytes section, struct bytes vhost, struct bytes name,
@@ -94,7 +105,7 @@ static bool take_entry(void *context, struct bytes section, struct bytes vhost, 
     if (taken && bytes_equal_string(section, "vhosts"))
         vhosts_note_entry(opening->server, name, json);
     if (result.cluster_name)
-        snprintf(opening->server->cluster_name, sizeof opening->server->cluster_name, "%s",
+        snprintf(opening->server->kept_cluster_name, sizeof opening->server->kept_cluster_name, "%s",
                  result.cluster_name);
     free(result.cluster_name);
     if (!taken)

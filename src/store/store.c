@@ -257,6 +257,30 @@ void store_sync(struct store *store)
     pthread_mutex_unlock(&store->lock);
 }
 
+/* A record that means nothing stands behind everything that was pushed before it. */
+bool store_settle(struct store *store, unsigned timeout_ms)
+{
+    struct timespec until;
+    uint64_t lsn;
+    int error = 0;
+
+    if (!store->has_threads)
+        return true;
+    store_put_entry(store, BYTES_LITERAL("settled"), (struct bytes){NULL, 0}, (struct bytes){NULL, 0},
+                    (struct bytes){NULL, 0});
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(timeout_ms / 1000);
+    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&store->lock);
+    lsn = store->node.lsn;
+    while (atomic_load(&store->node.durable) < lsn && error != ETIMEDOUT)
+        error = pthread_cond_clockwait(&store->moved, &store->lock, CLOCK_MONOTONIC, &until);
+    pthread_mutex_unlock(&store->lock);
+    return error != ETIMEDOUT;
+}
+
 /* ---- threads ---- */
 
 static void write_failed(void *context, int error)

@@ -209,7 +209,11 @@ static const struct definitions_target *target(void)
 {
     static struct definitions_target target;
 
-    target = (struct definitions_target){users, find_vhost, make_vhost, note_warning, keep, NULL};
+    target = (struct definitions_target){.users = users,
+                                         .find_vhost = find_vhost,
+                                         .make_vhost = make_vhost,
+                                         .warn = note_warning,
+                                         .keep = keep};
     return &target;
 }
 
@@ -438,7 +442,7 @@ Test(definitions, wrong_shapes_say_where)
                    "policies[0]: policy 'p': no policy provided");
     expect_refused("{\"policies\":[{\"vhost\":\"/\",\"name\":\"p\",\"pattern\":\"\",\"priority\":\"1\","
                    "\"definition\":{\"max-length\":1}}]}",
-                   "policies[0]: priority should be a number");
+                   "policies[0]: policy 'p': priority should be a number, actually was <<\"1\">>");
 }
 
 Test(definitions, what_coney_does_not_have_is_refused)

@@ -3,15 +3,17 @@
  * Changes to who may do what, on a server with clients: what acts at once, and what on logins to come.
  */
 #include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "coney/changes.h"
 #include "coney/frame.h"
 #include "coney/properties.h"
 #include "desk.h"
-#include "server/changes.h"
 #include "server/storage.h"
 #include "wire.h"
 
@@ -21,15 +23,6 @@
 
 static struct desk desk;
 static char why[CHANGE_WHY_SIZE];
-static unsigned done_count;
-
-static void count_done(void *argument)
-{
-    ++*(unsigned *)argument;
-}
-
-static const struct change_done done = {count_done, &done_count};
-
 static void open_desk(void)
 {
     alarm(SECONDS_MAX);
@@ -47,29 +40,102 @@ static void close_desk(void)
 
 TestSuite(changes, .init = open_desk, .fini = close_desk);
 
-/* Turn until COUNT changes have been made. */
-static void await(unsigned count)
+/* ---- changes wait for the loop, which turns here: so they are asked for by a thread of their own ---- */
+
+struct asking {
+    struct bytes vhost, user, exchange, configure, write, read;
+    int64_t connections_max, queues_max;
+    enum change_result (*ask)(const struct asking *asking);
+    enum change_result result;
+    atomic_bool done;
+};
+
+static void *ask(void *argument)
 {
-    for (unsigned i = 0; done_count < count; i++) {
-        cr_assert_lt(i, TURNS_MAX, "a change is never made");
-        desk_turn(&desk);
-    }
+    struct asking *asking = argument;
+
+    asking->result = asking->ask(asking);
+    atomic_store(&asking->done, true);
+    return NULL;
+}
+
+static enum change_result make(struct asking asking)
+{
+    pthread_t thread;
+
+    cr_assert_eq(pthread_create(&thread, NULL, ask, &asking), 0);
+    while (!atomic_load(&asking.done))
+        desk_turn(&desk); /* the alarm ends it */
+    pthread_join(thread, NULL);
+    return asking.result;
+}
+
+static enum change_result ask_set(const struct asking *asking)
+{
+    return changes_set_permission(desk.server, asking->vhost, asking->user, asking->configure, asking->write,
+                                  asking->read, why);
+}
+
+static enum change_result ask_clear(const struct asking *asking)
+{
+    return changes_clear_permission(desk.server, B("/"), asking->user);
+}
+
+static enum change_result ask_set_topic(const struct asking *asking)
+{
+    return changes_set_topic_permission(desk.server, B("/"), asking->user, asking->exchange, asking->write,
+                                        asking->read, why);
+}
+
+static enum change_result ask_clear_topic(const struct asking *asking)
+{
+    return changes_clear_topic_permission(desk.server, B("/"), asking->user, asking->exchange);
+}
+
+static enum change_result ask_remove(const struct asking *asking)
+{
+    return changes_remove_user(desk.server, asking->user);
+}
+
+static enum change_result ask_limits(const struct asking *asking)
+{
+    return changes_set_vhost_limits(desk.server, asking->vhost, asking->connections_max, asking->queues_max);
+}
+
+static enum change_result remove_user(struct bytes name)
+{
+    return make((struct asking){.ask = ask_remove, .user = name});
+}
+
+static enum change_result set_topic(struct bytes user, struct bytes write, struct bytes read)
+{
+    return make((struct asking){
+        .ask = ask_set_topic, .user = user, .exchange = B("amq.topic"), .write = write, .read = read});
+}
+
+static enum change_result set_limits(struct bytes vhost, int64_t connections_max, int64_t queues_max)
+{
+    return make((struct asking){
+        .ask = ask_limits, .vhost = vhost, .connections_max = connections_max, .queues_max = queues_max});
 }
 
 static void put_user(struct bytes name, struct bytes password)
 {
     struct user_spec spec = {.name = name, .password = password, .max_connections = -1, .max_channels = -1};
 
-    cr_assert_eq(changes_put_user(desk.server, &spec, why), CHANGE_BEGUN, "%s", why);
+    cr_assert_eq(changes_put_user(desk.server, &spec, why), CHANGE_MADE, "%s", why);
+}
+
+static enum change_result set_permission(struct bytes vhost, struct bytes user, struct bytes configure,
+                                         struct bytes write, struct bytes read)
+{
+    return make((struct asking){
+        .ask = ask_set, .vhost = vhost, .user = user, .configure = configure, .write = write, .read = read});
 }
 
 static void permit(struct bytes user, struct bytes configure, struct bytes write, struct bytes read)
 {
-    unsigned before = done_count;
-
-    cr_assert_eq(changes_set_permission(desk.server, B("/"), user, configure, write, read, done, why),
-                 CHANGE_BEGUN, "%s", why);
-    await(before + 1);
+    cr_assert_eq(set_permission(B("/"), user, configure, write, read), CHANGE_MADE, "%s", why);
 }
 
 static void make_user(struct bytes name)
@@ -192,11 +258,10 @@ Test(changes, removed_user_is_thrown_out)
     make_user(B("u"));
     removed = log_in("u", "u");
     other = log_in("guest", "guest");
-    cr_expect_eq(changes_remove_user(desk.server, B("u"), done), CHANGE_BEGUN);
-    await(2);
+    cr_expect_eq(remove_user(B("u")), CHANGE_MADE);
     expect_closed(&removed, METHOD_CONNECTION_CLOSE, 320, "CONNECTION_FORCED - user 'u' is deleted");
     expect_alive(&other);
-    cr_expect_eq(changes_remove_user(desk.server, B("u"), done), CHANGE_NO_USER);
+    cr_expect_eq(remove_user(B("u")), CHANGE_NO_USER);
     leave(&removed);
     removed = begin("u", "u");
     expect_closed(
@@ -212,11 +277,8 @@ Test(changes, user_made_again_has_no_rights_left)
     struct client client;
 
     make_user(B("u"));
-    cr_expect_eq(
-        changes_set_topic_permission(desk.server, B("/"), B("u"), B("amq.topic"), B("a"), B("b"), done, why),
-        CHANGE_BEGUN);
-    cr_expect_eq(changes_remove_user(desk.server, B("u"), done), CHANGE_BEGUN);
-    await(3);
+    cr_expect_eq(set_topic(B("u"), B("a"), B("b")), CHANGE_MADE);
+    cr_expect_eq(remove_user(B("u")), CHANGE_MADE);
     put_user(B("u"), B("u"));
     client = begin("u", "u");
     hear_method(&client, METHOD_CONNECTION_TUNE);
@@ -259,7 +321,7 @@ Test(changes, changed_limits_are_for_connections_to_come)
 
     make_user(B("u"));
     there = log_in("u", "u");
-    cr_assert_eq(changes_put_user(desk.server, &spec, why), CHANGE_BEGUN);
+    cr_assert_eq(changes_put_user(desk.server, &spec, why), CHANGE_MADE);
     new_one = begin("u", "u");
     hear_method(&new_one, METHOD_CONNECTION_TUNE);
     expect_closed(&new_one, METHOD_CONNECTION_CLOSE, 530,
@@ -275,14 +337,11 @@ Test(changes, what_cannot_be_put_is_refused)
 
     cr_expect_eq(changes_put_user(desk.server, &spec, why), CHANGE_REFUSED);
     cr_expect_str_eq(why, "blank passwords are not accepted");
-    cr_expect_eq(changes_set_permission(desk.server, B("/"), B("guest"), B("("), B(""), B(""), done, why),
-                 CHANGE_REFUSED);
+    cr_expect_eq(set_permission(B("/"), B("guest"), B("("), B(""), B("")), CHANGE_REFUSED);
     cr_expect_eq(strncmp(why, "configure is no valid pattern: ", 31), 0, "%s", why);
-    cr_expect_eq(changes_set_permission(desk.server, B("none"), B("guest"), B(""), B(""), B(""), done, why),
-                 CHANGE_NO_VHOST);
-    cr_expect_eq(changes_set_permission(desk.server, B("/"), B("none"), B(""), B(""), B(""), done, why),
-                 CHANGE_NO_USER);
-    cr_expect_eq(changes_set_vhost_limits(desk.server, B("none"), 1, 1, done), CHANGE_NO_VHOST);
+    cr_expect_eq(set_permission(B("none"), B("guest"), B(""), B(""), B("")), CHANGE_NO_VHOST);
+    cr_expect_eq(set_permission(B("/"), B("none"), B(""), B(""), B("")), CHANGE_NO_USER);
+    cr_expect_eq(set_limits(B("none"), 1, 1), CHANGE_NO_VHOST);
 }
 
 /* ---- rights and limits ---- */
@@ -314,8 +373,7 @@ Test(changes, cleared_permissions_act_at_once)
 
     make_user(B("u"));
     client = log_in("u", "u");
-    cr_expect_eq(changes_clear_permission(desk.server, B("/"), B("u"), done), CHANGE_BEGUN);
-    await(2);
+    cr_expect_eq(make((struct asking){.ask = ask_clear, .user = B("u")}), CHANGE_MADE);
     wire_put_declare(&client.out, 1, "q");
     say(&client);
     expect_closed(&client, METHOD_CHANNEL_CLOSE, 403,
@@ -336,20 +394,14 @@ Test(changes, topic_permissions_act_at_once)
     put_publish(&client, B("amq.topic"), B("a.b"));
     say(&client);
     expect_alive(&client);
-    cr_expect_eq(changes_set_topic_permission(desk.server, B("/"), B("guest"), B("amq.topic"), B("^b"),
-                                              B("^b"), done, why),
-                 CHANGE_BEGUN);
-    await(1);
-    cr_expect_eq(changes_clear_topic_permission(desk.server, B("/"), B("guest"), B("amq.topic"), done),
-                 CHANGE_BEGUN);
-    await(2);
+    cr_expect_eq(set_topic(B("guest"), B("^b"), B("^b")), CHANGE_MADE);
+    cr_expect_eq(
+        make((struct asking){.ask = ask_clear_topic, .user = B("guest"), .exchange = B("amq.topic")}),
+        CHANGE_MADE);
     put_publish(&client, B("amq.topic"), B("a.b"));
     say(&client);
     expect_alive(&client);
-    cr_expect_eq(changes_set_topic_permission(desk.server, B("/"), B("guest"), B("amq.topic"), B("^b"),
-                                              B("^b"), done, why),
-                 CHANGE_BEGUN);
-    await(3);
+    cr_expect_eq(set_topic(B("guest"), B("^b"), B("^b")), CHANGE_MADE);
     put_publish(&client, B("amq.topic"), B("a.b"));
     say(&client);
     expect_closed(
@@ -366,8 +418,7 @@ Test(changes, vhost_limits_are_for_what_is_to_come)
     wire_put_declare(&client.out, 1, "q");
     say(&client);
     hear_method(&client, METHOD_QUEUE_DECLARE_OK);
-    cr_expect_eq(changes_set_vhost_limits(desk.server, B("/"), -1, 1, done), CHANGE_BEGUN);
-    await(1);
+    cr_expect_eq(set_limits(B("/"), -1, 1), CHANGE_MADE);
     wire_put_declare(&client.out, 1, "q");
     wire_put_declare(&client.out, 1, "r");
     say(&client);
@@ -401,14 +452,11 @@ Test(changes_kept, are_there_after_a_restart)
     make_user(B("stays"));
     make_user(B("goes"));
     make_user(B("loses"));
-    cr_expect_eq(changes_set_topic_permission(desk.server, B("/"), B("goes"), B("amq.topic"), B("a"), B("b"),
-                                              done, why),
-                 CHANGE_BEGUN);
+    cr_expect_eq(set_topic(B("goes"), B("a"), B("b")), CHANGE_MADE);
     begin_anew(override);
-    cr_expect_eq(changes_remove_user(desk.server, B("goes"), done), CHANGE_BEGUN);
-    cr_expect_eq(changes_clear_permission(desk.server, B("/"), B("loses"), done), CHANGE_BEGUN);
-    cr_expect_eq(changes_set_vhost_limits(desk.server, B("/"), -1, 0, done), CHANGE_BEGUN);
-    await(7);
+    cr_expect_eq(remove_user(B("goes")), CHANGE_MADE);
+    cr_expect_eq(make((struct asking){.ask = ask_clear, .user = B("loses")}), CHANGE_MADE);
+    cr_expect_eq(set_limits(B("/"), -1, 0), CHANGE_MADE);
     begin_anew(override);
     vhost = server_find_vhost(desk.server, B("/"))->vhost;
     cr_assert(users_get(desk.server->users, B("stays"), &info));

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "coney/log.h"
+#include "coney/parameters.h"
 #include "coney/store.h"
 #include "coney/users.h"
 #include "desk.h"
@@ -52,6 +53,7 @@ static struct users *open_users(struct server *server, char why[SERVER_WHY_SIZE]
     bool is_new;
 
     server->users = users;
+    server->parameters = parameters_new();
     if (storage_open(server, &target, &is_new, why) == SERVER_STARTED)
         return users;
     users_free(users);
@@ -75,7 +77,7 @@ Test(storage, an_entry_that_is_gone_is_forgotten)
 
         cr_assert(users, "%s", why);
         cr_expect_eq(users_count(users), start ? 1 : 0);
-        cr_expect_str_eq(server.cluster_name, start == 2 ? "again" : "");
+        cr_expect_str_eq(server.kept_cluster_name, start == 2 ? "again" : "");
         if (start == 0) {
             put(&server, "users", "kept", "{\"name\":\"kept\",\"tags\":[]}");
             put(&server, "users", "gone", "{\"name\":\"gone\",\"tags\":[]}");
@@ -93,5 +95,6 @@ Test(storage, an_entry_that_is_gone_is_forgotten)
         storage_finish(&server);
         storage_close(&server);
         users_free(users);
+        parameters_free(server.parameters);
     }
 }
