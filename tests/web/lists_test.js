@@ -169,5 +169,14 @@ module.exports = {
         await site.go(page, 'exchanges');
         const rows = await page.locator('main tbody tr').count();
         assert.equal(rows, (await site.api('GET', join('exchanges', site.vhost))).length);
+        await (await site.connect('in here')).createChannel();
+        await until(async () => (await site.api('GET', join('vhosts', site.vhost, 'channels'))).length === 1, 'the channel is listed');
+        for (const [where, text] of [['connections', 'in here'], ['channels', '(1)']]) {
+            await site.go(page, where);
+            await page.locator('main tbody th', { hasText: text }).waitFor();
+            assert.equal(await page.locator('main tbody tr').count(), 1);
+            await page.getByLabel('Filter by name').fill('nothing is called so');
+            await page.locator('main .empty').waitFor();
+        }
     },
 };

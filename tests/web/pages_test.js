@@ -120,6 +120,17 @@ module.exports = {
         await site.logIn(page, name, 'other');
     },
 
+    async 'login ends when its time is over'(site) {
+        const page = await site.visit();
+        await page.route('**/api/whoami', async (route) => {
+            const answer = await route.fetch();
+            await route.fulfill({ response: answer, json: { ...await answer.json(), login_session_timeout: 0.05 } });
+        });
+        await site.logIn(page);
+        await page.getByText('The time of this login is over.').waitFor();
+        assert.equal(await page.locator('#nav').isVisible(), false);
+    },
+
     async 'user who only manages sees no pages for administrators'(site) {
         const name = await site.user('management');
         await site.queue('mine');

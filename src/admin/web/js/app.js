@@ -32,12 +32,15 @@ const PAGES = [
     ['vhosts', 'Virtual hosts', vhosts, vhost, 'administrator'],
 ];
 
+const SESSION_MINUTES_MAX = 8 * 60;
+
 const element = (id) => document.getElementById(id);
 const main = element('main');
 let whoami = null;
 let vhostNames = [];
 let page = null;
 let timer = null;
+let sessionEnd = null;
 let asked = 0; // counts refreshes, so that a late answer is known as such
 
 // --- what the browser remembers: never the password ---------------------------------------------
@@ -156,6 +159,9 @@ function showFrame() {
 
 async function enter(who) {
     whoami = who;
+    // management.login_session_timeout, in minutes, where the broker tells it.
+    const minutes = Number(who.login_session_timeout) || SESSION_MINUTES_MAX;
+    sessionEnd = setTimeout(() => leave('The time of this login is over.'), Math.min(minutes, SESSION_MINUTES_MAX) * 60000);
     vhostNames = (await api.get('vhosts', { columns: 'name' })).map(({ name }) => name);
     showFrame();
     open();
@@ -171,6 +177,7 @@ function leave(reason) {
     api.logout();
     forgetOverview();
     clearTimeout(timer);
+    clearTimeout(sessionEnd);
     page?.leave?.();
     page = null;
     whoami = null;

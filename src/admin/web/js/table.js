@@ -68,9 +68,9 @@ function classOf(column) {
     return [column.number && 'number', column.minor && 'minor', column.label === '' && 'end'].filter(Boolean).join(' ') || null;
 }
 
-/** Pages that the broker cuts: WHERE() is the path, FIELDS what a row needs. */
+/** Pages that the broker cuts: WHERE() is the path, FIELDS what a row needs. A few lists it gives whole all the same. */
 export function fromBroker(where, fields) {
-    return async (state) => {
+    return async (state, columns) => {
         const query = {
             page: state.page, page_size: state.size, name: state.name,
             use_regex: state.regex ? 'true' : 'false', sort: state.sort,
@@ -82,31 +82,29 @@ export function fromBroker(where, fields) {
             state.page = 1; // the page is gone, with what was on it
             return get(where(), { ...query, page: 1 });
         });
-        return { items: page.items, filtered: page.filtered_count, total: page.total_count };
+        return Array.isArray(page) ? cut(page, state, columns)
+            : { items: page.items, filtered: page.filtered_count, total: page.total_count };
     };
 }
 
-/** All of LOAD()'s array, sorted and cut here by the COLUMNS' values. */
-export function fromHere(load, columns) {
+/** All of LOAD()'s array, sorted and cut here. */
+export function fromHere(load) {
+    return async (state, columns) => cut(await load(), state, columns);
+}
+
+function cut(all, state, columns) {
     const text = (item) => columns.map((column) => column.value(item)).join('\n').toLowerCase();
-    return async (state) => {
-        const all = await load();
-        const pattern = state.regex && state.name ? new RegExp(state.name, 'i') : null;
-        const found = all.filter((item) => (pattern ? pattern.test(text(item))
-            : text(item).includes(state.name.toLowerCase())));
-        const column = columns.find(({ key }) => key && key === state.sort);
-        if (column) {
-            const sign = state.reverse ? -1 : 1;
-            found.sort((a, b) => sign * compare(column.value(a), column.value(b)));
-        }
-        const start = (state.page - 1) * state.size;
-        if (start >= found.length)
-            state.page = 1;
-        return {
-            items: found.slice((state.page - 1) * state.size, state.page * state.size),
-            filtered: found.length, total: all.length,
-        };
-    };
+    const pattern = state.regex && state.name ? new RegExp(state.name, 'i') : null;
+    const found = all.filter((item) => (pattern ? pattern.test(text(item)) : text(item).includes(state.name.toLowerCase())));
+    const column = columns.find(({ key }) => key && key === state.sort);
+    if (column) {
+        const sign = state.reverse ? -1 : 1;
+        found.sort((a, b) => sign * compare(column.value(a), column.value(b)));
+    }
+    if ((state.page - 1) * state.size >= found.length)
+        state.page = 1;
+    const start = (state.page - 1) * state.size;
+    return { items: found.slice(start, start + state.size), filtered: found.length, total: all.length };
 }
 
 function compare(a, b) {
@@ -202,7 +200,7 @@ export class List {
     async refresh() {
         const turn = (this.turn ?? 0) + 1;
         this.turn = turn;
-        const { items, filtered, total } = await this.source(this.state);
+        const { items, filtered, total } = await this.source(this.state, this.table.columns);
         if (this.turn !== turn)
             return; // a later question was asked meanwhile
         const { page, size, sort, reverse } = this.state;

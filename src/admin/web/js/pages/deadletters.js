@@ -95,7 +95,7 @@ export function deadLetters(route) {
     };
     const replay = (entry) => askMove(entry.vhost, entry.name, () => refresh());
     const columns = columnsFor(look, replay);
-    const list = new List({ caption: 'Dead-letter queues', columns, route, source: fromHere(async () => entries, columns), sort: 'ready', reverse: true,
+    const list = new List({ caption: 'Dead-letter queues', columns, route, source: fromHere(async () => entries), sort: 'ready', reverse: true,
         id: (entry) => idOf(entry.vhost, entry.name), filterLabel: 'Filter', empty: 'No queue gets dead letters.' });
 
     async function refresh() {

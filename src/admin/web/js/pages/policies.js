@@ -52,7 +52,7 @@ function policyList(kind, route, mayChange) {
     ].filter(Boolean);
     const list = new List({
         caption: kind === 'policies' ? 'Policies' : 'Operator policies', columns, id: (policy) => JSON.stringify([policy.vhost, policy.name]),
-        source: fromHere(() => get(route.vhost ? path(kind, route.vhost) : kind), columns), sort: 'name', filterLabel: 'Filter', empty: 'None is set.',
+        source: fromHere(() => get(route.vhost ? path(kind, route.vhost) : kind)), sort: 'name', filterLabel: 'Filter', empty: 'None is set.',
     });
     return { list, done };
 }

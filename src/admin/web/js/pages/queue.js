@@ -76,7 +76,7 @@ export function bindingList(caption, end, load, done) {
             : h('button', { type: 'button', class: 'slight', 'aria-label': `Unbind ${binding.routing_key} of ${binding.source} and ${binding.destination}`,
                 onclick: () => unbind(binding, done) }, 'Unbind')) },
     ];
-    return new List({ caption, columns, source: fromHere(load, columns), filterLabel: 'Filter', empty: 'Nothing is bound.',
+    return new List({ caption, columns, source: fromHere(load), filterLabel: 'Filter', empty: 'Nothing is bound.',
         id: (binding) => JSON.stringify([binding.source, binding.destination_type, binding.destination, binding.properties_key]) });
 }
 

@@ -35,7 +35,7 @@ export function users(route) {
         { label: 'Password', minor: true, key: 'password', value: (user) => (user.password_hash ? 'yes' : 'none') },
         { label: 'Limits', minor: true, value: (user) => Object.entries(user.limits ?? {}).map(([key, limit]) => `${key} ${limit}`).join(', ') },
     ];
-    const list = new List({ caption: 'Users', columns, route, id: (user) => user.name, source: fromHere(() => get('users'), columns),
+    const list = new List({ caption: 'Users', columns, route, id: (user) => user.name, source: fromHere(() => get('users')),
         sort: 'name', filterLabel: 'Filter' });
     return {
         title: 'Users', refresh: () => list.refresh(),
