@@ -98,6 +98,9 @@ struct ctl {
 void options_parse(struct ctl *ctl, int argc, char **argv);
 void options_check(struct ctl *ctl);
 
+/* Print the names of the options that VERB takes, one a line. */
+void options_print(const struct verb *verb);
+
 /* The value of option NAME: NULL if it is not given, "" for a flag. The last one counts. */
 const char *option(const struct ctl *ctl, const char *name);
 bool has_option(const struct ctl *ctl, const char *name);

@@ -56,19 +56,45 @@ void help_verb(struct ctl *ctl, FILE *to)
         ctl->verb->summary, ctl->program, ctl->verb->example);
 }
 
-static void print_group(struct ctl *ctl, FILE *to, const struct verb *first, const char *group)
+/* All verbs of GROUP, from all tables, under its heading. */
+static void print_group(struct ctl *ctl, FILE *to, const char *group)
 {
     bool is_headed = false;
 
-    for (const struct verb *verb = first; verb->name; verb++) {
-        if (strcmp(verb->group, group) != 0 || !verb_is_visible(ctl, verb))
-            continue;
-        if (!is_headed)
-            fprintf(to, "\n%s:\n\n", group);
-        is_headed = true;
-        fprintf(to, "   %-30s %s\n", verb->name, verb->summary);
+    for (size_t i = 0; verb_groups[i]; i++) {
+        for (const struct verb *verb = verb_groups[i]; verb->name; verb++) {
+            if (strcmp(verb->group, group) != 0 || !verb_is_visible(ctl, verb))
+                continue;
+            if (!is_headed)
+                fprintf(to, "\n%s:\n\n", group);
+            is_headed = true;
+            fprintf(to, "   %-38s %s\n", verb->name, verb->summary);
+        }
     }
 }
+
+static const char *const groups[] = {
+    "Help",
+    "Queues",
+    "Monitoring, observability and health checks",
+    "Messages",
+    "Declare, list, publish (rabbitmqadmin's verbs)",
+    "Users",
+    "Access Control",
+    "Policies",
+    "Parameters",
+    "Virtual hosts",
+    "Operations",
+    "Nodes",
+    "Definitions",
+    "Configuration and Environment",
+    "Cluster",
+    "Feature flags",
+    "Upgrade",
+    "Plugin Management",
+    "Refused",
+    NULL,
+};
 
 void help_all(struct ctl *ctl, FILE *to)
 {
@@ -77,15 +103,8 @@ void help_all(struct ctl *ctl, FILE *to)
     ctl->verb = NULL;
     print_usage_line(ctl, to);
     ctl->verb = kept;
-    for (size_t i = 0; verb_groups[i]; i++) {
-        const char *last = "";
-
-        for (const struct verb *verb = verb_groups[i]; verb->name; verb++) {
-            if (strcmp(verb->group, last) != 0)
-                print_group(ctl, to, verb, verb->group);
-            last = verb->group;
-        }
-    }
+    for (size_t i = 0; groups[i]; i++)
+        print_group(ctl, to, groups[i]);
     fprintf(to, "\n`%s help VERB` says more about one of them.\n", ctl->program);
 }
 
@@ -151,10 +170,17 @@ static int run_help(struct ctl *ctl)
     return EX_OK;
 }
 
-/* The verbs, or options, that begin with the last word. */
+/* The verbs that begin with a word, or the options of a verb: `autocomplete list_queues --`. */
 static int run_autocomplete(struct ctl *ctl)
 {
-    const char *prefix = ctl->arg_count > 0 ? ctl->args[ctl->arg_count - 1] : "";
+    const char *prefix = ctl->arg_count > 0 ? ctl->args[0] : "";
+    const struct verb *whole = ctl->arg_count > 1 ? verb_find(ctl, prefix) : NULL;
+
+    if (ctl->arg_count > 1) {
+        if (whole)
+            options_print(whole);
+        return EX_OK;
+    }
 
     for (size_t i = 0; verb_groups[i]; i++)
         for (const struct verb *verb = verb_groups[i]; verb->name; verb++)

@@ -40,7 +40,8 @@ static enum tool tool_named(const char *program)
 
 bool verb_is_visible(const struct ctl *ctl, const struct verb *verb)
 {
-    return ctl->tool == TOOL_CONEYCTL || (verb->tools & ctl->tool) != 0;
+    /* Of plugins' verbs ("list", "set") coneyctl has none: there is nothing to plug in. */
+    return ctl->tool == TOOL_CONEYCTL ? verb->tools != TOOL_PLUGINS : (verb->tools & ctl->tool) != 0;
 }
 
 const struct verb *verb_find(const struct ctl *ctl, const char *name)
@@ -81,6 +82,8 @@ static int run_verb(struct ctl *ctl)
         return bad_arguments(ctl, EX_USAGE, "not enough arguments.");
     if (ctl->verb->max_args >= 0 && ctl->arg_count > ctl->verb->max_args)
         return bad_arguments(ctl, EX_USAGE, "too many arguments.");
+    if (has_option(ctl, "dry-run"))
+        return EX_OK;
     return ctl->verb->run(ctl);
 }
 

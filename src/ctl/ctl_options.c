@@ -57,6 +57,14 @@ static const struct verb_option admin[] = {
     {NULL, 0, OPTION_FLAG},
 };
 
+void options_print(const struct verb *verb)
+{
+    for (size_t i = 0; i < VERB_OPTIONS_MAX && verb->options[i].name; i++)
+        printf("--%s\n", verb->options[i].name);
+    for (size_t i = 0; common[i].name; i++)
+        printf("--%s\n", common[i].name);
+}
+
 static const struct verb_option *in_table(const struct verb_option *table, size_t most, const char *name,
                                           size_t size, char letter)
 {

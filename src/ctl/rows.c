@@ -133,6 +133,8 @@ static void print_json(const struct table *table)
 
 /* --- Erlang --------------------------------------------------------------------------------------------- */
 
+#define ERLANG_WIDTH 78
+
 /* A row on one line if it fits, else a column a line. */
 static void put_erlang_row(struct buffer *out, const struct table *table, const json_t *row)
 {
@@ -144,7 +146,7 @@ static void put_erlang_row(struct buffer *out, const struct table *table, const 
         term_erlang_pair(&flat, table->columns[i]->name, column_value(row, table->columns[i]),
                          table->columns[i]->kind, 0);
     }
-    fits = term_width(flat.data, flat.size) + 2 <= 60 && !memchr(flat.data, '\n', flat.size);
+    fits = term_width(flat.data, flat.size) + 2 <= ERLANG_WIDTH && !memchr(flat.data, '\n', flat.size);
     buffer_clear(&flat);
     put_text(out, "[");
     for (size_t i = 0; i < table->count; i++) {

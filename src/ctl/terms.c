@@ -232,7 +232,8 @@ static void put_list(struct buffer *out, const json_t *list)
 
 static void put_json(struct buffer *out, const json_t *value)
 {
-    char *shown = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+    char *shown =
+        json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 
     if (shown)
         term_escape(out, shown, strlen(shown), TERM_ONE_LINE);
@@ -442,11 +443,10 @@ static void put_tree(struct buffer *out, const json_t *tree)
     if (json_is_array(tree)) {
         put_trees(out, tree, "[", "]");
     } else if (json_is_string(tree)) {
-        bool is_empty = json_string_length(tree) == 0;
-
-        put_text(out, is_empty ? "<<" : "<<\"");
-        put_string(out, tree);
-        put_text(out, is_empty ? ">>" : "\">>");
+        put_text(out, "<<");
+        if (json_string_length(tree) > 0)
+            put_quoted(out, json_string_value(tree), json_string_length(tree));
+        put_text(out, ">>");
     } else if (json_object_get(tree, "a")) {
         put_atom(out, json_string_value(json_object_get(tree, "a")));
     } else if (json_object_get(tree, "t")) {

@@ -31,6 +31,9 @@ extern const struct verb verbs_refused[];
 bool user_exists(struct ctl *ctl, const char *user);
 bool vhost_exists(struct ctl *ctl, const char *vhost);
 
+/* Say that there is no such vhost, in rabbitmqctl's words, which have no "Error:". Returns the exit code. */
+int missing_vhost(const char *vhost);
+
 /* Parse TEXT, which is an argument; reports what is wrong and returns NULL. */
 json_t *json_argument(const char *text);
 

@@ -38,11 +38,8 @@ static json_t *vhost_list(struct ctl *ctl, const char *what)
     const char *path = text(ctl, "%s%s", api_path(ctl, "/vhosts/%s", ctl->vhost), what);
     json_t *rows = http_find(ctl, path);
 
-    if (!rows) {
-        fflush(stdout);
-        fprintf(stderr, "Virtual host '%s' does not exist\n", ctl->vhost);
-        exit(EX_DATAERR);
-    }
+    if (!rows)
+        exit(missing_vhost(ctl->vhost));
     return rows;
 }
 

@@ -26,6 +26,13 @@ bool vhost_exists(struct ctl *ctl, const char *vhost)
     return exists;
 }
 
+int missing_vhost(const char *vhost)
+{
+    fflush(stdout);
+    fprintf(stderr, "Virtual host '%s' does not exist\n", vhost);
+    return EX_DATAERR;
+}
+
 json_t *json_argument(const char *argument)
 {
     json_error_t error;

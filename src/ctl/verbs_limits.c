@@ -57,13 +57,6 @@ static int clear_all(struct ctl *ctl, const char *path)
 
 /* --- vhosts --------------------------------------------------------------------------------------------- */
 
-static int missing_vhost(struct ctl *ctl)
-{
-    fflush(stdout);
-    fprintf(stderr, "Virtual host '%s' does not exist\n", ctl->vhost);
-    return EX_DATAERR;
-}
-
 static int list_vhost_limits(struct ctl *ctl)
 {
     static const struct column columns[] = {{"vhost", NULL, NULL, TERM_PLAIN},
@@ -82,7 +75,7 @@ static int list_vhost_limits(struct ctl *ctl)
     rows = http_find(ctl, api_path(ctl, "/vhost-limits/%s", ctl->vhost));
     if (!rows || (json_array_size(rows) == 0 && !vhost_exists(ctl, ctl->vhost))) {
         json_decref(rows);
-        return missing_vhost(ctl);
+        return missing_vhost(ctl->vhost);
     }
     shown = limits_in(rows) ? json_dumps(limits_in(rows), JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     if (ctl->format == FORMAT_JSON) {
@@ -109,7 +102,7 @@ static int set_vhost_limits(struct ctl *ctl)
         return EX_UNAVAILABLE;
     if (!vhost_exists(ctl, ctl->vhost)) {
         json_decref(limits);
-        return missing_vhost(ctl);
+        return missing_vhost(ctl->vhost);
     }
     return put_limits(ctl, api_path(ctl, "/vhost-limits/%s", ctl->vhost), limits);
 }

@@ -258,10 +258,8 @@ static json_t *get_rows(struct ctl *ctl, const char *path)
 {
     json_t *rows = http_find(ctl, path);
 
-    if (!rows) {
-        fprintf(stderr, "Virtual host '%s' does not exist\n", ctl->vhost);
-        exit(EX_DATAERR);
-    }
+    if (!rows)
+        exit(missing_vhost(ctl->vhost));
     return rows;
 }
 

@@ -24,9 +24,7 @@ static json_t *vhost_rows(struct ctl *ctl, const char *path)
 
     if (!rows || (json_array_size(rows) == 0 && !vhost_exists(ctl, ctl->vhost))) {
         json_decref(rows);
-        fflush(stdout);
-        fprintf(stderr, "Virtual host '%s' does not exist\n", ctl->vhost);
-        exit(EX_DATAERR);
+        exit(missing_vhost(ctl->vhost));
     }
     return rows;
 }
@@ -57,14 +55,15 @@ static const char *object_path(struct ctl *ctl, const char *under, const char *n
 static int put_into_vhost(struct ctl *ctl, const char *path, json_t *body)
 {
     struct answer answer = http_call(ctl, "PUT", path, body);
-    bool is_missing = answer.status == 404;
-    int code;
 
-    if (!is_fine(&answer) && !is_missing)
+    if (answer.status == 404) {
+        answer_free(&answer);
+        return missing_vhost(ctl->vhost);
+    }
+    if (!is_fine(&answer))
         return answer_failure(ctl, &answer);
-    code = is_missing ? failure(EX_UNAVAILABLE, "Virtual host '%s' does not exist", ctl->vhost) : EX_OK;
     answer_free(&answer);
-    return done(ctl, code);
+    return done(ctl, EX_OK);
 }
 
 static int clear_object(struct ctl *ctl, const char *path)
@@ -153,9 +152,7 @@ static int list_parameters(struct ctl *ctl)
     }
     if (json_array_size(rows) == 0 && !vhost_exists(ctl, ctl->vhost)) {
         json_decref(rows);
-        fflush(stdout);
-        fprintf(stderr, "Virtual host '%s' does not exist\n", ctl->vhost);
-        return EX_DATAERR;
+        return missing_vhost(ctl->vhost);
     }
     rows_print_short(ctl, rows, columns, 3);
     json_decref(rows);

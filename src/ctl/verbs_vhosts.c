@@ -49,13 +49,6 @@ static int add_vhost(struct ctl *ctl)
     return code ? code : done(ctl, http_do(ctl, "PUT", vhost_path(ctl, ctl->args[0]), described(ctl)));
 }
 
-static int missing_vhost(const char *vhost)
-{
-    fflush(stdout);
-    fprintf(stderr, "Virtual host '%s' does not exist\n", vhost);
-    return EX_DATAERR;
-}
-
 static int delete_vhost(struct ctl *ctl)
 {
     struct answer answer;
