@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "coney/buffer.h"
 #include "coney/bytes.h"
 #include "coney/queue_options.h"
 
@@ -132,5 +133,9 @@ const struct policy *policy_set_find(const struct policy_set *set, enum policy_o
 bool policy_effective(const struct policy_set *set, enum policy_target target, struct bytes name,
                       struct policy_definition *out, const char **policy_name,
                       const char **operator_policy_name);
+
+/* Append the same as the contents of a table, for people: with what has no effect here. */
+void policy_effective_table(const struct policy_set *set, enum policy_target target, struct bytes name,
+                            struct buffer *out);
 
 #endif

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "coney/buffer.h"
 #include "coney/bytes.h"
 #include "coney/counts.h"
 #include "coney/policy.h"
@@ -68,6 +69,10 @@ void survey_queues(struct vhost *vhost, struct survey_cursor *cursor, unsigned m
 /* Show the queue called NAME; false when there is none. */
 bool survey_queue(struct vhost *vhost, struct bytes name,
                   void (*show)(void *context, const struct survey_queue *queue), void *context);
+
+/* Append the definition in force for the queue called NAME, policy and operator policy merged, as the
+ * contents of a table. */
+void survey_queue_policy(const struct vhost *vhost, struct bytes name, struct buffer *out);
 
 /* ---- exchanges ---- */
 

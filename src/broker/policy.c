@@ -532,3 +532,33 @@ bool policy_effective(const struct policy_set *set, enum policy_target target, s
     *operator_policy_name = op != NULL ? op->name : NULL;
     return user != NULL || op != NULL;
 }
+
+/* What is in force where both sides have KEY (9.6). */
+static const struct field *merge_field(struct bytes key, const struct field *user, const struct field *op)
+{
+    const struct key *known = key_find(key, POLICY_OPERATOR);
+    int64_t ours, theirs;
+
+    if (!known || !field_is_integer(user, &ours) || !field_is_integer(op, &theirs))
+        return op;
+    return merge_integer((enum policy_key)known->present, ours, theirs) == ours ? user : op;
+}
+
+void policy_effective_table(const struct policy_set *set, enum policy_target target, struct bytes name,
+                            struct buffer *out)
+{
+    const struct policy *user = list_select(&set->lists[POLICY_USER], target, name);
+    const struct policy *op = list_select(&set->lists[POLICY_OPERATOR], target, name);
+    struct bytes none = {NULL, 0}, ours = user ? user->table : none, theirs = op ? op->table : none, key;
+    struct table_builder builder = table_builder_init(out);
+    struct table_iterator iterator = table_begin(ours);
+    struct field field, other;
+
+    while (table_next(&iterator, &key, &field))
+        table_put_field(&builder, key,
+                        table_find(theirs, key, &other) ? merge_field(key, &field, &other) : &field);
+    iterator = table_begin(theirs);
+    while (table_next(&iterator, &key, &field))
+        if (!table_find(ours, key, &other))
+            table_put_field(&builder, key, &field);
+}

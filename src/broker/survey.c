@@ -67,6 +67,11 @@ void survey_move_on(struct vhost *vhost, const void *gone, void *next)
 
 /* ---- queues ---- */
 
+static enum policy_target target_of(const struct queue *queue)
+{
+    return queue->options.type == QUEUE_QUORUM ? POLICY_TARGET_QUORUM_QUEUE : POLICY_TARGET_CLASSIC_QUEUE;
+}
+
 static void name_policies(const struct vhost *vhost, enum policy_target target, struct bytes name,
                           const char **policy, const char **operator_policy)
 {
@@ -144,10 +149,7 @@ static void view_queue(struct queue *queue, struct survey_queue *out)
         out->active_consumer = queue->active->tag;
     if (queue->consumers && queue->consumers->exclusive)
         out->exclusive_consumer = queue->consumers->tag;
-    name_policies(queue->vhost,
-                  queue->options.type == QUEUE_QUORUM ? POLICY_TARGET_QUORUM_QUEUE
-                                                      : POLICY_TARGET_CLASSIC_QUEUE,
-                  queue->name, &out->policy, &out->operator_policy);
+    name_policies(queue->vhost, target_of(queue), queue->name, &out->policy, &out->operator_policy);
 }
 
 void survey_queues(struct vhost *vhost, struct survey_cursor *cursor, unsigned most,
@@ -174,6 +176,14 @@ bool survey_queue(struct vhost *vhost, struct bytes name,
     view_queue(queue, &view);
     show(context, &view);
     return true;
+}
+
+void survey_queue_policy(const struct vhost *vhost, struct bytes name, struct buffer *out)
+{
+    const struct queue *queue = queue_find(vhost, name);
+
+    if (queue)
+        policy_effective_table(vhost->policies, target_of(queue), name, out);
 }
 
 /* ---- exchanges ---- */

@@ -6,6 +6,7 @@
 
 #include "arguments.h"
 #include "coney/policy.h"
+#include "coney/table.h"
 
 #define B(text) BYTES_LITERAL(text)
 
@@ -280,6 +281,44 @@ Test(policy, operator_and_user_policy_are_merged)
     cr_expect(bytes_equal_string(d.dead_letter_exchange, "dlx"));
     cr_expect_eq(d.overflow, QUEUE_OVERFLOW_REJECT_PUBLISH, "the operator's overflow wins");
     cr_expect_eq(d.durability, POLICY_DURABILITY_STRICT, "and so does the operator's durability");
+}
+
+static int64_t integer_in(struct bytes table, const char *name)
+{
+    struct field field;
+    int64_t value;
+
+    cr_assert(table_get(table, name, &field), "no %s", name);
+    cr_assert(field_is_integer(&field, &value));
+    return value;
+}
+
+Test(policy, merged_definition_as_a_table)
+{
+    struct buffer table = {0};
+    struct field field;
+    unsigned pairs = 0;
+    struct table_iterator iterator;
+    struct bytes name;
+
+    policy_effective_table(set, POLICY_TARGET_CLASSIC_QUEUE, B("q"), &table);
+    cr_expect_eq(table.size, 0);
+    PUT("u", HOW("q"), INT64("max-length", 500), STR("dead-letter-exchange", "dlx"), INT64("message-ttl", 10),
+        STR("overflow", "drop-head"));
+    PUT_OPERATOR("o", HOW("q"), INT64("max-length", 300), INT64("message-ttl", 20), INT64("expires", 30),
+                 STR("overflow", "reject-publish"));
+    policy_effective_table(set, POLICY_TARGET_CLASSIC_QUEUE, B("q"), &table);
+    cr_expect_eq(integer_in(buffer_bytes(&table), "max-length"), 300);
+    cr_expect_eq(integer_in(buffer_bytes(&table), "message-ttl"), 10);
+    cr_expect_eq(integer_in(buffer_bytes(&table), "expires"), 30);
+    cr_expect(table_get(buffer_bytes(&table), "overflow", &field));
+    cr_expect(bytes_equal_string(field.bytes, "reject-publish"));
+    cr_expect(table_get(buffer_bytes(&table), "dead-letter-exchange", &field));
+    cr_expect(bytes_equal_string(field.bytes, "dlx"));
+    for (iterator = table_begin(buffer_bytes(&table)); table_next(&iterator, &name, &field);)
+        pairs++;
+    cr_expect_eq(pairs, 5);
+    buffer_free(&table);
 }
 
 Test(policy, operator_policy_alone_is_enough)
