@@ -3,11 +3,11 @@
 #include "access.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base64.h"
 #include "coney/node_access.h"
 #include "coney/vhost.h"
 #include "coney/visit.h"
@@ -53,29 +53,6 @@ static void trust(struct request *request)
     request->user.max_connections = request->user.max_channels = USER_LIMIT_NONE;
 }
 
-/* The octets that the base64 TEXT stands for, which are the caller's; NULL when it is none. */
-static uint8_t *decode(const char *text, size_t *size)
-{
-    size_t length = strlen(text);
-    uint8_t *out;
-    int decoded;
-
-    if (length % 4 != 0 || length > 8192)
-        return NULL;
-    out = xmalloc(length / 4 * 3 + 1);
-    decoded = EVP_DecodeBlock(out, (const uint8_t *)text, (int)length);
-    if (decoded < 0) {
-        free(out);
-        return NULL;
-    }
-    *size = (size_t)decoded;
-    while (length && text[length - 1] == '=' && *size) {
-        length--;
-        --*size;
-    }
-    return out;
-}
-
 static bool log_in(struct request *request, uint8_t *credentials, size_t size)
 {
     const uint8_t *colon = memchr(credentials, ':', size);
@@ -113,7 +90,7 @@ bool access_login(struct request *request)
         return false;
     }
     if (strncasecmp(header, "basic ", 6) == 0)
-        credentials = decode(header + 6 + strspn(header + 6, " "), &size);
+        credentials = base64_decode(bytes_from_string(header + 6 + strspn(header + 6, " ")), &size);
     if (!credentials) {
         reply_error(request, 401, "not_authorized", "Login failed");
         return false;
@@ -154,7 +131,10 @@ static bool check_vhost(struct request *request, struct bytes vhost)
 
     switch (visit_vhost(request->server, vhost, ask, &question)) {
     case VISIT_NO_VHOST:
-        reply_not_found(request);
+        if (request->verb == VERB_PUT || request->verb == VERB_POST)
+            reply_error(request, 404, "not_found", "vhost_not_found");
+        else
+            reply_not_found(request);
         return false;
     case VISIT_STOPPING:
         reply_stopping(request);

@@ -157,6 +157,18 @@ json_t *json_properties(struct bytes raw)
     return out;
 }
 
+/* ---- members ---- */
+
+void json_put(json_t *object, const char *name, json_t *value)
+{
+    json_object_set_new_nocheck(object, name, value);
+}
+
+void json_put_count(json_t *object, const char *name, uint64_t value)
+{
+    json_put(object, name, json_integer((json_int_t)value));
+}
+
 /* ---- statistics ---- */
 
 json_t *json_rate(double rate)

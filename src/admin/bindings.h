@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What resources share about bindings (management-http-api.md 3.8). */
+#ifndef ADMIN_BINDINGS_H
+#define ADMIN_BINDINGS_H
+
+#include "coney/bytes.h"
+#include "request.h"
+
+/* The exchange that the segment at INDEX names: amq.default is the one without a name. */
+struct bytes exchange_of_segment(const struct request *request, unsigned index);
+
+/* Answer with the bindings of QUEUE, or of EXCHANGE on one side, in the vhost of the path. */
+void list_bindings_of_queue(struct request *request, struct bytes queue);
+void list_bindings_of_exchange(struct request *request, struct bytes exchange, bool is_source);
+
+#endif
