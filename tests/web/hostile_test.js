@@ -66,6 +66,40 @@ module.exports = {
         }
     },
 
+    async 'names of virtual hosts, users and policies are text'(site) {
+        for (const nasty of [NAMES[0] + NAMES[5] + NAMES[6], NAMES[9]]) {
+            const name = `${site.vhost} ${nasty}`;
+            const page = await site.open();
+            await site.api('PUT', join('vhosts', name), { description: nasty, tags: nasty });
+            await site.api('PUT', join('users', name), { password: 'x', tags: '' });
+            try {
+                await site.api('PUT', join('permissions', name, name), { configure: '.*', write: '<b>', read: '' });
+                await site.api('PUT', join('policies', name, nasty), { pattern: '<b>', 'apply-to': 'queues', definition: { 'dead-letter-exchange': nasty } });
+                for (const [list, kind] of [['vhosts', 'Virtual host'], ['users', 'User']]) {
+                    await site.go(page, list);
+                    await page.locator('main tbody th a').filter({ hasText: plain(name) }).click();
+                    await until(async () => plain(await page.locator('h1').textContent()) === `${kind} ${plain(name)}`, `the page of ${name}`);
+                    await site.settled(page);
+                    await page.getByRole('cell', { name: '<b>', exact: true }).waitFor();
+                    await nothingRan(page);
+                }
+                await site.go(page, 'policies');
+                await page.locator('main tbody tr', { hasText: plain(name) }).waitFor();
+                await nothingRan(page);
+                await page.reload();
+                await site.logIn(page);
+                await page.getByRole('combobox', { name: 'Virtual host' }).selectOption(name);
+                await site.settled(page);
+                await site.go(page, 'queues');
+                await page.getByText('No queue here.').waitFor();
+            } finally {
+                await site.api('DELETE', join('users', name));
+                await site.api('DELETE', join('vhosts', name));
+                await page.context().close();
+            }
+        }
+    },
+
     async 'payloads, headers and arguments are text'(site) {
         const [image, script] = NAMES;
         await site.queue('box', { arguments: { [image]: script } });

@@ -61,7 +61,7 @@ export function argumentList(object, none = 'None.') {
 
 /** A short word with a meaning that not everybody knows. */
 export function mark(text, meaning, kind = '') {
-    return h('span', { class: `mark ${kind}`, title: meaning }, h('bdi', {}, text));
+    return h('abbr', { class: `mark ${kind}`, title: meaning }, h('bdi', {}, text));
 }
 
 // The words of RabbitMQ's page for what is set most often.
