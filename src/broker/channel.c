@@ -13,6 +13,7 @@
 #include "coney/table.h"
 #include "coney/xalloc.h"
 #include "names.h"
+#include "events.h"
 #include "vhost_fields.h"
 
 /* ---- the gate ---- */
@@ -384,6 +385,7 @@ static void channel_open(struct connection *connection, uint16_t number)
     channel->unacked.entry_size = sizeof(struct unacked);
     HASH_ADD(hh, connection->channels, number, sizeof channel->number, channel);
     count_open(connection);
+    tell_channel(channel, "channel.created");
     channel_reply(channel, &(struct method){.id = METHOD_CHANNEL_OPEN_OK}, 0);
 }
 
@@ -476,6 +478,7 @@ void channel_free(struct channel *channel)
 {
     struct connection *connection = channel->connection;
 
+    tell_channel(channel, "channel.closed");
     gate_clear(channel);
     if (channel->settled.lsn > connection->settled.lsn)
         connection->settled.lsn = channel->settled.lsn;

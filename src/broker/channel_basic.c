@@ -6,6 +6,7 @@
 #include "coney/table.h"
 #include "coney/xalloc.h"
 #include "count.h"
+#include "events.h"
 #include "vhost_fields.h"
 
 /* ---- qos ---- */
@@ -305,6 +306,8 @@ enum get_result channel_get(struct channel *channel, struct queue *queue, bool n
         return GET_EMPTY;
     }
     count_get(channel, queue, no_ack, entry->flags & ENTRY_REDELIVERED);
+    if (queue->vhost->is_tracing)
+        trace_deliver(channel, entry->message, queue, entry->flags & ENTRY_REDELIVERED);
     record->record.flags = entry->flags & ENTRY_REDELIVERED ? OUTBOX_REDELIVERED : 0;
     record->delivery_count = queue->options.type == QUEUE_QUORUM ? entry->delivery_count : 0;
     record->delivery_tag = ++channel->delivery_tag;

@@ -15,6 +15,7 @@
 #include "coney/properties.h"
 #include "coney/xalloc.h"
 #include "count.h"
+#include "events.h"
 #include "route.h"
 #include "vhost_fields.h"
 
@@ -274,6 +275,8 @@ static void store(struct channel *channel, struct message *message, struct queue
     bool refused = false;
 
     count_publish(channel, message->body_size, count, mandatory);
+    if (channel->connection->vhost->is_tracing)
+        trace_publish(channel, message, queues, count);
     if (channel->mode == CHANNEL_TX) {
         tx_hold_publish(channel, message, queues, count, mandatory && !count);
         return;

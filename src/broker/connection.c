@@ -423,6 +423,7 @@ void connection_run(struct connection *connection, struct batch *batch)
 {
     struct vhost *vhost = connection->vhost;
 
+    vhost->actor = connection->user;
     for (struct command_block *block = batch->commands.first; block; block = block->next)
         for (uint32_t i = 0; i < block->count; i++) {
             run_command(connection, &block->commands[i]);
@@ -431,4 +432,5 @@ void connection_run(struct connection *connection, struct batch *batch)
         }
     while (connection->left)
         channel_free(connection->left);
+    vhost->actor = (struct bytes){NULL, 0};
 }

@@ -44,6 +44,17 @@ static struct message *make_copy(struct queue *queue, struct message *message, i
     return copy;
 }
 
+static struct dead_letter *letter_add(struct vhost *vhost)
+{
+    struct dead_letter *letter = pool_alloc(sizeof *letter);
+
+    *letter = (struct dead_letter){.next = NULL};
+    *vhost->dead_letters_end = letter;
+    vhost->dead_letters_end = &letter->next;
+    vhost->letters_sent++;
+    return letter;
+}
+
 bool deadletter_send(struct queue *queue, struct message *message, struct place place, bool journalled,
                      int reason)
 {
@@ -52,17 +63,19 @@ bool deadletter_send(struct queue *queue, struct message *message, struct place 
 
     if (!queue->options.has_dead_letter_exchange)
         return false;
-    letter = pool_alloc(sizeof *letter);
-    *letter = (struct dead_letter){.message = make_copy(queue, message, reason),
-                                   .source = queue,
-                                   .place = place,
-                                   .check_cycle = reason != DEATH_REJECTED,
-                                   .journalled = journalled};
+    letter = letter_add(vhost);
+    letter->message = make_copy(queue, message, reason);
+    letter->source = queue;
+    letter->place = place;
+    letter->check_cycle = reason != DEATH_REJECTED;
+    letter->journalled = journalled;
     queue->refs++;
-    *vhost->dead_letters_end = letter;
-    vhost->dead_letters_end = &letter->next;
-    vhost->letters_sent++;
     return true;
+}
+
+void letter_send(struct vhost *vhost, struct message *message)
+{
+    letter_add(vhost)->message = message;
 }
 
 /* Returns the LSN of the last copy that was written. */
@@ -89,7 +102,7 @@ static uint64_t route_letter(struct vhost *vhost, const struct dead_letter *lett
 
 static void letter_run(struct vhost *vhost, struct dead_letter *letter)
 {
-    bool settles = letter->journalled && !letter->source->is_deleted;
+    bool settles = letter->journalled && !letter->source->is_deleted; /* then there is a source */
     uint64_t settled = 0, moved;
 
     if (settles) {
@@ -106,7 +119,8 @@ static void letter_run(struct vhost *vhost, struct dead_letter *letter)
     if (settles)
         journal_commit(vhost->journal);
     message_unref(letter->message);
-    queue_unref(letter->source);
+    if (letter->source)
+        queue_unref(letter->source);
     pool_free(letter, sizeof *letter);
 }
 

@@ -11,6 +11,7 @@
 #include <utlist.h>
 
 #include "count.h"
+#include "events.h"
 #include "vhost_fields.h"
 
 static bool has_room(const struct consumer *consumer)
@@ -146,6 +147,8 @@ void consumer_deliver(struct consumer *consumer, struct message *message, struct
     record->consumer = consumer->number;
     record->delivery_count = quorum ? delivery_count : 0;
     count_deliver(channel, consumer->queue, consumer->no_ack, redelivered);
+    if (connection->vhost->is_tracing)
+        trace_deliver(channel, message, consumer->queue, redelivered);
     if (!consumer->no_ack)
         remember_unacked(consumer, tag, place);
     if (can_take(consumer))
@@ -208,6 +211,7 @@ void queue_add_consumer(struct queue *queue, struct consumer *consumer)
     queue->vhost->consumer_count++;
     queue->had_consumer = true;
     consumer->queue = queue;
+    tell_consumer(consumer, "consumer.created");
     if (queue->options.single_active && !queue->active)
         queue->active = consumer;
     consumer_reconsider(consumer);
@@ -239,6 +243,7 @@ void queue_remove_consumer(struct consumer *consumer, bool *deleted)
     DL_DELETE(queue->consumers, consumer);
     queue->consumer_count--;
     queue->vhost->consumer_count--;
+    tell_consumer(consumer, "consumer.deleted");
     consumer->queue = NULL;
     if (queue->active == consumer)
         choose_active(queue);

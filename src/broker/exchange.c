@@ -9,6 +9,7 @@
 #include "coney/buffer.h"
 #include "coney/table.h"
 #include "coney/xalloc.h"
+#include "events.h"
 #include "survey_cursor.h"
 #include "vhost_fields.h"
 
@@ -71,6 +72,7 @@ struct exchange *exchange_create(struct vhost *vhost, struct bytes name, const s
     HASH_ADD_KEYPTR(hh, vhost->exchanges, exchange->name.data, exchange->name.size, exchange);
     vhost->topology++;
     exchange_apply_policy(exchange);
+    tell_exchange(exchange, "exchange.created");
     exchange->lsn = journal_exchange(exchange, JOURNAL_DECLARE_EXCHANGE);
     return exchange;
 }
@@ -183,6 +185,8 @@ bool binding_add(struct vhost *vhost, const struct binding_key *key, uint64_t *l
         DL_APPEND2(binding->to_exchange->incoming, binding, dprev, dnext);
     source->type->add(source, binding);
     vhost->topology++;
+    tell_binding(binding, "binding.created");
+    tell_listeners(source);
     *lsn = binding->lsn = journal_binding(binding, JOURNAL_BIND);
     return true;
 }
@@ -194,6 +198,7 @@ static uint64_t detach(struct binding *binding)
     struct vhost *vhost = source->vhost;
     uint64_t lsn = journal_binding(binding, JOURNAL_UNBIND);
 
+    tell_binding(binding, "binding.deleted");
     source->type->remove(source, binding);
     survey_move_on(vhost, binding, binding->hh.next);
     HASH_DEL(vhost->bindings, binding);
@@ -204,6 +209,7 @@ static uint64_t detach(struct binding *binding)
     else
         DL_DELETE2(binding->to_exchange->incoming, binding, dprev, dnext);
     vhost->topology++;
+    tell_listeners(source);
     free(binding);
     /* Its last binding as a source is what an auto-delete exchange lives by (4.4). */
     if (source->auto_delete && !source->bindings && !source->is_doomed) {
@@ -219,6 +225,7 @@ static uint64_t destroy(struct exchange *exchange)
     struct vhost *vhost = exchange->vhost;
     uint64_t lsn = journal_exchange(exchange, JOURNAL_DELETE_EXCHANGE);
 
+    tell_exchange(exchange, "exchange.deleted");
     exchange->is_doomed = true; /* it is going already */
     /* The analyzer does not see that detach() takes a binding off the list that it is found on. */
     while (exchange->bindings)

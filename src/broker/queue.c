@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "coney/xalloc.h"
+#include "events.h"
 #include "survey_cursor.h"
 #include "vhost_fields.h"
 
@@ -92,6 +93,7 @@ struct queue *queue_create(struct vhost *vhost, struct bytes name, bool durable,
     options_combine(queue);
     queue_touch(queue);
     vhost->counts.queues_created++;
+    tell_queue(queue, "queue.created");
     queue->lsn = journal_queue(queue, JOURNAL_DECLARE_QUEUE);
     return queue;
 }
@@ -152,6 +154,7 @@ uint64_t queue_delete(struct queue *queue)
     if (vhost->browsed == queue)
         vhost->browsed = NULL;
     vhost->counts.queues_deleted++;
+    tell_queue(queue, "queue.deleted");
     survey_move_on(vhost, queue, queue->hh.next);
     HASH_DEL(vhost->queues, queue);
     if (queue->owner)

@@ -12,6 +12,7 @@
 #include <utlist.h>
 
 #include "ages.h"
+#include "events.h"
 #include "coney/pool.h"
 #include "coney/xalloc.h"
 #include "vhost_fields.h"
@@ -612,12 +613,14 @@ bool vhost_set_policy(struct vhost *vhost, enum policy_origin origin, const stru
 {
     if (!policy_set_put(vhost->policies, origin, spec, why))
         return false;
+    tell_policy(vhost, "policy.set", policy_set_find(vhost->policies, origin, spec->name));
     apply_policies(vhost);
     return true;
 }
 
 bool vhost_clear_policy(struct vhost *vhost, enum policy_origin origin, struct bytes name)
 {
+    tell_policy(vhost, "policy.cleared", policy_set_find(vhost->policies, origin, name));
     if (!policy_set_remove(vhost->policies, origin, name))
         return false;
     apply_policies(vhost);

@@ -30,7 +30,7 @@ struct topic_rights {
 struct dead_letter {
     struct dead_letter *next;
     struct message *message; /* the copy, with one reference */
-    struct queue *source;    /* a reference */
+    struct queue *source;    /* a reference; NULL: what the broker says itself */
     struct place place;      /* of the original, still live in source when JOURNALLED */
     bool check_cycle;
     bool journalled; /* the original is in the journal: leaves it together with the enqueue of the copy */
@@ -60,6 +60,10 @@ struct vhost {
     uint64_t mark;     /* of the last route */
 
     struct vhost_counts counts;
+    struct events_sink *events;       /* NULL: nobody is told */
+    struct exchange *events_exchange; /* NULL: another vhost carries the events */
+    struct bytes actor;               /* the user whose command runs; borrowed */
+    bool is_tracing;
     struct survey_cursor *cursors; /* DL list; see survey.c */
 
     struct exchange *exchanges;
@@ -151,6 +155,9 @@ void bytes_free(struct bytes bytes);
  * when there is nowhere to go: the caller then lets the message go itself. */
 bool deadletter_send(struct queue *queue, struct message *message, struct place place, bool journalled,
                      int reason);
+
+/* Put MESSAGE on its way to its exchange, from no queue. Takes over the reference. */
+void letter_send(struct vhost *vhost, struct message *message);
 
 /* Route the dead letters on the list. */
 void deadletter_run(struct vhost *vhost);

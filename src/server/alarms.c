@@ -10,6 +10,7 @@
 
 #include "coney/log.h"
 #include "coney/pool.h"
+#include "event_mail.h"
 #include "memory_limit.h"
 #include "server.h"
 #include "session.h"
@@ -29,6 +30,7 @@ void server_wake_everyone(struct server *server)
 static void change(struct server *server, _Atomic unsigned *bits, enum server_alarm_bit alarm, bool on)
 {
     static const char *const names[] = {[SERVER_ALARM_MEMORY] = "memory", [SERVER_ALARM_DISK] = "disk"};
+    struct bytes resource;
     unsigned before, after;
 
     pthread_mutex_lock(&server->lock);
@@ -46,6 +48,8 @@ static void change(struct server *server, _Atomic unsigned *bits, enum server_al
         log_warning("%s alarm: publishers are blocked", names[alarm]);
     else
         log_warning("%s alarm is over", names[alarm]);
+    resource = bytes_from_string(names[alarm]);
+    events_tell(server, after & alarm ? "alarm.set" : "alarm.cleared", "source", &resource, NULL);
     server_wake_everyone(server);
 }
 

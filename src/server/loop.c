@@ -11,6 +11,7 @@
 
 #include "coney/pool.h"
 #include "coney/xalloc.h"
+#include "event_mail.h"
 #include "login.h"
 #include "reload.h"
 #include "server.h"
@@ -226,6 +227,9 @@ static void open_letter(struct loop *loop, struct mail *mail)
         break;
     case MAIL_PARKED:
         reload_parked(loop->server, MAIL_OWNER(mail, struct runner, parked));
+        break;
+    case MAIL_EVENT:
+        events_take(mail);
         break;
     case MAIL_VISIT:
         visit_take(mail, loop);

@@ -21,6 +21,7 @@
 #include "coney/store.h"
 #include "coney/xalloc.h"
 #include "drain.h"
+#include "event_mail.h"
 #include "greeting.h"
 #include "listener.h"
 #include "login.h"
@@ -145,6 +146,7 @@ struct runner *server_make_vhost(struct server *server, struct bytes name, struc
     }
     runner->journal = journal;
     runner->vhost = vhost_new(name, &settings, &ops, journal);
+    events_join(server, runner);
     if (server->is_importing)
         runner_hold(runner);
     pthread_mutex_lock(&server->lock);
@@ -224,7 +226,7 @@ static enum server_failure fill(struct server *server, char why[SERVER_WHY_SIZE]
 
     if (failure != SERVER_STARTED)
         return failure;
-    vhosts_empty_gone(server);
+    vhosts_opened(server);
     if (*server->config->load_definitions &&
         !definitions_load(&target, server->config->load_definitions, &result, reason)) {
         snprintf(why, SERVER_WHY_SIZE, "%s", reason);
@@ -626,6 +628,7 @@ struct server *server_new(const struct config *config, enum server_failure *fail
     struct timespec now;
 
     server->config = config;
+    events_init(server);
     server->started_ns = server_now_ns();
     server->spread_percent = BUSY_PERCENT;
     pthread_mutex_init(&server->lock, NULL);

@@ -17,6 +17,7 @@
 #include "coney/buffer.h"
 #include "coney/config.h"
 #include "coney/definitions.h"
+#include "coney/events.h"
 #include "coney/sasl.h"
 #include "coney/server.h"
 #include "coney/users.h"
@@ -84,6 +85,10 @@ struct server {
     _Atomic uint64_t memory_high, memory_low;
     _Atomic unsigned alarms; /* enum server_alarm_bit: publishers are held */
     atomic_bool is_stopping;
+    struct events_sink events;
+    atomic_bool events_wanted;
+    struct runner *events_runner; /* whose vhost carries them; NULL: none yet */
+    _Atomic unsigned events_under_way;
     _Atomic unsigned visits; /* under way; see visit.c */
     _Atomic uint64_t connection_count;
     _Atomic uint64_t channel_count;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "coney/log.h"
+#include "event_mail.h"
 #include "server.h"
 #include "session.h"
 
@@ -23,6 +24,15 @@ static const char *who(const struct session *session, char out[WHO_SIZE])
     return out;
 }
 
+static void tell(const struct session *session, const char *key)
+{
+    char text[PEER_TEXT_SIZE];
+    struct bytes peer = bytes_from_string(peer_text(&session->peer, text));
+    struct bytes vhost = vhost_name(session->runner->vhost);
+
+    events_tell(session->server, key, "peer", &peer, "vhost", &vhost, "user", &session->user, NULL);
+}
+
 void session_log_granted(const struct session *session)
 {
     char peer[PEER_TEXT_SIZE], vhost[160], user[160];
@@ -32,6 +42,7 @@ void session_log_granted(const struct session *session)
     log_info("connection %s: user '%s' authenticated and granted access to vhost '%s'",
              peer_text(&session->peer, peer), log_escape(session->user, user, sizeof user),
              log_escape(vhost_name(session->runner->vhost), vhost, sizeof vhost));
+    tell(session, "connection.created");
 }
 
 void session_log_gone(const struct session *session)
@@ -40,6 +51,7 @@ void session_log_gone(const struct session *session)
 
     if (session->state < SESSION_RUNNING || !session->is_attached || session->is_internal)
         return;
+    tell(session, "connection.closed");
     if (session->state == SESSION_RUNNING && !session->is_deaf)
         log_warning("closing connection %s: client unexpectedly closed TCP connection", who(session, name));
     else

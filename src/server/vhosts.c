@@ -13,6 +13,7 @@
 #include <utlist.h>
 
 #include "coney/definitions.h"
+#include "coney/events.h"
 #include "coney/govern.h"
 #include "coney/log.h"
 #include "coney/queue_options.h"
@@ -20,6 +21,7 @@
 #include "coney/vhost.h"
 #include "coney/visit.h"
 #include "coney/xalloc.h"
+#include "event_mail.h"
 #include "runner.h"
 #include "server.h"
 #include "storage.h"
@@ -111,13 +113,17 @@ struct runner *vhosts_revive(struct server *server, struct bytes name)
 
 /* ---- deleting ---- */
 
-void vhosts_empty_gone(struct server *server)
+void vhosts_opened(struct server *server)
 {
     struct runner *runner;
 
     LL_FOREACH (server->runners, runner) {
+        json_t *entry = entry_of(runner);
+
         if (atomic_load(&runner->is_gone))
             vhost_empty(runner->vhost, UINT32_MAX);
+        vhost_set_tracing(runner->vhost, json_is_true(json_object_get(entry, "tracing")));
+        json_decref(entry);
     }
 }
 
@@ -181,6 +187,7 @@ enum vhosts_result vhosts_delete(struct server *server, struct bytes name)
             return VHOSTS_STOPPING;
     wait_until_kept(server);
     log_info("vhost '%.*s' is deleted", BYTES_ARG(name));
+    events_tell(server, "vhost.deleted", "name", &name, NULL);
     return VHOSTS_DELETED;
 }
 
@@ -207,13 +214,23 @@ static void set_type(struct vhost *vhost, void *argument)
     vhost_set_default_queue_type(vhost, *(const enum queue_type *)argument);
 }
 
-static void change_type(struct server *server, struct bytes name, const json_t *entry)
+static void set_tracing(struct vhost *vhost, void *argument)
 {
+    vhost_set_tracing(vhost, *(const bool *)argument);
+}
+
+/* What of ENTRY acts inside the vhost. */
+static void change_inside(struct server *server, struct bytes name, const json_t *entry)
+{
+    const json_t *tracing = json_object_get(entry, "tracing");
+    bool on = json_is_true(tracing);
     const char *text = json_string_value(json_object_get(entry, "default_queue_type"));
     enum queue_type type;
 
     if (text && queue_type_from_name(bytes_from_string(text), &type))
         visit_vhost(server, name, set_type, &type);
+    if (json_is_boolean(tracing))
+        visit_vhost(server, name, set_tracing, &on);
 }
 
 static void merge(struct server *server, struct bytes name, const json_t *changes)
@@ -259,12 +276,14 @@ enum vhosts_result vhosts_put(struct server *server, struct bytes name, const js
         return VHOSTS_STOPPING;
     if (is_new && !making.made)
         return VHOSTS_FULL;
-    change_type(server, name, entry);
+    change_inside(server, name, entry);
     merge(server, name, entry);
     if (is_new && maker.size)
         grant(server, name, maker);
     wait_until_kept(server);
-    if (is_new)
+    if (is_new) {
         log_info("vhost '%.*s' is made", BYTES_ARG(name));
+        events_tell(server, "vhost.created", "name", &name, NULL);
+    }
     return is_new ? VHOSTS_MADE : VHOSTS_CHANGED;
 }

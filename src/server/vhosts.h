@@ -16,7 +16,8 @@ struct runner *vhosts_revive(struct server *server, struct bytes name);
 /* JSON is the entry of the vhost called NAME from now on. */
 void vhosts_note_entry(struct server *server, struct bytes name, struct bytes json);
 
-/* While opening: empty those that were being deleted when the node ended. */
-void vhosts_empty_gone(struct server *server);
+/* All entries are read: do in the vhosts what they say, and empty those that were being deleted when the node
+ * ended. */
+void vhosts_opened(struct server *server);
 
 #endif
