@@ -194,6 +194,7 @@ struct config {
     uint64_t management_login_session_timeout; /* minutes */
     char *prometheus_path;
     bool prometheus_per_object;
+    uint32_t statistics_interval_ms; /* between two looks at what moves, while somebody looks on */
 
     struct config_words notices; /* what was not taken from the sources and why, for the log */
 };

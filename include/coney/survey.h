@@ -124,8 +124,8 @@ struct survey_connection {
 
 struct survey_channel {
     uint64_t connection;
-    struct bytes user;
     const void *owner;
+    struct bytes user;
     uint16_t number;
     bool is_transactional, is_confirming, is_closing;
     uint32_t consumers, unacked;
@@ -137,8 +137,8 @@ struct survey_channel {
 
 struct survey_consumer {
     uint64_t connection;
-    uint16_t channel;
     const void *owner;
+    uint16_t channel;
     struct bytes user;
     struct bytes tag, queue;
     bool ack_required, exclusive;
@@ -160,11 +160,22 @@ bool survey_channels(struct vhost *vhost, uint32_t *place, unsigned most,
 bool survey_consumers(struct vhost *vhost, uint32_t *place, unsigned most,
                       void (*show)(void *context, const struct survey_consumer *consumer), void *context);
 
-/* The same of one connection, and of one queue. */
+/* Show a channel, and one of its consumers; false when there is none. */
+bool survey_channel(struct vhost *vhost, uint64_t connection, uint16_t number,
+                    void (*show)(void *context, const struct survey_channel *channel), void *context);
+bool survey_consumer(struct vhost *vhost, uint64_t connection, uint16_t channel, struct bytes tag,
+                     void (*show)(void *context, const struct survey_consumer *consumer), void *context);
+
+/* All of one connection, and of one queue. */
 void survey_channels_of(struct vhost *vhost, uint64_t connection,
                         void (*show)(void *context, const struct survey_channel *channel), void *context);
 void survey_consumers_of(struct vhost *vhost, struct bytes queue, unsigned most,
                          void (*show)(void *context, const struct survey_consumer *consumer), void *context);
+
+/* Up to MOST consumers of one channel. */
+void survey_consumers_of_channel(struct vhost *vhost, uint64_t connection, uint16_t channel, unsigned most,
+                                 void (*show)(void *context, const struct survey_consumer *consumer),
+                                 void *context);
 
 /* ---- the whole, rights, policies, limits ---- */
 

@@ -15,6 +15,7 @@
 #include "coney/sockets.h"
 #include "coney/xalloc.h"
 #include "http.h"
+#include "stats.h"
 #include "workers.h"
 
 #define BACKLOG      128
@@ -86,6 +87,7 @@ struct admin *admin_new(struct server *server, const struct config *config, char
     admin->server = server;
     admin->config = config;
     admin->workers = workers_new();
+    admin->stats = stats_new(server, config->statistics_interval_ms);
     admin->http = http_new(admin);
     if (admin->http && open_listeners(admin, why, why_size))
         return admin;
@@ -99,6 +101,7 @@ void admin_free(struct admin *admin)
         return;
     http_free(admin->http);
     workers_free(admin->workers);
+    stats_free(admin->stats);
     free(admin);
 }
 
@@ -116,6 +119,7 @@ static void end(void *context)
     struct admin *admin = context;
 
     http_stop(admin->http);
+    stats_stop(admin->stats);
 }
 
 struct server_company admin_company(struct admin *admin)

@@ -8,6 +8,7 @@
 #include "coney/config.h"
 
 struct http;
+struct stats;
 struct workers;
 
 struct admin {
@@ -15,6 +16,7 @@ struct admin {
     const struct config *config; /* of the start */
     struct http *http;
     struct workers *workers;
+    struct stats *stats;
 };
 
 #endif

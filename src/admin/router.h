@@ -33,8 +33,8 @@ struct route {
 };
 
 /* Each resource's file has a table, ended by a NULL path. */
-extern const struct route routes_bindings[], routes_browse[], routes_exchanges[], routes_messages[],
-    routes_queues[], routes_users[], routes_vhosts[];
+extern const struct route routes_bindings[], routes_browse[], routes_channels[], routes_connections[],
+    routes_exchanges[], routes_messages[], routes_queues[], routes_users[], routes_vhosts[];
 
 /* A worker: find the handler for REQUEST, check who asks, and run it. */
 void router_run(struct request *request);

@@ -304,8 +304,8 @@ static void show_channel(const struct channel *channel,
     const struct confirms *confirms = channel->confirms;
     const struct tx *tx = channel->tx;
     struct survey_channel view = {.connection = channel->connection->id,
-                                  .user = channel->connection->user,
                                   .owner = channel->connection->owner,
+                                  .user = channel->connection->user,
                                   .number = channel->number,
                                   .is_transactional = channel->mode == CHANNEL_TX,
                                   .is_confirming = channel->mode == CHANNEL_CONFIRM,
@@ -327,8 +327,8 @@ static void show_consumer(const struct consumer *consumer,
 {
     const struct queue *queue = consumer->queue;
     struct survey_consumer view = {.connection = consumer->channel->connection->id,
-                                   .channel = consumer->channel->number,
                                    .owner = consumer->channel->connection->owner,
+                                   .channel = consumer->channel->number,
                                    .user = consumer->channel->connection->user,
                                    .tag = consumer->tag,
                                    .queue = queue->name,
@@ -381,6 +381,50 @@ bool survey_consumers(struct vhost *vhost, uint32_t *place, unsigned most,
         }
     }
     return *place < vhost->slot_count;
+}
+
+static struct channel *find_channel(struct vhost *vhost, uint64_t connection, uint16_t number)
+{
+    const struct connection *found = connection_find(vhost, connection);
+    struct channel *channel = NULL;
+
+    if (found)
+        HASH_FIND(hh, found->channels, &number, sizeof number, channel);
+    return channel;
+}
+
+bool survey_channel(struct vhost *vhost, uint64_t connection, uint16_t number,
+                    void (*show)(void *context, const struct survey_channel *channel), void *context)
+{
+    const struct channel *channel = find_channel(vhost, connection, number);
+
+    if (channel)
+        show_channel(channel, show, context);
+    return channel;
+}
+
+bool survey_consumer(struct vhost *vhost, uint64_t connection, uint16_t channel, struct bytes tag,
+                     void (*show)(void *context, const struct survey_consumer *consumer), void *context)
+{
+    const struct channel *found = find_channel(vhost, connection, channel);
+    struct consumer *consumer = NULL;
+
+    if (found)
+        HASH_FIND(hh, found->consumers, tag.data, tag.size, consumer);
+    if (consumer)
+        show_consumer(consumer, show, context);
+    return consumer;
+}
+
+void survey_consumers_of_channel(struct vhost *vhost, uint64_t connection, uint16_t channel, unsigned most,
+                                 void (*show)(void *context, const struct survey_consumer *consumer),
+                                 void *context)
+{
+    const struct channel *found = find_channel(vhost, connection, channel);
+
+    for (const struct consumer *consumer = found ? found->consumers : NULL; consumer && most;
+         consumer = consumer->hh.next, most--)
+        show_consumer(consumer, show, context);
 }
 
 void survey_channels_of(struct vhost *vhost, uint64_t connection,

@@ -422,6 +422,10 @@ const struct key config_keys[] = {
     {"prometheus.return_per_object_metrics", "false",
      "Metrics of each queue and connection, not of all together.", KEY_BOOL, AT(prometheus_per_object),
      .is_live = true},
+    {"collect_statistics_interval", "5000",
+     "Milliseconds between two looks at what moves, for the rates that the HTTP API tells; only while "
+     "somebody asks for them.",
+     KEY_UINT32, AT(statistics_interval_ms), .least = 50, .most = 3600000},
 };
 /* clang-format on */
 
@@ -453,7 +457,6 @@ const struct ignored_key config_ignored[] = {
     {"cluster_queue_limit", "set the limit max-queues of each vhost", false},
     {"cluster_tags.*", one_node, false},
     {"collect_statistics", "coney counts always", false},
-    {"collect_statistics_interval", "coney counts always", false},
     {"credit_flow_default_credit", own_scheduling, false},
     {"default_limits.*", in_definitions, true},
     {"default_policies.*", in_definitions, true},
