@@ -8,6 +8,7 @@
 #include "access.h"
 #include "admin_fields.h"
 #include "http.h"
+#include "metrics.h"
 
 static const struct route *const tables[] = {routes_bindings,    routes_browse,    routes_channels,
                                              routes_connections, routes_exchanges, routes_messages,
@@ -112,6 +113,14 @@ void router_run(struct request *request)
     if (request->status)
         return; /* it was not understood */
     add_common_headers(request);
+    if (http_kind(request) == HTTP_METRICS) {
+        metrics_run(request);
+        return;
+    }
+    if (metrics_is_asked(request)) {
+        metrics_run_logged_in(request);
+        return;
+    }
     drop_empty_end(request);
     if (!request->segment_count || !bytes_equal_string(request_segment(request, 0), "api")) {
         reply_not_found(request);

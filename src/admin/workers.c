@@ -28,6 +28,7 @@ struct workers {
     struct request *waiting, **waiting_end;
     unsigned waiting_count;
     unsigned threads, idle;
+    uint64_t answered, refused;
     bool is_stopping;
 };
 
@@ -95,6 +96,7 @@ static void *run(void *argument)
         http_end(request);
         pool_flush();
         pthread_mutex_lock(&workers->mutex);
+        workers->answered++;
     }
     workers->threads--;
     pthread_cond_broadcast(&workers->changed);
@@ -132,6 +134,20 @@ bool workers_take(struct workers *workers, struct request *request)
         workers->waiting_count++;
         pthread_cond_signal(&workers->changed);
     }
+    workers->refused += !taken;
     pthread_mutex_unlock(&workers->mutex);
     return taken;
+}
+
+struct workers_counters workers_counters(struct workers *workers)
+{
+    struct workers_counters counters;
+
+    pthread_mutex_lock(&workers->mutex);
+    counters = (struct workers_counters){.answered = workers->answered,
+                                         .refused = workers->refused,
+                                         .threads = workers->threads,
+                                         .waiting = workers->waiting_count};
+    pthread_mutex_unlock(&workers->mutex);
+    return counters;
 }

@@ -7,6 +7,7 @@
 #define ADMIN_WORKERS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct request;
 struct workers;
@@ -15,6 +16,13 @@ struct workers *workers_new(void);
 
 /* End the threads, when all they had is answered. */
 void workers_free(struct workers *workers);
+
+struct workers_counters {
+    uint64_t answered, refused; /* requests; the latter: too many waited */
+    unsigned threads, waiting;  /* now */
+};
+
+struct workers_counters workers_counters(struct workers *workers);
 
 /* Answer REQUEST: router_run(), then http_end(). False when too many wait already. */
 bool workers_take(struct workers *workers, struct request *request);
