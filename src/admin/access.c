@@ -125,7 +125,7 @@ bool access_has_vhost(struct request *request, struct bytes name)
 }
 
 /* Rights in VHOST, which must be there. */
-static bool check_vhost(struct request *request, struct bytes vhost)
+static bool check_vhost(struct request *request, struct bytes vhost, const char *what)
 {
     struct question question = {.user = request->user.name};
 
@@ -144,7 +144,7 @@ static bool check_vhost(struct request *request, struct bytes vhost)
     }
     if (question.has_rights || access_is_administrator(request))
         return true;
-    reply_refused(request, "User not authorised to access virtual host");
+    reply_refused(request, "User not authorised to access %s", what);
     return false;
 }
 
@@ -173,12 +173,12 @@ bool access_check(struct request *request, enum access access, struct bytes vhos
     case ACCESS_GLOBAL_POLICYMAKER:
     case ACCESS_POLICYMAKER:
         if (!is_policymaker(request)) {
-            reply_refused(request, "Not administrator user");
+            reply_refused(request, "User not authorised to access object");
             return false;
         }
-        return access == ACCESS_GLOBAL_POLICYMAKER || !vhost.data || check_vhost(request, vhost);
+        return access == ACCESS_GLOBAL_POLICYMAKER || !vhost.data || check_vhost(request, vhost, "object");
     case ACCESS_VHOST:
-        return !vhost.data || check_vhost(request, vhost);
+        return !vhost.data || check_vhost(request, vhost, "virtual host");
     }
     return false;
 }

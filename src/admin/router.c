@@ -10,9 +10,11 @@
 #include "http.h"
 #include "metrics.h"
 
-static const struct route *const tables[] = {routes_bindings,    routes_browse,    routes_channels,
-                                             routes_connections, routes_exchanges, routes_messages,
-                                             routes_queues,      routes_users,     routes_vhosts};
+static const struct route *const tables[] = {
+    routes_bindings,  routes_browse, routes_channels, routes_connections, routes_definitions,
+    routes_exchanges, routes_limits, routes_messages, routes_parameters,  routes_permissions,
+    routes_policies,  routes_queues, routes_users,    routes_vhosts,
+};
 
 /* Whether PATH is that of REQUEST below /api; *VHOST is then the segment of a ":vhost", 0 without one. */
 static bool path_matches(const char *path, const struct request *request, unsigned *vhost)

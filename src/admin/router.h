@@ -34,7 +34,8 @@ struct route {
 
 /* Each resource's file has a table, ended by a NULL path. */
 extern const struct route routes_bindings[], routes_browse[], routes_channels[], routes_connections[],
-    routes_exchanges[], routes_messages[], routes_queues[], routes_users[], routes_vhosts[];
+    routes_definitions[], routes_exchanges[], routes_limits[], routes_messages[], routes_parameters[],
+    routes_permissions[], routes_policies[], routes_queues[], routes_users[], routes_vhosts[];
 
 /* A worker: find the handler for REQUEST, check who asks, and run it. */
 void router_run(struct request *request);
