@@ -142,7 +142,8 @@ class Foreign(harness.Foreign):
     def load(self, make):
         with self.lock:
             if make not in self.loaded:
-                Client(os.environ["API_URL"]).post("definitions", harness.with_guest(make()))
+                Client(os.environ["API_URL"]).post("definitions", harness.with_guest(make()),
+                                                   headers={"content-type": "application/json"})
                 self.loaded.add(make)
 
 
