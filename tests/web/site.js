@@ -151,7 +151,7 @@ class Site {
     }
 
     async settled(page) {
-        await page.waitForFunction(() => document.querySelector('h1') && !document.getElementById('main').hasAttribute('aria-busy'));
+        await page.waitForFunction(() => document.querySelector('h1') && !('busy' in document.getElementById('main').dataset));
     }
 
     async refresh(page) {

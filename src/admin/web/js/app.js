@@ -114,7 +114,7 @@ async function refresh() {
     const mine = page;
     asked += 1;
     const turn = asked;
-    main.setAttribute('aria-busy', 'true');
+    main.dataset.busy = '';
     try {
         await mine.refresh();
         if (mine === page)
@@ -126,7 +126,7 @@ async function refresh() {
             console.error(error);
     }
     if (turn === asked && whoami) {
-        main.removeAttribute('aria-busy');
+        delete main.dataset.busy;
         plan();
     }
 }

@@ -8,7 +8,7 @@ import * as format from '../format.js';
 import { askPublish } from '../messages.js';
 import { button, Facts, heading, marks, section, vhostLink } from '../parts.js';
 import { flowOf, picture } from '../picture.js';
-import { bindingList } from './queue.js';
+import { bindingList, pauseFor } from './queue.js';
 
 const AGE = { msg_rates_age: 600, msg_rates_incr: 5 };
 const RATES = ['publish_in', 'publish_out'];
@@ -83,6 +83,7 @@ export function exchange(route) {
         if (name === '')
             return; // it is bound to each queue by the queue's name, however many there are
         [incoming, outgoing] = await Promise.all(['destination', 'source'].map((end) => get(`${where}/bindings/${end}`)));
+        page.pause = pauseFor(incoming.length + outgoing.length);
         await Promise.all([from.refresh(), to.refresh(), draw(seen)]);
     }
 
@@ -93,8 +94,9 @@ export function exchange(route) {
         : h('section', {}, h('div', { class: 'heading' }, h('h2', {}, 'Bindings'),
             h('div', { class: 'actions' }, button('Bind', () => askBind(vhost, name, () => refresh())))), drawn,
         h('h3', {}, 'To this exchange'), from.element, h('h3', {}, 'From this exchange'), to.element);
-    return {
+    const page = {
         title: name || 'Default exchange', refresh, leave: () => chart.leave(),
         element: h('div', {}, heading('Exchange', name, ...actions), facts.element, bindings, h('div', { class: 'charts' }, chart.element)),
     };
+    return page;
 }

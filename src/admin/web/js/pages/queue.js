@@ -15,6 +15,10 @@ const AGE = { lengths_age: 600, lengths_incr: 5, msg_rates_age: 600, msg_rates_i
 const LENGTHS = ['messages_ready', 'messages_unacknowledged'];
 const RATES = ['publish', 'deliver_get', 'ack', 'redeliver'];
 const UNACKED_SHOWN = 100;
+const BINDINGS_MANY = 2000; // which the broker sends whole: not every few seconds
+
+/** The pause between refreshes of a page that shows this many bindings. */
+export const pauseFor = (bindings) => (bindings > BINDINGS_MANY ? 60 : 0);
 
 /** Where a queue's dead letters go, or null: { exchange, key }. */
 export function deadLetterTarget(queue) {
@@ -193,6 +197,7 @@ export function queue(route) {
         const isFirst = charts.lengths.history.times.length === 0;
         const [seen, bound] = await Promise.all([get(where, isFirst ? AGE : {}), get(path('queues', vhost, name, 'bindings'))]);
         bindings = bound;
+        page.pause = pauseFor(bound.length);
         facts.update(factsOf(seen));
         pushFigures(charts, seen);
         consumers.show(seen.consumer_details ?? []);
@@ -208,5 +213,6 @@ export function queue(route) {
         section('Consumers', consumers.element), unackedSection,
         h('section', {}, h('div', { class: 'heading' }, h('h2', {}, 'Bindings'),
             h('div', { class: 'actions' }, button('Bind', () => askBind(vhost, name, () => refresh())))), drawn, list.element));
-    return { title: name, element, refresh, leave: () => Object.values(charts).forEach((chart) => chart.leave()) };
+    const page = { title: name, element, refresh, leave: () => Object.values(charts).forEach((chart) => chart.leave()) };
+    return page;
 }
