@@ -95,7 +95,10 @@ static uint64_t route_letter(struct vhost *vhost, const struct dead_letter *lett
 
         if (letter->check_cycle && death_is_cycle(message_properties(message), target->name))
             continue;
-        queue_publish(target, message_ref(message), &lsn);
+        if (letter->journalled)
+            queue_publish_letter(target, message_ref(message), &lsn);
+        else
+            queue_publish(target, message_ref(message), &lsn);
     }
     return lsn;
 }

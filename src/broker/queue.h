@@ -252,7 +252,7 @@ void level_init(struct level *level);
 
 enum enqueue_result {
     ENQUEUE_DONE,
-    ENQUEUE_REFUSED, /* reject-publish: full */
+    ENQUEUE_REFUSED, /* see queue_refuses() */
 };
 
 /* Tell whether reject-publish refuses MESSAGE (queue-features.md 4), or QUEUE is out of service. */
@@ -261,6 +261,10 @@ bool queue_refuses(const struct queue *queue, const struct message *message);
 /* Give MESSAGE to QUEUE: to a consumer at once if one waits, or at the end of its level. Takes over a
  * reference of the caller's, also when it refuses. *LSN is raised to what a confirm must wait for. */
 enum enqueue_result queue_publish(struct queue *queue, struct message *message, uint64_t *lsn);
+
+/* The same with a dead letter that is settled for good where it comes from, so that it is nowhere else: also
+ * a QUEUE out of service keeps one that lasts, for when its messages can be read again. */
+enum enqueue_result queue_publish_letter(struct queue *queue, struct message *message, uint64_t *lsn);
 
 enum queue_head {
     HEAD_NONE, /* nothing is ready */

@@ -238,12 +238,11 @@ static struct entry *entry_append(struct queue *queue, struct message *message, 
     return entry;
 }
 
-bool queue_refuses(const struct queue *queue, const struct message *message)
+/* Tell whether reject-publish keeps MESSAGE out of QUEUE. */
+static bool is_full_for(const struct queue *queue, const struct message *message)
 {
     const struct queue_options *options = &queue->options;
 
-    if (queue->is_broken)
-        return true;
     if (options->overflow == QUEUE_OVERFLOW_DROP_HEAD)
         return false;
     if (options->max_length != QUEUE_OPTION_NONE && queue->ready >= (uint64_t)options->max_length)
@@ -252,20 +251,27 @@ bool queue_refuses(const struct queue *queue, const struct message *message)
            queue->ready_bytes + message->body_size > (uint64_t)options->max_length_bytes;
 }
 
-enum enqueue_result queue_publish(struct queue *queue, struct message *message, uint64_t *lsn)
+bool queue_refuses(const struct queue *queue, const struct message *message)
+{
+    return queue->is_broken || is_full_for(queue, message);
+}
+
+static enum enqueue_result refuse(struct queue *queue, struct message *message)
+{
+    if (queue->options.overflow == QUEUE_OVERFLOW_REJECT_PUBLISH_DLX) {
+        count_death(queue, DEATH_MAXLEN);
+        deadletter_send(queue, message, (struct place){0}, false, DEATH_MAXLEN);
+    }
+    message_unref(message);
+    return ENQUEUE_REFUSED;
+}
+
+static enum enqueue_result enter(struct queue *queue, struct message *message, uint64_t *lsn)
 {
     struct consumer *consumer;
     struct entry *entry;
     struct place place = {0};
 
-    if (queue_refuses(queue, message)) {
-        if (queue->options.overflow == QUEUE_OVERFLOW_REJECT_PUBLISH_DLX) {
-            count_death(queue, DEATH_MAXLEN);
-            deadletter_send(queue, message, place, false, DEATH_MAXLEN);
-        }
-        message_unref(message);
-        return ENQUEUE_REFUSED;
-    }
     queue_counts(queue)->messages.publish++;
     consumer = queue_waiting_consumer(queue);
     if (consumer && consumer->no_ack) {
@@ -290,6 +296,18 @@ enum enqueue_result queue_publish(struct queue *queue, struct message *message, 
         queue->options.max_length_bytes != QUEUE_OPTION_NONE)
         queue_trim(queue);
     return ENQUEUE_DONE;
+}
+
+enum enqueue_result queue_publish(struct queue *queue, struct message *message, uint64_t *lsn)
+{
+    return queue_refuses(queue, message) ? refuse(queue, message) : enter(queue, message, lsn);
+}
+
+enum enqueue_result queue_publish_letter(struct queue *queue, struct message *message, uint64_t *lsn)
+{
+    if (queue->is_broken && queue_keeps(queue, message) && !is_full_for(queue, message))
+        return enter(queue, message, lsn);
+    return queue_publish(queue, message, lsn);
 }
 
 enum queue_head queue_head(struct queue *queue, struct place *place, struct entry **entry)

@@ -332,6 +332,44 @@ Test(away, queue_whose_messages_cannot_be_read_is_out_of_service)
     story_free(s);
 }
 
+/* A dead letter is nowhere else, so it is not refused as what is published is. */
+Test(away, dead_letters_wait_in_a_queue_out_of_service)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s), *b = client(s);
+
+    declare_lasting(a, "dead", 0, NO_ARGUMENTS);
+    declare_lasting(a, "q", 0,
+                    ARGUMENTS(STR("x-dead-letter-exchange", ""), STR("x-dead-letter-routing-key", "dead")));
+    publish_persistent(a, "dead", "a");
+    send_away(s);
+    publish_persistent(a, "q", "b");
+    publish(a, "q", "transient");
+    send_get(b, "dead", 0);
+    fail_reads(s);
+    expect_channel_error(
+        b, 404,
+        "NOT_FOUND - queue 'dead' in vhost '/' is out of service: some of its messages cannot be read",
+        METHOD_BASIC_GET);
+    send_consume(a, "q", "t", 0, NO_ARGUMENTS);
+    sync_journal(s);
+    expect_reply(a, METHOD_BASIC_CONSUME_OK);
+    expect_fresh(a, "b");
+    expect_fresh(a, "transient");
+    reject(a, 1, 0);
+    reject(a, 2, 0);
+    expect_count(s, "dead", 2, 0);
+    restart(s);
+    b = client(s);
+    send_get(b, "dead", NO_ACK);
+    bring_back(s);
+    expect_get(b, "a");
+    send_get(b, "dead", NO_ACK);
+    bring_back(s);
+    expect_get(b, "b");
+    story_free(s);
+}
+
 /* A get that fails closes its channel: what came behind it was not to be done, and is not answered. */
 Test(away, gets_that_wait_for_what_cannot_be_read_fail_in_their_turn)
 {
