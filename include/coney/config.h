@@ -234,6 +234,13 @@ size_t config_take_over(struct config *config, const struct config *running, con
 struct log_settings;
 void config_log_settings(const struct config *config, struct log_settings *settings, char **path);
 
+/* The value that CONFIG has for the INDEX-th known key, as it would be written, "..." for a secret; to be
+ * freed. NULL for a key that is another name of one, or has no value of its own. */
+char *config_value_at(const struct config *config, size_t index);
+
+/* Octets that TEXT says, "2GB" or 4096; false when it is no such size. */
+bool config_parse_size(const char *text, uint64_t *octets);
+
 /* One key, for manuals and the tests that they are complete. */
 struct config_key {
     const char *section;       /* heading that begins with this key; NULL: none */

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "coney/log.h"
+
 struct config;
 struct server;
 
@@ -21,6 +23,7 @@ struct node_condition {
     bool is_suspended;           /* its AMQP listeners are */
     double memory_factor;        /* that the memory's limit was set by; 0: it was set in octets */
     const struct config *config; /* in force; read only, as long as the node runs */
+    const char *config_path;     /* of the file; NULL: none */
 };
 
 struct node_condition node_condition(struct server *server);
@@ -61,6 +64,9 @@ void node_rehearse_alarm(struct server *server, enum node_alarm alarm, bool on);
 void node_set_memory_limit(struct server *server, uint64_t octets, double factor);
 /* False: there is no data directory. */
 bool node_set_disk_free_limit(struct server *server, uint64_t octets, double factor);
+
+/* Until the next start: log from LEVEL on, of one category, or of all when that is LOG_CATEGORY_COUNT. */
+void node_set_log_level(struct server *server, enum log_category category, enum log_level level);
 
 /* A copy of the data directory into the new folder PATH, and its size; false with WHY. */
 bool node_backup(struct server *server, const char *path, uint64_t *octets, char *why, size_t why_size);

@@ -15,16 +15,6 @@
 #include "router.h"
 #include "stats.h"
 
-static void put(json_t *object, const char *name, json_t *value)
-{
-    json_object_set_new_nocheck(object, name, value);
-}
-
-static void put_count(json_t *object, const char *name, uint64_t value)
-{
-    put(object, name, json_integer((json_int_t)value));
-}
-
 /* ---- inside a vhost: copy, no more ---- */
 
 struct channel_row {
@@ -211,29 +201,29 @@ static json_t *channel_json(struct request *request, const char *vhost, const st
     char name[CHANNEL_NAME_SIZE];
     json_t *out = json_object(), *messages = json_message_stats(&row->counts, NULL);
 
-    put(out, "name", json_string(channel_name_text(&row->connection, channel->number, name)));
-    put(out, "pid", pid_json(request, row->connection.serial, channel->number));
-    put_count(out, "number", channel->number);
-    put(out, "node", json_string(node_name(request->server)));
-    put(out, "user", json_text(channel->user));
-    put(out, "user_who_performed_action", json_text(channel->user));
-    put(out, "vhost", json_text(bytes_from_string(vhost)));
-    put(out, "connection_details", connection_details_json(request, &row->connection));
-    put(out, "state", json_string(channel->is_closing ? "closing" : "running"));
-    put(out, "transactional", json_boolean(channel->is_transactional));
-    put(out, "confirm", json_boolean(channel->is_confirming));
-    put_count(out, "consumer_count", channel->consumers);
-    put_count(out, "messages_unacknowledged", channel->unacked);
-    put_count(out, "messages_unconfirmed", channel->unconfirmed);
-    put_count(out, "messages_uncommitted", channel->uncommitted);
-    put_count(out, "acks_uncommitted", channel->acks_uncommitted);
-    put_count(out, "pending_raft_commands", 0);
-    put_count(out, "prefetch_count", channel->prefetch);
-    put_count(out, "global_prefetch_count", channel->prefetch_global);
+    json_put(out, "name", json_string(channel_name_text(&row->connection, channel->number, name)));
+    json_put(out, "pid", pid_json(request, row->connection.serial, channel->number));
+    json_put_count(out, "number", channel->number);
+    json_put(out, "node", json_string(node_name(request->server)));
+    json_put(out, "user", json_text(channel->user));
+    json_put(out, "user_who_performed_action", json_text(channel->user));
+    json_put(out, "vhost", json_text(bytes_from_string(vhost)));
+    json_put(out, "connection_details", connection_details_json(request, &row->connection));
+    json_put(out, "state", json_string(channel->is_closing ? "closing" : "running"));
+    json_put(out, "transactional", json_boolean(channel->is_transactional));
+    json_put(out, "confirm", json_boolean(channel->is_confirming));
+    json_put_count(out, "consumer_count", channel->consumers);
+    json_put_count(out, "messages_unacknowledged", channel->unacked);
+    json_put_count(out, "messages_unconfirmed", channel->unconfirmed);
+    json_put_count(out, "messages_uncommitted", channel->uncommitted);
+    json_put_count(out, "acks_uncommitted", channel->acks_uncommitted);
+    json_put_count(out, "pending_raft_commands", 0);
+    json_put_count(out, "prefetch_count", channel->prefetch);
+    json_put_count(out, "global_prefetch_count", channel->prefetch_global);
     put_process(out);
     if (json_object_size(messages)) {
         stats_add_messages(request, stats_key_of_channel(row->connection.serial, channel->number), messages);
-        put(out, "message_stats", messages);
+        json_put(out, "message_stats", messages);
     } else {
         json_decref(messages);
     }
@@ -248,20 +238,21 @@ static json_t *consumer_json(struct request *request, struct bytes vhost, const 
                                                      : "waiting";
     json_t *out = json_object();
 
-    put(out, "consumer_tag", json_text(consumer->tag));
-    put(out, "queue", json_pack("{s:o,s:o}", "name", json_text(consumer->queue), "vhost", json_text(vhost)));
-    put(out, "channel_details",
-        channel_details_json(request, &row->connection, consumer->channel, consumer->user));
-    put(out, "ack_required", json_boolean(consumer->ack_required));
-    put(out, "exclusive", json_boolean(consumer->exclusive));
-    put_count(out, "prefetch_count", consumer->prefetch);
-    put(out, "arguments",
-        consumer->priority ? json_pack("{s:I}", "x-priority", (json_int_t)consumer->priority)
-                           : json_object());
-    put(out, "active", json_boolean(consumer->is_active));
-    put(out, "activity_status", json_string(status));
-    put_count(out, "consumer_timeout",
-              consumer->timeout_ms == VHOST_NEVER ? 0 : (uint64_t)consumer->timeout_ms);
+    json_put(out, "consumer_tag", json_text(consumer->tag));
+    json_put(out, "queue",
+             json_pack("{s:o,s:o}", "name", json_text(consumer->queue), "vhost", json_text(vhost)));
+    json_put(out, "channel_details",
+             channel_details_json(request, &row->connection, consumer->channel, consumer->user));
+    json_put(out, "ack_required", json_boolean(consumer->ack_required));
+    json_put(out, "exclusive", json_boolean(consumer->exclusive));
+    json_put_count(out, "prefetch_count", consumer->prefetch);
+    json_put(out, "arguments",
+             consumer->priority ? json_pack("{s:I}", "x-priority", (json_int_t)consumer->priority)
+                                : json_object());
+    json_put(out, "active", json_boolean(consumer->is_active));
+    json_put(out, "activity_status", json_string(status));
+    json_put_count(out, "consumer_timeout",
+                   consumer->timeout_ms == VHOST_NEVER ? 0 : (uint64_t)consumer->timeout_ms);
     return out;
 }
 
@@ -447,9 +438,9 @@ static json_t *channel_in_full(struct listing *listing, const struct listing_key
     if (!row)
         return NULL;
     visit_vhost(listing->request->server, vhost, fetch_of_channel, &fetching);
-    put(row, "consumer_details", consumers_json(listing->request, vhost, &fetching));
-    put(row, "publishes", json_array());
-    put(row, "deliveries", json_array());
+    json_put(row, "consumer_details", consumers_json(listing->request, vhost, &fetching));
+    json_put(row, "publishes", json_array());
+    json_put(row, "deliveries", json_array());
     return row;
 }
 

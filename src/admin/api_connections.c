@@ -66,23 +66,13 @@ bool may_see_client(const struct request *request, struct bytes user)
     return access_is_monitor(request) || bytes_equal(user, request->user.name);
 }
 
-static void put(json_t *object, const char *name, json_t *value)
-{
-    json_object_set_new_nocheck(object, name, value);
-}
-
-static void put_count(json_t *object, const char *name, uint64_t value)
-{
-    put(object, name, json_integer((json_int_t)value));
-}
-
 void put_process(json_t *object)
 {
-    put_count(object, "reductions", 0);
-    put(object, "reductions_details", json_rate(0));
-    put(object, "garbage_collection",
-        json_pack("{s:i,s:i,s:i,s:i,s:i}", "fullsweep_after", 0, "max_heap_size", 0, "min_bin_vheap_size", 0,
-                  "min_heap_size", 0, "minor_gcs", 0));
+    json_put_count(object, "reductions", 0);
+    json_put(object, "reductions_details", json_rate(0));
+    json_put(object, "garbage_collection",
+             json_pack("{s:i,s:i,s:i,s:i,s:i}", "fullsweep_after", 0, "max_heap_size", 0,
+                       "min_bin_vheap_size", 0, "min_heap_size", 0, "minor_gcs", 0));
 }
 
 /* ---- on a loop: copy, no more ---- */
@@ -210,19 +200,19 @@ static void put_tls(json_t *out, const struct session_tls *tls)
     const char *const names[] = {"ssl_protocol",      "ssl_key_exchange", "ssl_cipher",        "ssl_hash",
                                  "peer_cert_subject", "peer_cert_issuer", "peer_cert_validity"};
 
-    put(out, "ssl", json_boolean(tls));
+    json_put(out, "ssl", json_boolean(tls));
     if (!tls) {
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-            put(out, names[i], json_null());
+            json_put(out, names[i], json_null());
         return;
     }
-    put(out, names[0], json_string(tls->protocol));
-    put(out, names[1], json_string(tls->key_exchange));
-    put(out, names[2], json_string(tls->cipher));
-    put(out, names[3], json_string(tls->hash));
-    put(out, names[4], json_text(bytes_from_string(tls->subject ? tls->subject : "")));
-    put(out, names[5], json_text(bytes_from_string(tls->issuer ? tls->issuer : "")));
-    put(out, names[6], json_text(bytes_from_string(tls->validity ? tls->validity : "")));
+    json_put(out, names[0], json_string(tls->protocol));
+    json_put(out, names[1], json_string(tls->key_exchange));
+    json_put(out, names[2], json_string(tls->cipher));
+    json_put(out, names[3], json_string(tls->hash));
+    json_put(out, names[4], json_text(bytes_from_string(tls->subject ? tls->subject : "")));
+    json_put(out, names[5], json_text(bytes_from_string(tls->issuer ? tls->issuer : "")));
+    json_put(out, names[6], json_text(bytes_from_string(tls->validity ? tls->validity : "")));
 }
 
 static const char *state_of(const struct session_view *view)
@@ -242,28 +232,28 @@ static void put_client(json_t *out, const struct session_view *view)
 {
     struct field field;
 
-    put(out, "user", json_text(view->user));
-    put(out, "user_who_performed_action", json_text(view->user));
-    put(out, "vhost", json_text(view->vhost));
-    put(out, "auth_mechanism", view->mechanism ? json_string(view->mechanism) : json_null());
-    put(out, "client_properties", json_table(view->client_properties));
+    json_put(out, "user", json_text(view->user));
+    json_put(out, "user_who_performed_action", json_text(view->user));
+    json_put(out, "vhost", json_text(view->vhost));
+    json_put(out, "auth_mechanism", view->mechanism ? json_string(view->mechanism) : json_null());
+    json_put(out, "client_properties", json_table(view->client_properties));
     if (table_get(view->client_properties, "connection_name", &field) && field.type == FIELD_LONGSTR)
-        put(out, "user_provided_name", json_text(field.bytes));
-    put_count(out, "channel_max", view->channel_max);
-    put_count(out, "frame_max", view->frame_max);
-    put_count(out, "timeout", view->heartbeat);
-    put(out, "connected_at", json_integer(view->connected_at));
+        json_put(out, "user_provided_name", json_text(field.bytes));
+    json_put_count(out, "channel_max", view->channel_max);
+    json_put_count(out, "frame_max", view->frame_max);
+    json_put_count(out, "timeout", view->heartbeat);
+    json_put(out, "connected_at", json_integer(view->connected_at));
 }
 
 static void put_traffic(json_t *out, struct request *request, const struct session_view *view)
 {
-    put_count(out, "recv_oct", view->recv_octets);
-    put(out, "recv_oct_details", json_rate(0));
-    put_count(out, "recv_cnt", view->recv_count);
-    put_count(out, "send_oct", view->send_octets);
-    put(out, "send_oct_details", json_rate(0));
-    put_count(out, "send_cnt", view->send_count);
-    put_count(out, "send_pend", view->is_writing);
+    json_put_count(out, "recv_oct", view->recv_octets);
+    json_put(out, "recv_oct_details", json_rate(0));
+    json_put_count(out, "recv_cnt", view->recv_count);
+    json_put_count(out, "send_oct", view->send_octets);
+    json_put(out, "send_oct_details", json_rate(0));
+    json_put_count(out, "send_cnt", view->send_count);
+    json_put_count(out, "send_pend", view->is_writing);
     stats_add_data(request, stats_key_of_connection(view->name.serial), out);
 }
 
@@ -273,18 +263,18 @@ static json_t *connection_json(struct request *request, const struct row *row)
     char name[SESSION_NAME_SIZE];
     json_t *out = json_object();
 
-    put(out, "name", json_string(session_name_text(&view->name, name)));
-    put(out, "pid", pid_json(request, view->name.serial, 0));
-    put(out, "node", json_string(node_name(request->server)));
-    put(out, "type", json_string("network"));
-    put(out, "protocol", json_string("AMQP 0-9-1"));
-    put(out, "state", json_string(state_of(view)));
-    put(out, "host", json_string(view->name.host));
-    put_count(out, "port", view->name.port);
-    put(out, "peer_host", json_string(view->name.peer_host));
-    put_count(out, "peer_port", view->name.peer_port);
+    json_put(out, "name", json_string(session_name_text(&view->name, name)));
+    json_put(out, "pid", pid_json(request, view->name.serial, 0));
+    json_put(out, "node", json_string(node_name(request->server)));
+    json_put(out, "type", json_string("network"));
+    json_put(out, "protocol", json_string("AMQP 0-9-1"));
+    json_put(out, "state", json_string(state_of(view)));
+    json_put(out, "host", json_string(view->name.host));
+    json_put_count(out, "port", view->name.port);
+    json_put(out, "peer_host", json_string(view->name.peer_host));
+    json_put_count(out, "peer_port", view->name.peer_port);
     put_client(out, view);
-    put_count(out, "channels", row->channels);
+    json_put_count(out, "channels", row->channels);
     put_tls(out, view->tls);
     put_traffic(out, request, view);
     put_process(out);

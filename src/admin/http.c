@@ -28,6 +28,8 @@
 #define TIMEOUT_S        60          /* without an octet read or taken */
 #define UNSENT_MAX       (256 << 10) /* octets of one answer under way */
 
+static const struct timeval answers_leave = {.tv_usec = 50000};
+
 struct http_listener {
     struct http_listener *next;
     struct http *http;
@@ -336,7 +338,7 @@ static void on_wake(evutil_socket_t fd, short what, void *argument)
             send_flushed(request);
     }
     if (atomic_load(&http->is_stopping) && !http->under_way)
-        event_base_loopbreak(http->base);
+        event_base_loopexit(http->base, &answers_leave); /* among them that of who stopped the node */
 }
 
 static void wake(struct http *http)
@@ -476,6 +478,20 @@ void http_print(const struct http *http)
     LL_FOREACH (http->listeners, listener) {
         if (listener->path || socket_text(evhttp_bound_socket_get_fd(listener->bound), address))
             printf("listening %s %s\n", names[listener->kind], listener->path ? listener->path : address);
+    }
+}
+
+void http_show_listeners(const struct http *http,
+                         void (*show)(void *context, enum http_kind kind, const char *address,
+                                      const char *path),
+                         void *context)
+{
+    struct http_listener *listener;
+    char address[SOCKET_TEXT_SIZE] = "";
+
+    LL_FOREACH (http->listeners, listener) {
+        if (listener->path || socket_text(evhttp_bound_socket_get_fd(listener->bound), address))
+            show(context, listener->kind, address, listener->path);
     }
 }
 

@@ -32,6 +32,12 @@ bool http_listen(struct http *http, enum http_kind kind, int fd, const char *pat
 /* Print "listening ..." for each listener. */
 void http_print(const struct http *http);
 
+/* Show each listener: where it is, or PATH of a UNIX socket. */
+void http_show_listeners(const struct http *http,
+                         void (*show)(void *context, enum http_kind kind, const char *address,
+                                      const char *path),
+                         void *context);
+
 bool http_start(struct http *http);
 
 /* Accept and answer no more, and end the thread. Workers that wait for a client go on. */

@@ -11,10 +11,10 @@
 #include "metrics.h"
 
 static const struct route *const tables[] = {
-    routes_bindings,  routes_browse, routes_channels, routes_connections, routes_definitions,
-    routes_exchanges, routes_limits, routes_messages, routes_parameters,  routes_permissions,
-    routes_policies,  routes_queues, routes_users,    routes_vhosts,
-};
+    routes_bindings,    routes_browse,    routes_channels,   routes_coney,       routes_connections,
+    routes_definitions, routes_exchanges, routes_health,     routes_limits,      routes_messages,
+    routes_nodes,       routes_overview,  routes_parameters, routes_permissions, routes_policies,
+    routes_queues,      routes_users,     routes_vhosts};
 
 /* Whether PATH is that of REQUEST below /api; *VHOST is then the segment of a ":vhost", 0 without one. */
 static bool path_matches(const char *path, const struct request *request, unsigned *vhost)
@@ -71,7 +71,7 @@ static void tell_verbs(struct request *request, const struct route *route)
 /* An empty last segment asks for the same as without it. */
 static void drop_empty_end(struct request *request)
 {
-    while (request->segment_count > 2 && !request->sizes[request->segment_count - 1]) {
+    while (request->segment_count > 1 && !request->sizes[request->segment_count - 1]) {
         request->segment_count--;
         free(request->segments[request->segment_count]);
         request->segments[request->segment_count] = NULL;

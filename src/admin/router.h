@@ -33,9 +33,10 @@ struct route {
 };
 
 /* Each resource's file has a table, ended by a NULL path. */
-extern const struct route routes_bindings[], routes_browse[], routes_channels[], routes_connections[],
-    routes_definitions[], routes_exchanges[], routes_limits[], routes_messages[], routes_parameters[],
-    routes_permissions[], routes_policies[], routes_queues[], routes_users[], routes_vhosts[];
+extern const struct route routes_bindings[], routes_browse[], routes_channels[], routes_coney[],
+    routes_connections[], routes_definitions[], routes_exchanges[], routes_health[], routes_limits[],
+    routes_messages[], routes_nodes[], routes_overview[], routes_parameters[], routes_permissions[],
+    routes_policies[], routes_queues[], routes_users[], routes_vhosts[];
 
 /* A worker: find the handler for REQUEST, check who asks, and run it. */
 void router_run(struct request *request);

@@ -327,3 +327,12 @@ size_t config_take_over(struct config *config, const struct config *running, con
     }
     return count;
 }
+
+char *config_value_at(const struct config *config, size_t index)
+{
+    const struct key *key = &config_keys[index];
+
+    if (!is_compared(key))
+        return NULL;
+    return key->is_secret ? xstrdup("...") : config_value_text(config, key);
+}

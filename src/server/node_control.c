@@ -37,7 +37,8 @@ struct node_condition node_condition(struct server *server)
     return (struct node_condition){.run_state = run_state(server),
                                    .is_suspended = atomic_load(&server->is_suspended),
                                    .memory_factor = server_memory_limit(server).factor,
-                                   .config = server->config};
+                                   .config = server->config,
+                                   .config_path = server->source ? server->source->path : NULL};
 }
 
 struct showing {
@@ -252,6 +253,31 @@ bool node_set_disk_free_limit(struct server *server, uint64_t octets, double fac
     store_set_disk_free_limit(server->store, server_disk_free_limit(server));
     store_care(server->store);
     return true;
+}
+
+/* ---- the log ---- */
+
+struct log_change {
+    enum log_category category;
+    enum log_level level;
+};
+
+static void set_log_level(struct loop *loop, void *argument)
+{
+    const struct log_change *change = argument;
+    struct server *server = loop->server;
+
+    for (int i = 0; i < LOG_CATEGORY_COUNT; i++)
+        if (change->category == LOG_CATEGORY_COUNT || i == (int)change->category)
+            server->log_levels[i] = 1 + (int)change->level;
+    reload_log(server, server->config);
+}
+
+void node_set_log_level(struct server *server, enum log_category category, enum log_level level)
+{
+    struct log_change change = {category, level};
+
+    visit_loop(server, 0, set_log_level, &change);
 }
 
 /* ---- backup ---- */

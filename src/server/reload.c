@@ -147,13 +147,25 @@ static void log_change(void *context, const char *key, const char *before, const
         log_warning("%s stays '%s' until a restart makes it '%s'", key, before, after);
 }
 
-static bool configure_log(const struct config *config)
+static void set_level(struct log_output *output, int category, enum log_level level)
+{
+    if (output->least[category] != LOG_LEVEL_NONE)
+        output->least[category] = level;
+}
+
+bool reload_log(struct server *server, const struct config *config)
 {
     struct log_settings settings;
     char *path;
     bool done;
 
     config_log_settings(config, &settings, &path);
+    for (int i = 0; i < LOG_CATEGORY_COUNT; i++) {
+        if (!server->log_levels[i])
+            continue;
+        set_level(&settings.console, i, (enum log_level)(server->log_levels[i] - 1));
+        set_level(&settings.file, i, (enum log_level)(server->log_levels[i] - 1));
+    }
     done = log_configure(&settings);
     if (!done)
         log_error("log.file: %s cannot be opened: %s", path, strerror(errno));
@@ -170,7 +182,7 @@ static struct loaded *read_anew(struct server *server)
         free(loaded);
         return NULL;
     }
-    if (!configure_log(&loaded->config)) {
+    if (!reload_log(server, &loaded->config)) {
         config_free(&loaded->config);
         free(loaded);
         return NULL;

@@ -21,6 +21,10 @@ void reload_free(struct server *server);
 /* First loop: what SIGHUP does. */
 void reload_begin(struct server *server);
 
+/* First loop: log as CONFIG says, and as was asked for until the next start. False with a line in the log
+ * when its file cannot be opened. */
+bool reload_log(struct server *server, const struct config *config);
+
 /* What a vhost needs of CONFIG. */
 struct vhost_settings reload_vhost_settings(const struct config *config);
 

@@ -17,6 +17,7 @@
 #include "coney/buffer.h"
 #include "coney/config.h"
 #include "coney/definitions.h"
+#include "coney/log.h"
 #include "coney/events.h"
 #include "coney/sasl.h"
 #include "coney/server.h"
@@ -108,6 +109,7 @@ struct server {
     atomic_bool is_suspended;                          /* listeners are shut, */
     atomic_bool app_is_stopped;                        /* and nobody is let in any more */
     atomic_bool is_draining;
+    int log_levels[LOG_CATEGORY_COUNT]; /* the first loop's: enum log_level and 1; 0: the configuration's */
 
     struct event *alarm_timer;  /* the first loop's: when a vhost wants time to pass, */
     struct event *memory_timer; /* while memory is low, */

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* node_json.h. */
+#include "node_json.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "admin_fields.h"
+#include "coney/node_access.h"
+#include "http.h"
+#include "json.h"
+
+/* ---- names ---- */
+
+static bool is_address(const char *host)
+{
+    uint8_t octets[16];
+
+    return inet_pton(AF_INET, host, octets) == 1 || inet_pton(AF_INET6, host, octets) == 1;
+}
+
+/* Monitoring builds "rabbit@HOST" of the host that it was told to look at (3.2). */
+static bool is_our_host(const char *host, const char *own)
+{
+    size_t first = strcspn(own, ".");
+
+    return strcasecmp(host, own) == 0 || strcasecmp(host, "localhost") == 0 || is_address(host) ||
+           (strlen(host) == first && strncasecmp(host, own, first) == 0) ||
+           (strncasecmp(host, own, strlen(own)) == 0 && host[strlen(own)] == '.');
+}
+
+bool is_this_node(struct request *request, struct bytes name)
+{
+    const char *own = node_name(request->server), *at = strchr(own, '@');
+    char text[300];
+
+    if (bytes_equal_string(name, own))
+        return true;
+    snprintf(text, sizeof text, "%.*s", BYTES_ARG(name));
+    return at && strncmp(text, "rabbit@", 7) == 0 && is_our_host(text + 7, at + 1);
+}
+
+/* ---- listeners ---- */
+
+struct listing_sockets {
+    struct request *request;
+    json_t *out;
+    bool with_unix;
+};
+
+static void add(struct listing_sockets *listing, const char *protocol, const char *ip, unsigned port,
+                const char *path)
+{
+    const char *node = node_name(listing->request->server);
+
+    if (path && listing->with_unix)
+        json_array_append_new(listing->out, json_pack("{s:s,s:s,s:s,s:i}", "node", node, "protocol", protocol,
+                                                      "path", path, "port", 0));
+    else if (!path)
+        json_array_append_new(listing->out,
+                              json_pack("{s:s,s:s,s:s,s:i,s:{}}", "node", node, "protocol", protocol,
+                                        "ip_address", ip, "port", (int)port, "socket_opts"));
+}
+
+static void add_amqp(void *context, const struct node_listener *listener)
+{
+    add(context, listener->is_tls ? "amqp/ssl" : "amqp", listener->ip, listener->port, listener->path);
+}
+
+/* "127.0.0.1:15672" or "[::]:15672" in two. */
+static unsigned cut_address(char *address, const char **ip)
+{
+    char *colon = strrchr(address, ':');
+
+    *ip = address;
+    if (!colon)
+        return 0;
+    *colon = '\0';
+    if (*address == '[' && colon > address + 1) {
+        colon[-1] = '\0';
+        ++*ip;
+    }
+    return (unsigned)strtoul(colon + 1, NULL, 10);
+}
+
+static void add_http(void *context, enum http_kind kind, const char *address, const char *path)
+{
+    static const char *const protocols[] = {
+        [HTTP_API] = "http", [HTTP_CONTROL] = "http", [HTTP_METRICS] = "http/prometheus"};
+    char copy[128];
+    const char *ip;
+    unsigned port;
+
+    snprintf(copy, sizeof copy, "%s", address);
+    port = cut_address(copy, &ip);
+    add(context, protocols[kind], ip, port, path);
+}
+
+json_t *listeners_json(struct request *request, bool with_unix)
+{
+    struct listing_sockets listing = {request, json_array(), with_unix};
+
+    node_show_listeners(request->server, add_amqp, &listing);
+    http_show_listeners(request->admin->http, add_http, &listing);
+    return listing.out;
+}
+
+struct listing_contexts {
+    struct request *request;
+    json_t *out;
+};
+
+static void add_context(void *context, enum http_kind kind, const char *address, const char *path)
+{
+    const struct listing_contexts *listing = context;
+    const char *description = kind == HTTP_API ? "RabbitMQ Management" : "RabbitMQ Prometheus", *ip;
+    char copy[128], port[16];
+
+    if (path)
+        return;
+    snprintf(copy, sizeof copy, "%s", address);
+    snprintf(port, sizeof port, "%u", cut_address(copy, &ip));
+    json_array_append_new(listing->out, json_pack("{s:[],s:s,s:s,s:s,s:s}", "ssl_opts", "node",
+                                                  node_name(listing->request->server), "description",
+                                                  description, "path", "/", "port", port));
+}
+
+json_t *contexts_json(struct request *request)
+{
+    struct listing_contexts listing = {request, json_array()};
+
+    http_show_listeners(request->admin->http, add_context, &listing);
+    return listing.out;
+}
+
+/* ---- the rest ---- */
+
+json_t *exchange_types_json(void)
+{
+    static const struct {
+        const char *name, *description;
+    } types[] = {
+        {"direct", "AMQP direct exchange, as per the AMQP specification"},
+        {"fanout", "AMQP fanout exchange, as per the AMQP specification"},
+        {"headers", "AMQP headers exchange, as per the AMQP specification"},
+        {"topic", "AMQP topic exchange, as per the AMQP specification"},
+        {"x-consistent-hash", "Consistent Hashing Exchange"},
+        {"x-modulus-hash", "Modulus Hashing Exchange"},
+        {"x-random", "Random Exchange"},
+    };
+    json_t *out = json_array();
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        json_array_append_new(out, json_pack("{s:s,s:s,s:b}", "name", types[i].name, "description",
+                                             types[i].description, "enabled", 1));
+    return out;
+}
+
+static void add_alarm(json_t *out, struct request *request, const char *resource)
+{
+    json_array_append_new(out,
+                          json_pack("{s:s,s:s}", "node", node_name(request->server), "resource", resource));
+}
+
+json_t *alarms_json(struct request *request, const struct node_stats *stats)
+{
+    json_t *out = json_array();
+
+    if (stats->has_memory_alarm)
+        add_alarm(out, request, "memory");
+    if (stats->has_disk_alarm)
+        add_alarm(out, request, "disk space");
+    return out;
+}
+
+void put_with_rate(json_t *object, const char *name, json_t *value)
+{
+    char details[80];
+
+    snprintf(details, sizeof details, "%s_details", name);
+    json_put(object, name, value);
+    json_put(object, details, json_rate(0));
+}
+
+void put_zeros(json_t *object, const char *const *names)
+{
+    for (; *names; names++)
+        put_with_rate(object, *names, json_integer(0));
+}
+
+bool look_at_node(struct request *request, struct node_stats *out)
+{
+    if (node_stats(request->server, out))
+        return true;
+    node_stats_clear(out);
+    reply_stopping(request);
+    return false;
+}
