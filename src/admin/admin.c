@@ -15,6 +15,7 @@
 #include "coney/sockets.h"
 #include "coney/xalloc.h"
 #include "http.h"
+#include "https.h"
 #include "stats.h"
 #include "workers.h"
 
@@ -22,6 +23,11 @@
 #define CONTROL_MODE 0666 /* who is at the other end says the kernel; others log in with a password */
 
 /* ---- listeners ---- */
+
+static const char *kind_text(enum http_kind kind)
+{
+    return kind == HTTP_METRICS ? "metrics" : "HTTP API";
+}
 
 /* A port that nobody asked for may be taken: the first broker on a machine has it. */
 static bool listen_tcp(struct admin *admin, enum http_kind kind, const struct config_http *from, char *why,
@@ -33,14 +39,33 @@ static bool listen_tcp(struct admin *admin, enum http_kind kind, const struct co
         return true;
     fd = socket_listen(from->ip, (uint16_t)from->port, BACKLOG);
     if (fd >= 0)
-        return http_listen(admin->http, kind, fd, NULL);
+        return http_listen(admin->http, kind, fd, NULL, NULL);
     if (!from->is_asked) {
-        log_warning("no %s: port %u of %s: %s", kind == HTTP_METRICS ? "metrics" : "HTTP API", from->port,
-                    from->ip, strerror(errno));
+        log_warning("no %s: port %u of %s: %s", kind_text(kind), from->port, from->ip, strerror(errno));
         return true;
     }
     snprintf(why, why_size, "cannot listen on %s port %u: %s", *from->ip ? from->ip : "any address",
              from->port, strerror(errno));
+    return false;
+}
+
+static bool listen_tls(struct admin *admin, enum http_kind kind, const struct config_http *from, char *why,
+                       size_t why_size)
+{
+    struct https *https;
+    int fd;
+
+    if (from->ssl_port == CONFIG_PORT_NONE)
+        return true;
+    https = https_new(http_base(admin->http), &from->tls, why, why_size);
+    if (!https)
+        return false;
+    fd = socket_listen(from->ssl_ip, (uint16_t)from->ssl_port, BACKLOG);
+    if (fd >= 0)
+        return http_listen(admin->http, kind, fd, NULL, https);
+    https_free(https);
+    snprintf(why, why_size, "cannot listen on %s port %u: %s", *from->ssl_ip ? from->ssl_ip : "any address",
+             from->ssl_port, strerror(errno));
     return false;
 }
 
@@ -58,7 +83,7 @@ static bool listen_control(struct admin *admin, char *why, size_t why_size)
     errno = ENAMETOOLONG;
     fd = (size_t)length < sizeof path ? socket_listen_unix(path, CONTROL_MODE, BACKLOG) : -1;
     if (fd >= 0)
-        return http_listen(admin->http, HTTP_CONTROL, fd, path);
+        return http_listen(admin->http, HTTP_CONTROL, fd, path, NULL);
     if (!is_asked) {
         log_warning("no control socket %s: %s; see control_socket", path, strerror(errno));
         return true;
@@ -74,7 +99,9 @@ static bool open_listeners(struct admin *admin, char *why, size_t why_size)
     snprintf(why, why_size, "the system refuses what the HTTP API needs");
     return listen_control(admin, why, why_size) &&
            listen_tcp(admin, HTTP_API, &config->management, why, why_size) &&
-           listen_tcp(admin, HTTP_METRICS, &config->prometheus, why, why_size);
+           listen_tls(admin, HTTP_API, &config->management, why, why_size) &&
+           listen_tcp(admin, HTTP_METRICS, &config->prometheus, why, why_size) &&
+           listen_tls(admin, HTTP_METRICS, &config->prometheus, why, why_size);
 }
 
 /* ---- life ---- */

@@ -21,6 +21,7 @@
 #include "coney/log.h"
 #include "coney/sockets.h"
 #include "coney/xalloc.h"
+#include "https.h"
 #include "request.h"
 #include "workers.h"
 
@@ -36,7 +37,8 @@ struct http_listener {
     enum http_kind kind;
     struct evhttp *evhttp;
     struct evhttp_bound_socket *bound;
-    char *path; /* of a UNIX socket; NULL: none */
+    char *path;          /* of a UNIX socket; NULL: none */
+    struct https *https; /* NULL: no TLS */
 };
 
 struct http {
@@ -157,6 +159,9 @@ static void request_free(struct request *request)
     free(request->origin);
     free(request->accept);
     free(request->content_type);
+    free(request->accept_encoding);
+    free(request->if_none_match);
+    free(request->host);
     free(request->path);
     if (request->user.tags)
         user_info_free(&request->user);
@@ -186,6 +191,19 @@ static void make_condition(pthread_cond_t *condition)
     pthread_condattr_destroy(&attributes);
 }
 
+/* The path without management.path_prefix; NULL when it has another. */
+static const char *below_prefix(const struct request *request)
+{
+    const char *prefix = request->admin->config->management_path_prefix;
+    size_t size = strlen(prefix);
+
+    if (request->listener->kind == HTTP_METRICS)
+        return request->path;
+    if (strncmp(request->path, prefix, size) != 0)
+        return NULL;
+    return request->path + size;
+}
+
 static struct request *request_new(struct http_listener *listener, struct evhttp_request *evhttp)
 {
     struct request *request = xcalloc(1, sizeof *request);
@@ -209,13 +227,17 @@ static struct request *request_new(struct http_listener *listener, struct evhttp
     request->origin = copy_header(evhttp, "origin");
     request->accept = copy_header(evhttp, "accept");
     request->content_type = copy_header(evhttp, "content-type");
+    request->accept_encoding = copy_header(evhttp, "accept-encoding");
+    request->if_none_match = copy_header(evhttp, "if-none-match");
+    request->host = copy_header(evhttp, "host");
     request->body = take_body(evhttp);
     note_peer(request);
     if (query && evhttp_parse_query_str(query, &request->query) < 0)
         request->status = 400;
     if (!verb_of(evhttp_request_get_command(evhttp), &request->verb))
         request->status = 405;
-    if (!split_path(request, request->path))
+    path = below_prefix(request);
+    if (!path || !split_path(request, path))
         request->status = 404;
     return request;
 }
@@ -401,6 +423,11 @@ static void on_request(struct evhttp_request *evhttp, void *argument)
     }
 }
 
+struct event_base *http_base(const struct http *http)
+{
+    return http->base;
+}
+
 struct http *http_new(struct admin *admin)
 {
     struct http *http = xcalloc(1, sizeof *http);
@@ -422,6 +449,7 @@ struct http *http_new(struct admin *admin)
 static void listener_free(struct http_listener *listener)
 {
     evhttp_free(listener->evhttp);
+    https_free(listener->https);
     if (listener->path)
         unlink(listener->path);
     free(listener->path);
@@ -446,7 +474,7 @@ void http_free(struct http *http)
     free(http);
 }
 
-bool http_listen(struct http *http, enum http_kind kind, int fd, const char *path)
+bool http_listen(struct http *http, enum http_kind kind, int fd, const char *path, struct https *https)
 {
     struct http_listener *listener = xcalloc(1, sizeof *listener);
 
@@ -454,6 +482,7 @@ bool http_listen(struct http *http, enum http_kind kind, int fd, const char *pat
     listener->kind = kind;
     listener->evhttp = evhttp_new(http->base);
     listener->path = path ? xstrdup(path) : NULL;
+    listener->https = https;
     if (!listener->evhttp)
         return false;
     evhttp_set_max_headers_size(listener->evhttp, HEADERS_SIZE_MAX);
@@ -463,6 +492,8 @@ bool http_listen(struct http *http, enum http_kind kind, int fd, const char *pat
                                                      EVHTTP_REQ_POST | EVHTTP_REQ_DELETE |
                                                      EVHTTP_REQ_OPTIONS);
     evhttp_set_gencb(listener->evhttp, on_request, listener);
+    if (https)
+        evhttp_set_bevcb(listener->evhttp, https_accept, https);
     listener->bound = evhttp_accept_socket_with_handle(listener->evhttp, fd);
     LL_APPEND(http->listeners, listener);
     return listener->bound != NULL;
@@ -477,7 +508,8 @@ void http_print(const struct http *http)
 
     LL_FOREACH (http->listeners, listener) {
         if (listener->path || socket_text(evhttp_bound_socket_get_fd(listener->bound), address))
-            printf("listening %s %s\n", names[listener->kind], listener->path ? listener->path : address);
+            printf("listening %s%s %s\n", names[listener->kind], listener->https ? "s" : "",
+                   listener->path ? listener->path : address);
     }
 }
 

@@ -13,7 +13,9 @@
 #include <stddef.h>
 
 struct admin;
+struct event_base;
 struct http;
+struct https;
 struct request;
 
 enum http_kind {
@@ -26,8 +28,12 @@ enum http_kind {
 struct http *http_new(struct admin *admin);
 void http_free(struct http *http);
 
-/* Listen on FD, which is taken over, for KIND. PATH: of a UNIX socket, removed in the end; else NULL. */
-bool http_listen(struct http *http, enum http_kind kind, int fd, const char *path);
+/* Listen on FD, which is taken over, for KIND. PATH: of a UNIX socket, removed in the end; else NULL. With
+ * HTTPS, which is taken over too, it speaks TLS. */
+bool http_listen(struct http *http, enum http_kind kind, int fd, const char *path, struct https *https);
+
+/* The loop, for those who wait on it. */
+struct event_base *http_base(const struct http *http);
 
 /* Print "listening ..." for each listener. */
 void http_print(const struct http *http);

@@ -49,7 +49,8 @@ struct request {
     struct evkeyvalq query;
     struct bytes body; /* owned */
     json_t *json;      /* of the body, once request_json() has parsed it */
-    char *authorization, *reason, *vhost_header, *origin, *accept, *content_type; /* owned; NULL: none */
+    char *authorization, *reason, *vhost_header, *origin, *accept, *content_type;
+    char *accept_encoding, *if_none_match, *host; /* owned, as those above; NULL: none */
     char peer[64];
     bool is_loopback;
     bool is_trusted; /* by its credentials on the control socket */

@@ -9,6 +9,8 @@
 #include "admin_fields.h"
 #include "http.h"
 #include "metrics.h"
+#include "origin.h"
+#include "page.h"
 
 static const struct route *const tables[] = {
     routes_bindings,    routes_browse,    routes_channels,   routes_coney,       routes_connections,
@@ -104,7 +106,6 @@ static void add_common_headers(struct request *request)
 {
     reply_header(request, "cache-control", "no-cache");
     reply_header(request, "vary", "accept, accept-encoding, origin");
-    reply_header(request, "x-content-type-options", "nosniff");
 }
 
 void router_run(struct request *request)
@@ -114,20 +115,23 @@ void router_run(struct request *request)
 
     if (request->status)
         return; /* it was not understood */
-    add_common_headers(request);
+    reply_header(request, "x-content-type-options", "nosniff");
     if (http_kind(request) == HTTP_METRICS) {
         metrics_run(request);
         return;
     }
+    if (!origin_check(request))
+        return;
     if (metrics_is_asked(request)) {
         metrics_run_logged_in(request);
         return;
     }
-    drop_empty_end(request);
-    if (!request->segment_count || !bytes_equal_string(request_segment(request, 0), "api")) {
-        reply_not_found(request);
+    if (!bytes_equal_string(request_segment(request, 0), "api")) {
+        page_answer(request);
         return;
     }
+    add_common_headers(request);
+    drop_empty_end(request);
     route = find_route(request, &vhost);
     if (route)
         run_route(request, route, vhost);

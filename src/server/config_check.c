@@ -14,7 +14,7 @@
 #include "coney/log.h"
 #include "coney/server.h"
 #include "coney/xalloc.h"
-#include "tls_context.h"
+#include "coney/tls_context.h"
 
 struct checking {
     config_report *report;

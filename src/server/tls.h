@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "peer.h"
-#include "tls_context.h"
+#include "coney/tls_context.h"
 
 struct config_tls;
 struct server;

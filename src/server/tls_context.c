@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tls_context.h. What is not configured is as Mozilla's "intermediate" has it (guidelines 5.7). */
-#include "tls_context.h"
+#include "coney/tls_context.h"
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>

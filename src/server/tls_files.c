@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tls_files.h. A file is told by device, inode, size and time of its last change: a link that points to
  * another file now, as certificate managers make them, is a change too. */
-#include "tls_files.h"
+#include "coney/tls_files.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>

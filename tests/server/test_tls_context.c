@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "server/tls_context.h"
-#include "server/tls_files.h"
+#include "coney/tls_context.h"
+#include "coney/tls_files.h"
 #include "server/tls_tickets.h"
 #include "tls_kit.h"
 

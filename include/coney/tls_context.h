@@ -4,8 +4,8 @@
  * name that has a certificate of its own. Made whole or not at all, and never changed afterwards; handshakes
  * under way keep what they began with. Not thread-safe.
  */
-#ifndef SERVER_TLS_CONTEXT_H
-#define SERVER_TLS_CONTEXT_H
+#ifndef CONEY_TLS_CONTEXT_H
+#define CONEY_TLS_CONTEXT_H
 
 #include <stddef.h>
 #include <stdint.h>

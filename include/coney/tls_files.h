@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The part of the configuration that names TLS files: a copy of it, and whether they are as they were. */
-#ifndef SERVER_TLS_FILES_H
-#define SERVER_TLS_FILES_H
+#ifndef CONEY_TLS_FILES_H
+#define CONEY_TLS_FILES_H
 
 #include <stdint.h>
 

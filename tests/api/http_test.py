@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP itself: the page, origins, the control socket, what is malformed, slow and large, TLS."""
+
+import os
+import re
+import socket
+import ssl
+import tempfile
+import time
+
+import certificates
+from api_harness import Client, Node, differs, eq, matches, ok, path
+
+coney = differs("coney's own")
+
+
+def raw(broker, octets, timeout=20, is_all=False):
+    """What comes back for OCTETS until the broker closes. IS_ALL: our half is closed behind them."""
+    with socket.create_connection((broker.http_host, broker.http_port), timeout) as sock:
+        sock.sendall(octets)
+        if is_all:
+            sock.shutdown(socket.SHUT_WR)
+        out = b""
+        while True:
+            part = sock.recv(65536)
+            if not part:
+                return out
+            out += part
+
+
+def request(line, *headers):
+    return ("\r\n".join((line, "Host: x", "Connection: close") + headers) + "\r\n\r\n").encode()
+
+
+@coney
+def test_the_page(broker):
+    head, _, body = raw(broker, request("GET / HTTP/1.1")).partition(b"\r\n\r\n")
+    ok(b"200 OK" in head.splitlines()[0] and body.startswith(b"<!doctype html>"), head)
+    ok(b"content-security-policy: default-src 'none'" in head, head)
+    etag = re.search(rb'etag: ("[^"]+")', head).group(1).decode()
+    again = raw(broker, request("GET / HTTP/1.1", "If-None-Match: " + etag))
+    ok(b"304" in again.splitlines()[0], again)
+    ok(b"404" in raw(broker, request("GET /nope HTTP/1.1")).splitlines()[0], "no such file")
+    ok(b"404" in raw(broker, request("GET /../etc/passwd HTTP/1.1")).splitlines()[0], "nothing outside")
+    ok(b"405" in raw(broker, request("DELETE / HTTP/1.1")).splitlines()[0], "read only")
+
+
+@coney
+def test_pages_of_other_sites_change_nothing(broker):
+    name = broker.name("v")
+    for origin in ("http://evil.example", "null"):
+        broker.refused("PUT", path("vhosts", name), {}, status=401, headers={"origin": origin})
+    eq(broker.ask("GET", "whoami", headers={"origin": "http://evil.example"}).headers.get("access-control-allow-origin"),
+       None)
+    own = "http://%s:%d" % (broker.http_host, broker.http_port)
+    broker.put(path("vhosts", name), headers={"origin": own})
+    broker.delete(path("vhosts", name))
+
+
+@coney
+def test_sites_that_are_allowed(broker):
+    site = "https://ops.example"
+    with Node("--set", "management.cors.allow_origins.1=" + site) as node:
+        answer = node.ask("OPTIONS", "vhosts/x", headers={"origin": site}, anonymous=True)
+        eq((answer.status, answer.headers["access-control-allow-origin"]), (200, site))
+        ok("authorization" in answer.headers["access-control-allow-headers"], answer)
+        node.put("vhosts/x", headers={"origin": site})
+
+
+@coney
+def test_path_prefix(broker):
+    with Node("--set", "management.path_prefix=/mq") as node:
+        eq(node.ask("GET", "whoami").status, 404)
+        ok(b'"guest"' in raw(node, request("GET /mq/api/whoami HTTP/1.1", "Authorization: Basic Z3Vlc3Q6Z3Vlc3Q=")), "")
+
+
+@coney
+def test_the_control_socket_knows_its_peer(broker):
+    with Node() as node:
+        where = [line.split()[2] for line in node.listening if line.startswith("listening control ")][0]
+        control = Client("unix:" + where)
+        eq(control.get("whoami")["tags"], ["administrator"])
+        eq(oct(os.stat(where).st_mode & 0o777), "0o666")
+        control.put("vhosts/by-control")
+        ok("by-control" in [v["name"] for v in node.get("vhosts")], "made")
+
+
+@coney
+def test_tls(broker):
+    with tempfile.TemporaryDirectory() as folder:
+        authority = certificates.Authority(folder)
+        server = authority.certificate("server")
+        with Node("--set", "management.ssl.port=0", "--set", "management.ssl.certfile=" + server.cert,
+                  "--set", "management.ssl.keyfile=" + server.key) as node:
+            port = int([line for line in node.listening if line.startswith("listening https ")][0].rpartition(":")[2])
+            context = ssl.create_default_context(cafile=authority.cert)
+            for _ in range(20):
+                whoami(port, context)
+
+
+def whoami(port, context):
+    with socket.create_connection(("localhost", port), 20) as plain:
+        with context.wrap_socket(plain, server_hostname="localhost") as secured:
+            secured.sendall(request("GET /api/whoami HTTP/1.1", "Authorization: Basic Z3Vlc3Q6Z3Vlc3Q="))
+            got = b""
+            while b'"guest"' not in got:
+                part = secured.recv(4096)
+                ok(part, got)
+                got += part
+
+
+@coney
+def test_logins(broker):
+    answer = broker.ask("GET", "whoami", anonymous=True)
+    eq((answer.status, answer.headers.get("www-authenticate")), (401, 'Basic realm="RabbitMQ Management"'))
+    for header in ("Basic !!!", "Basic Z3Vlc3Q=", "Bearer x", "Basic " + "A" * 20000):
+        eq(broker.ask("GET", "whoami", anonymous=True, headers={"authorization": header}).status, 401, header[:20])
+    matches(broker.ask("GET", "whoami", password="wrong").reason, "Login failed")
+
+
+@coney
+def test_what_is_no_request(broker):
+    for octets in (b"\0" * 64, b"GET\r\n\r\n", b"GET /api/whoami HTTP/9.9\r\n\r\n", b"AMQP\0\0\x09\x01",
+                   request("BREW /api/whoami HTTP/1.1"), request("GET /api/" + "a/" * 40 + " HTTP/1.1"),
+                   request("GET /api/queues/%zz HTTP/1.1"), request("GET /api/whoami?a=%&%=b HTTP/1.1"),
+                   request("GET /api/whoami HTTP/1.1", "X: " + "y" * 100000)):
+        got = raw(broker, octets, is_all=True)
+        ok(not got or got.startswith(b"HTTP/1."), got[:80])
+    broker.get("whoami")
+
+
+@coney
+def test_bodies_are_bounded(broker):
+    size = 25000000
+    head = request("PUT /api/vhosts/x HTTP/1.1", "Authorization: Basic Z3Vlc3Q6Z3Vlc3Q=", "Content-Length: %d" % size)
+    got = raw(broker, head)
+    ok(b"413" in got.splitlines()[0] or b"400" in got.splitlines()[0], got[:200])
+    for body in (b"[1]", b"1", b"{", b'{"a":}', b"\xff", b"[" * 100000):
+        broker.refused("PUT", path("vhosts", broker.name("v")), body, status=400, reason="not_json")
+
+
+@coney
+def test_a_slow_reader_of_a_long_list_holds_nothing_up(broker):
+    ch, name = broker.channel(), broker.name()
+    for i in range(3000):
+        ch.send("queue.declare", queue="%s.%d.%s" % (name, i, "x" * 150), nowait=True, exclusive=True)
+    ch.count(name + ".2999." + "x" * 150)
+    slow = []
+    for _ in range(8):
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect((broker.http_host, broker.http_port))
+        sock.sendall(request("GET /api/queues HTTP/1.1", "Authorization: Basic Z3Vlc3Q6Z3Vlc3Q="))
+        slow.append(sock)
+    for sock in slow[:4]:
+        sock.close()
+    began = time.monotonic()
+    broker.get("whoami")
+    ok(time.monotonic() - began < 15, "answered while others read slowly")
+    for sock in slow[4:]:
+        sock.close()
