@@ -74,6 +74,18 @@ module.exports = {
         assert.match(await memory.innerText(), /used\s+[\d.]+ [kMG]B/);
     },
 
+    async 'journal is drawn, with how long a sync takes'(site) {
+        const page = await site.open();
+        await page.getByRole('combobox', { name: 'Refresh' }).selectOption('2');
+        const journal = page.locator('figure', { hasText: 'Journal' });
+        await until(async () => /written per second\s+[\d.]+ k?B/.test(await journal.innerText()), 'the journal has a rate');
+        await site.queue('kept');
+        await until(async () => {
+            await site.publish('', 'kept', 'x', { delivery_mode: 2 });
+            return /A sync takes\s+[\d.]+ ms/.test(await page.locator('section', { hasText: 'Storage' }).innerText());
+        }, 'syncs are told');
+    },
+
     async 'wrong password is told, and the right one enters'(site) {
         const page = await site.visit();
         assert.equal(await page.locator('#top').isVisible(), false);

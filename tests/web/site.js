@@ -119,7 +119,7 @@ class Site {
         page.on('pageerror', (error) => this.noise.push(`exception: ${error.message}`));
         page.on('dialog', (dialog) => this.noise.push(`dialog: ${dialog.message()}`));
         page.on('request', (request) => /^(data|blob):/.test(request.url()) || request.url().startsWith(this.base) || this.noise.push(`foreign: ${request.url()}`));
-        page.on('response', (answer) => answer.status() === 404 && !answer.url().includes('/api/') && !answer.url().endsWith('/metrics')
+        page.on('response', (answer) => answer.status() === 404 && !answer.url().includes('/api/') && !answer.url().includes('/metrics/')
             && this.noise.push(`missing: ${answer.url()}`));
         await page.goto(this.base + path);
         return page;

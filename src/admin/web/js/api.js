@@ -64,9 +64,9 @@ export const putTo = (where, body = {}) => call('PUT', where, { body });
 export const post = (where, body = {}) => call('POST', where, { body });
 export const remove = (where, query, headers) => call('DELETE', where, { query, headers });
 
-/** The metrics of the broker as text; they lie beside the API, not below it. */
+/** coney's own metrics as text; they lie beside the API, not below it. */
 export async function metrics() {
-    return (await request('GET', 'metrics')).text();
+    return (await request('GET', 'metrics/detailed', { query: { family: 'coney_metrics' } })).text();
 }
 
 /** Who the user is, by /whoami; throws if the broker does not let them in. */

@@ -90,40 +90,39 @@ function listenerTable() {
     });
 }
 
-/** Counters and gauges named coney_…, by name without labels; labelled ones are added up. */
+/** Counters and gauges of coney's own that have no labels, by name: {journal_syncs_total: 12, …}. */
 function readMetrics(text) {
     const figures = {};
-    const meanings = {};
     for (const line of text.split('\n')) {
-        const help = /^# HELP (coney_\w+) (.*)/.exec(line);
-        const sample = /^(coney_\w+)(?:\{[^}]*\})? ([-+.eE\d]+)/.exec(line);
-        if (help)
-            meanings[help[1]] = help[2];
+        const sample = /^coney_(?:detailed_)?(\w+) ([-+.eE\d]+)$/.exec(line);
         if (sample)
-            figures[sample[1]] = (figures[sample[1]] ?? 0) + Number(sample[2]);
+            figures[sample[1]] = Number(sample[2]);
     }
-    return { figures, meanings };
+    return figures;
 }
 
-const ABOUT_STORE = /^coney_(journal|sync|spill|segment|checkpoint|store)/;
-const JOURNAL_OCTETS = /^coney_journal_.*(bytes|octets).*_total$/;
-
-function pushJournal({ figures }) {
-    const key = Object.keys(figures).find((metric) => JOURNAL_OCTETS.test(metric));
-    if (!key)
-        return;
-    const now = { time: Date.now() / 1000, octets: figures[key] };
+/** How fast the journal grows: a point in its chart, and what to say of its syncs. */
+function pushJournal(figures) {
+    const now = { time: Date.now() / 1000, ...figures };
     const before = history.counters;
     history.counters = now;
-    if (before && now.time > before.time)
-        history.journal.push(now.time, { octets: Math.max(0, (now.octets - before.octets) / (now.time - before.time)) });
+    if (!before || now.time <= before.time)
+        return {};
+    const perSecond = (key) => Math.max(0, (now[key] - before[key]) / (now.time - before.time));
+    history.journal.push(now.time, { octets: perSecond('journal_written_bytes_total') });
+    const syncs = perSecond('journal_syncs_total');
+    return { syncs, each_ms: syncs > 0 ? perSecond('journal_sync_seconds_total') / syncs * 1000 : null };
 }
 
-/** The metric's value, in the unit that its name ends in. */
-function metricText(metric, value) {
-    if (/_bytes(_total)?$/.test(metric))
-        return format.octets(value);
-    return /_seconds$/.test(metric) ? format.duration(value * 1000) : format.count(value);
+function storeFacts(figures, { syncs, each_ms }) {
+    return [
+        ['Journal written', format.octets(figures.journal_written_bytes_total)], ['Records', format.count(figures.journal_records_total)],
+        ['Syncs', format.rate(syncs)], ['A sync takes', typeof each_ms === 'number' ? `${each_ms.toFixed(2)} ms` : null],
+        ['Waits to be written', format.octets(figures.journal_backlog_bytes)], ['Messages on disk', format.octets(figures.store_segment_bytes)],
+        ['Spilled', format.octets(figures.store_spill_bytes)], ['Waiting messages in memory', format.octets(figures.store_waiting_messages_bytes)],
+        ['Checkpoints', format.count(figures.store_checkpoints_total)], ['Runs read back', format.count(figures.store_fetched_runs_total)],
+        ['Unreadable runs', figures.store_unreadable_runs > 0 ? format.count(figures.store_unreadable_runs) : null],
+    ];
 }
 
 async function exportDefinitions(vhost) {
@@ -178,19 +177,17 @@ export function overview(route) {
             section('Listeners', listeners.element));
     add(element, section('Broker', about.element));
 
-    let hasMetrics = monitors;
+    let hasStore = monitors; // until we know
     async function showStore() {
-        if (!hasMetrics)
+        if (!hasStore)
             return;
-        const read = await metrics().then(readMetrics, () => null);
-        const names = Object.keys(read?.figures ?? {}).filter((metric) => ABOUT_STORE.test(metric));
-        hasMetrics = names.length > 0;
-        if (!hasMetrics)
+        const figures = await metrics().then(readMetrics, () => ({}));
+        hasStore = figures.store_enabled === 1;
+        if (!hasStore)
             return;
-        pushJournal(read);
+        store.update(storeFacts(figures, pushJournal(figures)));
         storeSection.hidden = false;
-        charts.journal.element.hidden = history.counters === null;
-        store.update(names.map((metric) => [read.meanings[metric] ?? metric, metricText(metric, read.figures[metric])]));
+        charts.journal.element.hidden = false;
     }
 
     async function refresh() {
