@@ -7,9 +7,9 @@
 #include "access.h"
 #include "clients.h"
 #include "coney/node_access.h"
-#include "coney/vhost.h"
 #include "coney/visit.h"
 #include "coney/xalloc.h"
+#include "consumers.h"
 #include "json.h"
 #include "listing.h"
 #include "router.h"
@@ -21,12 +21,6 @@ struct channel_row {
     bool is_there;
     struct survey_channel channel; /* the user is the arena's */
     struct message_counts counts;
-    struct session_name connection;
-};
-
-struct consumer_row {
-    bool is_there;
-    struct survey_consumer consumer; /* texts are the arena's */
     struct session_name connection;
 };
 
@@ -113,7 +107,6 @@ struct fetching {
     struct channel_row *channels, *channel;
     struct consumer_row *consumers, *consumer;
     size_t consumers_max;
-    struct bytes queue;
 };
 
 static void copy_channel(void *context, const struct survey_channel *channel)
@@ -129,13 +122,8 @@ static void copy_channel(void *context, const struct survey_channel *channel)
 static void copy_consumer(void *context, const struct survey_consumer *consumer)
 {
     struct fetching *fetching = context;
-    struct consumer_row *row = fetching->consumer;
 
-    *row = (struct consumer_row){.is_there = true, .consumer = *consumer};
-    row->consumer.user = arena_copy(&fetching->arena, consumer->user);
-    row->consumer.tag = arena_copy(&fetching->arena, consumer->tag);
-    row->consumer.queue = arena_copy(&fetching->arena, consumer->queue);
-    session_name_of(consumer->owner, &row->connection);
+    consumer_copy(fetching->consumer, &fetching->arena, consumer);
 }
 
 static void fetch_channels(struct vhost *vhost, void *argument)
@@ -176,14 +164,7 @@ static void add_consumer(void *context, const struct survey_consumer *consumer)
     copy_consumer(fetching, consumer);
 }
 
-#define CONSUMERS_SHOWN 1000 /* of one queue or channel */
-
-static void fetch_of_queue(struct vhost *vhost, void *argument)
-{
-    struct fetching *fetching = argument;
-
-    survey_consumers_of(vhost, fetching->queue, CONSUMERS_SHOWN, add_consumer, fetching);
-}
+#define CONSUMERS_SHOWN 1000 /* of one channel */
 
 static void fetch_of_channel(struct vhost *vhost, void *argument)
 {
@@ -208,7 +189,7 @@ static json_t *channel_json(struct request *request, const char *vhost, const st
     json_put(out, "user", json_text(channel->user));
     json_put(out, "user_who_performed_action", json_text(channel->user));
     json_put(out, "vhost", json_text(bytes_from_string(vhost)));
-    json_put(out, "connection_details", connection_details_json(request, &row->connection));
+    json_put(out, "connection_details", connection_details(request, &row->connection));
     json_put(out, "state", json_string(channel->is_closing ? "closing" : "running"));
     json_put(out, "transactional", json_boolean(channel->is_transactional));
     json_put(out, "confirm", json_boolean(channel->is_confirming));
@@ -230,33 +211,7 @@ static json_t *channel_json(struct request *request, const char *vhost, const st
     return out;
 }
 
-static json_t *consumer_json(struct request *request, struct bytes vhost, const struct consumer_row *row)
-{
-    const struct survey_consumer *consumer = &row->consumer;
-    const char *status = !consumer->is_single_active ? "up"
-                         : consumer->is_active       ? "single_active"
-                                                     : "waiting";
-    json_t *out = json_object();
-
-    json_put(out, "consumer_tag", json_text(consumer->tag));
-    json_put(out, "queue",
-             json_pack("{s:o,s:o}", "name", json_text(consumer->queue), "vhost", json_text(vhost)));
-    json_put(out, "channel_details",
-             channel_details_json(request, &row->connection, consumer->channel, consumer->user));
-    json_put(out, "ack_required", json_boolean(consumer->ack_required));
-    json_put(out, "exclusive", json_boolean(consumer->exclusive));
-    json_put_count(out, "prefetch_count", consumer->prefetch);
-    json_put(out, "arguments",
-             consumer->priority ? json_pack("{s:I}", "x-priority", (json_int_t)consumer->priority)
-                                : json_object());
-    json_put(out, "active", json_boolean(consumer->is_active));
-    json_put(out, "activity_status", json_string(status));
-    json_put_count(out, "consumer_timeout",
-                   consumer->timeout_ms == VHOST_NEVER ? 0 : (uint64_t)consumer->timeout_ms);
-    return out;
-}
-
-static json_t *consumers_json(struct request *request, struct bytes vhost, struct fetching *fetching)
+static json_t *consumers_json(struct request *request, const char *vhost, struct fetching *fetching)
 {
     json_t *out = json_array();
 
@@ -265,14 +220,6 @@ static json_t *consumers_json(struct request *request, struct bytes vhost, struc
     free(fetching->consumers);
     arena_clear(&fetching->arena);
     return out;
-}
-
-json_t *consumers_of_queue_json(struct request *request, struct bytes vhost, struct bytes queue)
-{
-    struct fetching fetching = {.queue = queue};
-
-    visit_vhost(request->server, vhost, fetch_of_queue, &fetching);
-    return consumers_json(request, vhost, &fetching);
 }
 
 /* ---- lists ---- */
@@ -367,13 +314,12 @@ static void fetch_consumer_rows(struct listing *listing, const struct listing_ke
                                 json_t **rows)
 {
     struct fetching fetching = {.keys = keys, .count = count};
-    struct bytes vhost = bytes_from_string(keys->vhost);
 
     fetching.consumers = xcalloc(count, sizeof *fetching.consumers);
-    visit_vhost(listing->request->server, vhost, fetch_consumers, &fetching);
+    visit_vhost(listing->request->server, bytes_from_string(keys->vhost), fetch_consumers, &fetching);
     for (size_t i = 0; i < count; i++)
-        rows[i] = fetching.consumers[i].is_there
-                      ? consumer_json(listing->request, vhost, &fetching.consumers[i])
+        rows[i] = fetching.consumers[i].session.serial
+                      ? consumer_json(listing->request, keys->vhost, &fetching.consumers[i])
                       : NULL;
     free(fetching.consumers);
     arena_clear(&fetching.arena);
@@ -438,7 +384,7 @@ static json_t *channel_in_full(struct listing *listing, const struct listing_key
     if (!row)
         return NULL;
     visit_vhost(listing->request->server, vhost, fetch_of_channel, &fetching);
-    json_put(row, "consumer_details", consumers_json(listing->request, vhost, &fetching));
+    json_put(row, "consumer_details", consumers_json(listing->request, key->vhost, &fetching));
     json_put(row, "publishes", json_array());
     json_put(row, "deliveries", json_array());
     return row;

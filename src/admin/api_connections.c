@@ -41,26 +41,6 @@ json_t *pid_json(struct request *request, uint64_t serial, uint16_t number)
     return json_text(bytes_from_string(pid));
 }
 
-json_t *connection_details_json(struct request *request, const struct session_name *name)
-{
-    char text[SESSION_NAME_SIZE];
-
-    return json_pack("{s:s,s:s,s:i,s:o}", "name", session_name_text(name, text), "peer_host", name->peer_host,
-                     "peer_port", name->peer_port, "pid", pid_json(request, name->serial, 0));
-}
-
-json_t *channel_details_json(struct request *request, const struct session_name *name, uint16_t number,
-                             struct bytes user)
-{
-    char connection[SESSION_NAME_SIZE], channel[CHANNEL_NAME_SIZE];
-
-    return json_pack("{s:s,s:i,s:s,s:s,s:s,s:i,s:o,s:o}", "name", channel_name_text(name, number, channel),
-                     "number", number, "node", node_name(request->server), "connection_name",
-                     session_name_text(name, connection), "peer_host", name->peer_host, "peer_port",
-                     name->peer_port, "user", json_text(user), "pid",
-                     pid_json(request, name->serial, number));
-}
-
 bool may_see_client(const struct request *request, struct bytes user)
 {
     return access_is_monitor(request) || bytes_equal(user, request->user.name);

@@ -13,6 +13,7 @@
 #include "json.h"
 #include "listing.h"
 #include "router.h"
+#include "stats.h"
 
 /* An exchange as it was seen inside: strings are the arena's. */
 struct exchange_row {
@@ -80,7 +81,8 @@ static bool is_system(struct bytes name)
     return !name.size || (name.size > 4 && memcmp(name.data, "amq.", 4) == 0);
 }
 
-static json_t *message_stats(const struct survey_exchange *exchange)
+static json_t *message_stats(struct request *request, const char *vhost,
+                             const struct survey_exchange *exchange)
 {
     json_t *out = json_object();
 
@@ -88,6 +90,7 @@ static json_t *message_stats(const struct survey_exchange *exchange)
     json_put(out, "publish_in_details", json_rate(0));
     json_put_count(out, "publish_out", exchange->publish_out);
     json_put(out, "publish_out_details", json_rate(0));
+    stats_add_exchange(request, stats_key(STATS_EXCHANGE, bytes_from_string(vhost), exchange->name), out);
     return out;
 }
 
@@ -108,7 +111,7 @@ static json_t *exchange_json(struct request *request, const char *vhost, const s
     if (row->policy.data)
         json_put(out, "policy", json_text(row->policy));
     if (!request_query_is_true(request, "disable_stats"))
-        json_put(out, "message_stats", message_stats(exchange));
+        json_put(out, "message_stats", message_stats(request, vhost, exchange));
     return out;
 }
 

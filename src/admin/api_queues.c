@@ -16,6 +16,7 @@
 #include "json.h"
 #include "listing.h"
 #include "router.h"
+#include "stats.h"
 
 /* A queue as it was seen inside: strings are the arena's. */
 struct queue_row {
@@ -237,7 +238,7 @@ static void put_policies(json_t *out, const struct queue_row *row)
     json_put(out, "effective_policy_definition", json_table(buffer_bytes(&row->definition)));
 }
 
-static void put_consumers(json_t *out, const struct queue_row *row)
+static void put_consumers(struct request *request, json_t *out, const struct queue_row *row)
 {
     const struct survey_queue *queue = &row->queue;
 
@@ -247,7 +248,7 @@ static void put_consumers(json_t *out, const struct queue_row *row)
     json_put(out, "consumer_capacity", json_real(queue->could_deliver));
     json_put(out, "consumer_utilisation", json_real(queue->could_deliver));
     if (row->owner.serial)
-        json_put(out, "owner_pid_details", connection_details(&row->owner));
+        json_put(out, "owner_pid_details", connection_details(request, &row->owner));
 }
 
 /* Unused: without consumers, and nothing declared it or got from it for a while. */
@@ -262,13 +263,18 @@ static bool is_idle(const struct survey_queue *queue)
            (int64_t)now.tv_sec * 1000 - queue->unused_since >= IDLE_MS;
 }
 
-static void put_statistics(struct request *request, json_t *out, const struct queue_row *row)
+static void put_statistics(struct request *request, json_t *out, const char *vhost,
+                           const struct queue_row *row)
 {
     const struct survey_queue *queue = &row->queue;
+    uint64_t key = stats_key(STATS_QUEUE, bytes_from_string(vhost), queue->name);
+    json_t *messages = json_message_stats(&row->counts, NULL);
 
     put_policies(out, row);
-    put_consumers(out, row);
+    put_consumers(request, out, row);
     put_messages(out, queue);
+    stats_add_lengths(request, key, out);
+    stats_add_messages(request, key, messages);
     json_put_count(out, "memory", queue->memory);
     if (is_idle(queue))
         json_put(out, "idle_since", time_json(queue->unused_since));
@@ -278,7 +284,7 @@ static void put_statistics(struct request *request, json_t *out, const struct qu
     json_put(out, "oldest_unacked_age_ms", age_json(queue->oldest_unacked_age_ms));
     json_put(out, "dead_lettered", dead_lettered_json(&row->deaths));
     json_put(out, "durability", json_string(row->options.relaxed ? "relaxed" : "safe"));
-    json_put(out, "message_stats", json_message_stats(&row->counts, NULL));
+    json_put(out, "message_stats", messages);
 }
 
 static json_t *queue_json(struct request *request, const char *vhost, const struct queue_row *row)
@@ -287,7 +293,7 @@ static json_t *queue_json(struct request *request, const char *vhost, const stru
 
     put_declared(request, out, vhost, row);
     if (!request_query_is_true(request, "disable_stats"))
-        put_statistics(request, out, row);
+        put_statistics(request, out, vhost, row);
     else if (request_query_is_true(request, "enable_queue_totals"))
         put_totals(out, &row->queue);
     return out;

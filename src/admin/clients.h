@@ -16,11 +16,6 @@ const char *channel_name_text(const struct session_name *name, uint16_t number, 
 /* "<rabbit@host.1.SERIAL.0>", as rabbitmqctl shows a connection; of a channel, NUMBER is the last. */
 json_t *pid_json(struct request *request, uint64_t serial, uint16_t number);
 
-/* The connection_details of a channel, and the channel_details of a consumer. */
-json_t *connection_details_json(struct request *request, const struct session_name *name);
-json_t *channel_details_json(struct request *request, const struct session_name *name, uint16_t number,
-                             struct bytes user);
-
 /* Whether the asker may see what belongs to USER: monitors see all. */
 bool may_see_client(const struct request *request, struct bytes user);
 
@@ -29,8 +24,5 @@ void put_process(json_t *object);
 
 /* Answer with the channels of VHOST's connection, called by its id there. */
 void list_channels_of(struct request *request, struct bytes vhost, uint64_t connection);
-
-/* The consumers of a queue, as its consumer_details. */
-json_t *consumers_of_queue_json(struct request *request, struct bytes vhost, struct bytes queue);
 
 #endif

@@ -2,8 +2,7 @@
 /* consumers.h. */
 #include "consumers.h"
 
-#include <stdio.h>
-
+#include "clients.h"
 #include "coney/node_access.h"
 #include "coney/vhost.h"
 #include "json.h"
@@ -17,23 +16,25 @@ void consumer_copy(struct consumer_row *row, struct arena *arena, const struct s
     session_name_of(consumer->owner, &row->session);
 }
 
-json_t *connection_details(const struct session_name *session)
+json_t *connection_details(struct request *request, const struct session_name *session)
 {
     char name[SESSION_NAME_SIZE];
 
-    return json_pack("{s:s,s:s,s:i}", "name", session_name_text(session, name), "peer_host",
-                     session->peer_host, "peer_port", session->peer_port);
+    return json_pack("{s:s,s:o,s:s,s:i}", "name", session_name_text(session, name), "pid",
+                     pid_json(request, session->serial, 0), "peer_host", session->peer_host, "peer_port",
+                     session->peer_port);
 }
 
 static json_t *channel_details(struct request *request, const struct consumer_row *row)
 {
-    char connection[SESSION_NAME_SIZE], channel[SESSION_NAME_SIZE + 16];
+    char connection[SESSION_NAME_SIZE], channel[CHANNEL_NAME_SIZE];
+    uint16_t number = row->consumer.channel;
     json_t *out = json_object();
 
     session_name_text(&row->session, connection);
-    snprintf(channel, sizeof channel, "%s (%u)", connection, row->consumer.channel);
-    json_put(out, "name", json_string(channel));
-    json_put_count(out, "number", row->consumer.channel);
+    json_put(out, "name", json_string(channel_name_text(&row->session, number, channel)));
+    json_put(out, "pid", pid_json(request, row->session.serial, number));
+    json_put_count(out, "number", number);
     json_put(out, "node", json_string(node_name(request->server)));
     json_put(out, "connection_name", json_string(connection));
     json_put(out, "peer_host", json_string(row->session.peer_host));

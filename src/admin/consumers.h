@@ -21,7 +21,7 @@ void consumer_copy(struct consumer_row *row, struct arena *arena, const struct s
 
 json_t *consumer_json(struct request *request, const char *vhost, const struct consumer_row *row);
 
-/* {name, peer_host, peer_port} of a connection. */
-json_t *connection_details(const struct session_name *session);
+/* {name, pid, peer_host, peer_port} of a connection. */
+json_t *connection_details(struct request *request, const struct session_name *session);
 
 #endif

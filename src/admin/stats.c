@@ -873,6 +873,8 @@ static void add(struct request *request, uint64_t key, json_t *object, enum rang
     history = history_find(stats, key);
     if (history && history->count && history->width < NODE_VALUES && history->last_tick + 1 < stats->tick)
         history = NULL;
+    if (!history && !span.incr_ms)
+        count = 0; /* all the rates that are there already are 0, as they should */
     for (size_t i = 0; i < count; i++)
         add_details(stats, history, &fields[i], &span, object);
     pthread_mutex_unlock(&stats->mutex);
