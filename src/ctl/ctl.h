@@ -71,6 +71,7 @@ struct ctl {
     const char *program; /* as it was called, without folders */
     enum tool tool;
     const struct verb *verb; /* NULL before it is known */
+    const char *verb_name;   /* as given; NULL: none */
 
     int argc; /* as given, for messages */
     char **argv;

@@ -10,11 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "coney/buffer.h"
 #include "coney/xalloc.h"
 
+/* The second is where a broker puts it that is told of a data directory alone. */
 #define DEFAULT_SOCKET  "/run/coney/control"
+#define OTHER_SOCKET    "/var/lib/coney/control"
 #define CONNECT_SECONDS 10L
 #define REQUEST_SECONDS 120.0
 
@@ -69,7 +72,8 @@ static struct http_target choose_target(struct ctl *ctl)
         target.socket = target.url ? NULL : environment("CONEY_SOCKET");
     }
     if (!target.socket && !target.url)
-        target.socket = DEFAULT_SOCKET;
+        target.socket = access(DEFAULT_SOCKET, F_OK) == 0 || access(OTHER_SOCKET, F_OK) != 0 ? DEFAULT_SOCKET
+                                                                                             : OTHER_SOCKET;
     return target;
 }
 
@@ -281,14 +285,14 @@ static long perform(struct ctl *ctl, const struct exchange *exchange)
     return status;
 }
 
-static struct answer collect_answer(struct ctl *ctl, struct exchange *exchange)
+static struct answer collect_answer(struct ctl *ctl, struct exchange exchange)
 {
     struct buffer received = {0};
     struct answer answer = {0};
 
-    exchange->receive = collect;
-    exchange->context = &received;
-    answer.status = perform(ctl, exchange);
+    exchange.receive = collect;
+    exchange.context = &received;
+    answer.status = perform(ctl, &exchange);
     buffer_append(&received, "", 1);
     answer.body = (char *)received.data;
     answer.size = received.size - 1;
@@ -304,7 +308,7 @@ struct answer http_call(struct ctl *ctl, const char *method, const char *path, j
 
     exchange.body_size = shown ? strlen(shown) : 0;
     json_decref(body);
-    answer = collect_answer(ctl, &exchange);
+    answer = collect_answer(ctl, exchange);
     free(shown);
     return answer;
 }
@@ -319,21 +323,21 @@ struct answer http_send(struct ctl *ctl, const char *method, const char *path, c
                                 .reason = reason,
                                 .has_no_limit = true};
 
-    return collect_answer(ctl, &exchange);
+    return collect_answer(ctl, exchange);
 }
 
 struct answer http_call_as(struct ctl *ctl, const char *path, const char *user, const char *password)
 {
     struct exchange exchange = {.method = "GET", .path = path, .user = user, .password = password};
 
-    return collect_answer(ctl, &exchange);
+    return collect_answer(ctl, exchange);
 }
 
 struct answer http_try(struct ctl *ctl, const char *path)
 {
     struct exchange exchange = {.method = "GET", .path = path, .may_fail = true};
 
-    return collect_answer(ctl, &exchange);
+    return collect_answer(ctl, exchange);
 }
 
 /* --- lines ---------------------------------------------------------------------------------------------- */
@@ -446,7 +450,7 @@ int answer_failure(struct ctl *ctl, struct answer *answer)
             "%s: %s\nThis takes a user whose tags and permissions allow it: --url "
             "http://USER:PASSWORD@HOST:PORT; `coneyctl set_user_tags USER administrator` makes one",
             http_target_name(ctl), has_reason ? reason : "no user and password were given");
-    if (status == 404 && !has_reason)
+    if (status == 404 && (!has_reason || strcmp(reason, "Not Found") == 0))
         return failure(EX_UNAVAILABLE,
                        "%s does not know this request: is it a broker older than this program?",
                        http_target_name(ctl));

@@ -28,8 +28,8 @@ struct http_target {
 /* A path below /api: each %s of FORMAT is replaced by the next argument, percent-encoded. */
 char *api_path(struct ctl *ctl, const char *format, ...) __attribute__((returns_nonnull));
 
-/* TEXT percent-encoded. */
-char *percent_encoded(struct ctl *ctl, const char *text);
+/* RAW percent-encoded. */
+char *percent_encoded(struct ctl *ctl, const char *raw);
 
 /* Ask. BODY is taken over and may be NULL. answer_free() gives the answer back. */
 struct answer http_call(struct ctl *ctl, const char *method, const char *path, json_t *body) MUST_CHECK;

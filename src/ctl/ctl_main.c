@@ -56,13 +56,9 @@ const struct verb *verb_find(const struct ctl *ctl, const char *name)
 /* The word that should have been a verb. */
 static int unknown_verb(struct ctl *ctl)
 {
-    const char *name = NULL;
-    const struct verb *near;
+    const char *name = ctl->verb_name;
+    const struct verb *near = name ? help_nearest(ctl, name) : NULL;
 
-    for (int i = 1; i < ctl->argc && !name; i++)
-        if (ctl->argv[i][0] != '-')
-            name = ctl->argv[i];
-    near = name ? help_nearest(ctl, name) : NULL;
     if (name) {
         fputs("\nCommand '", stderr);
         fputs(name, stderr);

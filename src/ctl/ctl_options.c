@@ -198,8 +198,6 @@ static void apply_common(struct ctl *ctl)
 
 void options_parse(struct ctl *ctl, int argc, char **argv)
 {
-    bool is_verb_seen = false;
-
     ctl->argc = argc;
     ctl->argv = argv;
     ctl->args = xcalloc((size_t)argc + 1, sizeof *ctl->args);
@@ -211,8 +209,8 @@ void options_parse(struct ctl *ctl, int argc, char **argv)
                 ctl->args[ctl->arg_count++] = argv[i];
         } else if (is_option(argv[i])) {
             i = take_option(ctl, i);
-        } else if (!is_verb_seen) {
-            is_verb_seen = true;
+        } else if (!ctl->verb_name) {
+            ctl->verb_name = argv[i];
         } else {
             ctl->args[ctl->arg_count++] = argv[i];
         }

@@ -47,7 +47,8 @@ static void write_safe(FILE *to, const char *what)
     struct buffer out = {0};
 
     term_escape(&out, what, strlen(what), TERM_KEEP_LINES);
-    fwrite(out.data, 1, out.size, to);
+    if (out.size > 0)
+        fwrite(out.data, 1, out.size, to);
     buffer_free(&out);
 }
 

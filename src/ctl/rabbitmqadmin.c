@@ -681,11 +681,6 @@ static void check_options(struct ctl *ctl)
     }
 }
 
-static const char *first_word(const struct ctl *ctl)
-{
-    return ctl->arg_count > 0 ? ctl->args[0] : NULL;
-}
-
 int admin_main(struct ctl *ctl)
 {
     check_options(ctl);
@@ -700,12 +695,11 @@ int admin_main(struct ctl *ctl)
     admin_choose_target(ctl);
     if (ctl->verb)
         return ctl->verb->run(ctl);
-    for (int i = 1; i < ctl->argc; i++)
-        if (strcmp(ctl->argv[i], "help") == 0)
-            return run_help(ctl);
-    if (!first_word(ctl) && ctl->argc < 2)
+    if (!ctl->verb_name)
         admin_usage(ctl, "Action not specified");
-    admin_usage(ctl, "Action %s not understood", ctl->argv[1]);
+    if (strcmp(ctl->verb_name, "help") == 0)
+        return run_help(ctl);
+    admin_usage(ctl, "Action %s not understood", ctl->verb_name);
 }
 
 #define ADMIN "Declare, list, publish (rabbitmqadmin's verbs)"

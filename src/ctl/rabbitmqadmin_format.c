@@ -50,7 +50,10 @@ static void put_items(struct buffer *out, const json_t *list)
     size_t i;
     bool is_words = true;
 
-    json_array_foreach(list, i, item) is_words &= json_is_string(item);
+    json_array_foreach(list, i, item)
+    {
+        is_words &= json_is_string(item);
+    }
     if (!is_words) {
         put_dumped(out, list);
         return;
@@ -128,9 +131,15 @@ static void all_columns(struct ctl *ctl, struct grid *grid)
     const char *name;
     size_t i;
 
-    json_array_foreach(grid->items, i, item) collect_columns(ctl, grid, "", 1, item, names);
+    json_array_foreach(grid->items, i, item)
+    {
+        collect_columns(ctl, grid, "", 1, item, names);
+    }
     grid->columns = arena_alloc(&ctl->memory, (json_object_size(names) + 1) * sizeof *grid->columns);
-    json_object_foreach(names, name, value) grid->columns[grid->count++] = text(ctl, "%s", name);
+    json_object_foreach(names, name, value)
+    {
+        grid->columns[grid->count++] = text(ctl, "%s", name);
+    }
     qsort(grid->columns, grid->count, sizeof *grid->columns, by_rank);
     json_decref(names);
 }

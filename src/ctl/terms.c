@@ -240,18 +240,24 @@ static void put_json(struct buffer *out, const json_t *value)
     free(shown);
 }
 
+/* The three numbers of "AMQP 0-9-1". */
+static bool is_protocol(const json_t *value, int version[3])
+{
+    return json_is_string(value) &&
+           sscanf(json_string_value(value), "AMQP %9d-%9d-%9d", &version[0], &version[1], &version[2]) == 3;
+}
+
 /* "AMQP 0-9-1" -> {0,9,1}; anything else as it is. */
 static void put_protocol(struct buffer *out, const json_t *value)
 {
-    unsigned major, minor, revision;
+    int version[3];
     char shown[40];
 
-    if (!json_is_string(value) ||
-        sscanf(json_string_value(value), "AMQP %9u-%9u-%9u", &major, &minor, &revision) != 3) {
+    if (!is_protocol(value, version)) {
         term_cell(out, value, TERM_PLAIN);
         return;
     }
-    snprintf(shown, sizeof shown, "{%u,%u,%u}", major, minor, revision);
+    snprintf(shown, sizeof shown, "{%d,%d,%d}", version[0], version[1], version[2]);
     put_text(out, shown);
 }
 
@@ -313,7 +319,9 @@ static json_t *table_value_json(json_t *value)
         return json_incref(value);
     list = json_array();
     json_array_foreach(value, i, item)
+    {
         json_array_append_new(list, json_pack("[so]", amqp_type(item), table_value_json(item)));
+    }
     return list;
 }
 
@@ -324,7 +332,9 @@ static json_t *table_json(json_t *table)
     const char *key;
 
     json_object_foreach(table, key, value)
+    {
         json_array_append_new(list, json_pack("[sso]", key, amqp_type(value), table_value_json(value)));
+    }
     return list;
 }
 
@@ -332,9 +342,12 @@ json_t *term_json(json_t *value, enum term_kind kind)
 {
     struct buffer shown = {0};
     json_t *string;
+    int version[3];
 
     if (!value || json_is_null(value))
         return json_string("");
+    if (kind == TERM_PROTOCOL && is_protocol(value, version))
+        return json_pack("[iii]", version[0], version[1], version[2]);
     if (kind == TERM_TABLE && json_is_object(value))
         return table_json(value);
     if (kind != TERM_JSON)
@@ -359,8 +372,11 @@ static json_t *table_tree(const json_t *table)
     json_t *list = json_array(), *value;
     const char *key;
 
-    json_object_foreach((json_t *)(uintptr_t)table, key, value) json_array_append_new(
-        list, json_pack("{s:[s,o,o]}", "t", key, atom(amqp_type(value)), erlang_tree(value, TERM_TABLE)));
+    json_object_foreach((json_t *)(uintptr_t)table, key, value)
+    {
+        json_array_append_new(
+            list, json_pack("{s:[s,o,o]}", "t", key, atom(amqp_type(value)), erlang_tree(value, TERM_TABLE)));
+    }
     return list;
 }
 
@@ -370,7 +386,9 @@ static json_t *proplist_tree(const json_t *object)
     const char *key;
 
     json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
         json_array_append_new(list, json_pack("{s:[o,o]}", "t", atom(key), erlang_tree(value, TERM_ATOM)));
+    }
     return list;
 }
 
@@ -379,7 +397,10 @@ static json_t *list_tree(const json_t *items, enum term_kind kind)
     json_t *list = json_array(), *item;
     size_t i;
 
-    json_array_foreach(items, i, item) json_array_append_new(list, erlang_tree(item, kind));
+    json_array_foreach(items, i, item)
+    {
+        json_array_append_new(list, erlang_tree(item, kind));
+    }
     return list;
 }
 

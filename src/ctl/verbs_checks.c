@@ -158,7 +158,10 @@ static int check_for_alarms(struct ctl *ctl, const char *path, const char *none,
         return passed(ctl, none);
     fflush(stdout);
     fprintf(stderr, "Error:\n%s\n", some);
-    json_array_foreach(json_object_get(said, "alarms"), i, alarm) print_alarm(ctl, alarm);
+    json_array_foreach(json_object_get(said, "alarms"), i, alarm)
+    {
+        print_alarm(ctl, alarm);
+    }
     json_decref(said);
     return EX_UNAVAILABLE;
 }
@@ -200,7 +203,10 @@ static int alarms(struct ctl *ctl)
     } else {
         printf("Node %s reported the following alarms:\n", node_name(ctl));
         fflush(stdout);
-        json_array_foreach(list, i, alarm) print_alarm(ctl, alarm);
+        json_array_foreach(list, i, alarm)
+        {
+            print_alarm(ctl, alarm);
+        }
     }
     json_decref(list);
     json_decref(said);
@@ -272,8 +278,10 @@ static int check_port_listener(struct ctl *ctl)
         return bad_arguments(ctl, EX_DATAERR, "Bad argument: Argument must be a positive integer");
     listeners = node_listeners(ctl);
     info(ctl, "Asking node %s if there's an active listener on port %ld ...", node_name(ctl), port);
-    json_array_foreach(listeners, i, listener) found |=
-        json_integer_value(json_object_get(listener, "port")) == port;
+    json_array_foreach(listeners, i, listener)
+    {
+        found |= json_integer_value(json_object_get(listener, "port")) == port;
+    }
     if (found)
         code = passed(ctl, text(ctl, "A listener for port %ld is running on node %s.", port, node_name(ctl)));
     else
@@ -322,8 +330,10 @@ static const char *protocol_list(struct ctl *ctl, const json_t *listeners)
 
     if (!names)
         abort();
-    json_array_foreach(listeners, i, listener) names[count++] =
-        json_string_value(json_object_get(listener, "protocol"));
+    json_array_foreach(listeners, i, listener)
+    {
+        names[count++] = json_string_value(json_object_get(listener, "protocol"));
+    }
     qsort(names, count, sizeof *names, by_text);
     for (i = 0; i < count; i++)
         if (i == 0 || strcmp(names[i], names[i - 1]) != 0)
@@ -342,8 +352,10 @@ static int check_protocol_listener(struct ctl *ctl)
 
     info(ctl, "Asking node %s if there's an active listener for protocol %s ...", node_name(ctl),
          ctl->args[0]);
-    json_array_foreach(listeners, i, listener) found |=
-        strcmp(json_string_value(json_object_get(listener, "protocol")), protocol) == 0;
+    json_array_foreach(listeners, i, listener)
+    {
+        found |= strcmp(json_string_value(json_object_get(listener, "protocol")), protocol) == 0;
+    }
     if (found)
         code = passed(
             ctl, text(ctl, "A listener for protocol %s is running on node %s.", protocol, node_name(ctl)));

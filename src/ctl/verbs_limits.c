@@ -49,8 +49,11 @@ static int clear_all(struct ctl *ctl, const char *path)
     const char *name;
     int code = EX_OK;
 
-    json_object_foreach(limits, name, value) if (code == EX_OK) code =
-        http_do(ctl, "DELETE", text(ctl, "%s%s", path, api_path(ctl, "/%s", name)), NULL);
+    json_object_foreach(limits, name, value)
+    {
+        if (code == EX_OK)
+            code = http_do(ctl, "DELETE", text(ctl, "%s%s", path, api_path(ctl, "/%s", name)), NULL);
+    }
     json_decref(rows);
     return done(ctl, code);
 }

@@ -329,7 +329,10 @@ static void add_source_kind(struct ctl *ctl, json_t *rows)
     json_t *row;
 
     (void)ctl;
-    json_array_foreach(rows, i, row) json_object_set_new(row, "source_kind", json_string("exchange"));
+    json_array_foreach(rows, i, row)
+    {
+        json_object_set_new(row, "source_kind", json_string("exchange"));
+    }
 }
 
 static int list_bindings(struct ctl *ctl)

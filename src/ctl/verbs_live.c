@@ -65,7 +65,9 @@ static int print_messages(struct ctl *ctl, const char *path)
         print_json_line(messages);
     } else {
         json_array_foreach(messages, i, message)
+        {
             print_message((size_t)option_number(ctl, "offset", 0) + i + 1, message);
+        }
         if (json_array_size(messages) == 0)
             puts("No items");
     }

@@ -88,9 +88,11 @@ static size_t memory_shares(const json_t *memory, struct share **shares)
     *shares = calloc(json_object_size(memory) + 1, sizeof **shares);
     if (!*shares)
         abort();
-    json_object_foreach((json_t *)(uintptr_t)memory, kind,
-                        octets) if (json_is_number(octets) && strcmp(kind, "total") != 0)(*shares)[count++] =
-        (struct share){kind, json_number_value(octets)};
+    json_object_foreach((json_t *)(uintptr_t)memory, kind, octets)
+    {
+        if (json_is_number(octets) && strcmp(kind, "total") != 0)
+            (*shares)[count++] = (struct share){kind, json_number_value(octets)};
+    }
     qsort(*shares, count, sizeof **shares, by_size);
     return count;
 }
@@ -143,7 +145,10 @@ static void print_listeners(const json_t *listeners, bool has_node)
     size_t i;
     json_t *listener;
 
-    json_array_foreach(listeners, i, listener) print_listener(listener, has_node);
+    json_array_foreach(listeners, i, listener)
+    {
+        print_listener(listener, has_node);
+    }
 }
 
 /* --- status --------------------------------------------------------------------------------------------- */

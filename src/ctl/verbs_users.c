@@ -32,7 +32,10 @@ static const char *joined(struct ctl *ctl, const json_t *tags)
 
     if (json_is_string(tags))
         return json_string_value(tags);
-    json_array_foreach(tags, i, tag) all = text(ctl, "%s%s%s", all, i ? "," : "", json_string_value(tag));
+    json_array_foreach(tags, i, tag)
+    {
+        all = text(ctl, "%s%s%s", all, i ? "," : "", json_string_value(tag));
+    }
     return all;
 }
 

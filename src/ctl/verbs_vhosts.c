@@ -98,9 +98,11 @@ static bool is_running(const json_t *vhost)
     json_t *states = json_object_get(vhost, "cluster_state"), *state;
     const char *node;
 
-    json_object_foreach(states, node,
-                        state) if (!json_is_string(state) ||
-                                   strcmp(json_string_value(state), "running") != 0) return false;
+    json_object_foreach(states, node, state)
+    {
+        if (!json_is_string(state) || strcmp(json_string_value(state), "running") != 0)
+            return false;
+    }
     return true;
 }
 

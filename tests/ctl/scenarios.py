@@ -247,10 +247,10 @@ delete_queue -p ctlv
 ! close_connection bogus reason
 close_connection
 close_connection <ref@localhost.1795354411.1.0> reason
-close_all_connections -p ctlv bye
 close_all_connections -p ctlv bye --per-connection-delay 1 --limit 1
 close_all_user_connections ctlu2 bye
 close_all_user_connections guest
+close_all_connections -p ctlv bye
 ! enable_feature_flag nosuch
 enable_feature_flag quorum_queue
 """.strip().splitlines()
@@ -332,6 +332,23 @@ $ rabbitmq-upgrade await_online_quorum_plus_one -t 5
 $ rabbitmq-upgrade await_online_synchronized_mirror -t 5
 """.strip().splitlines()
 
+# While a client is there, with a consumer on each of two channels.
+CONNECTIONS = """
+list_connections
+list_connections -q
+list_connections -s user vhost state
+list_connections name peer_host peer_port client_properties user vhost state
+list_connections auth_mechanism channel_max channels connected_at frame_max host name port protocol ssl ssl_cipher ssl_hash ssl_key_exchange ssl_protocol peer_cert_issuer peer_cert_subject peer_cert_validity state timeout
+list_connections --formatter json name port channels ssl timeout state connected_at user protocol
+list_connections --formatter csv name port ssl
+list_channels name user consumer_count messages_unacknowledged number prefetch_count global_prefetch_count
+list_channels acks_uncommitted confirm messages_uncommitted messages_unconfirmed transactional vhost
+list_channels --formatter json name confirm number
+~ list_consumers -p ctlv queue_name consumer_tag ack_required prefetch_count active activity_status arguments
+~ list_consumers -p ctlv --formatter json queue_name consumer_tag ack_required prefetch_count active
+~ list_queues -p ctlv name consumers exclusive_consumer_tag
+""".strip().splitlines()
+
 # Of rabbitmqadmin: the same notation, without a node.
 ADMIN = """
 -V ctlv list queues
@@ -343,7 +360,7 @@ ADMIN = """
 -V ctlv -f bash list queues
 -V ctlv -f raw_json list exchanges name
 -V ctlv -f pretty_json list exchanges name
--V ctlv -f bogus list queues
+! -V ctlv -f bogus list queues
 -V ctlv list exchanges
 -V ctlv -S name -R list exchanges name type
 -V ctlv list bindings
@@ -353,7 +370,7 @@ list policies
 list parameters
 list vhost_limits
 list bogus
-list
+! list
 show bogus
 show overview rabbitmq_version
 -V ctlv declare queue name=ctl.a durable=true
@@ -388,7 +405,7 @@ declare
 -V ctlv publish exchange=ctl.x routing_key=nowhere payload=hello
 -V ctlv publish exchange=ctl.nosuch routing_key=x payload=hello
 -V ctlv publish routing_key=ctl.a <<< from standard input
--V ctlv get queue=ctl.a count=2
+= -V ctlv get queue=ctl.a count=2
 -V ctlv get queue=ctl.a ackmode=ack_requeue_false
 -V ctlv get queue=ctl.b
 -V ctlv get queue=ctl.nosuch
@@ -404,4 +421,4 @@ export
 """.strip().splitlines()
 
 SCENARIOS = [("lists", LISTS), ("users", USERS), ("vhosts", VHOSTS), ("policies", POLICIES), ("queues", QUEUES),
-             ("node", NODE), ("admin", ADMIN)]
+             ("connections", CONNECTIONS), ("node", NODE), ("admin", ADMIN)]
