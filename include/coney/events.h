@@ -38,4 +38,8 @@ void vhost_publish_event(struct vhost *vhost, struct bytes key, struct bytes hea
 /* Whether what is published and delivered here is told through amq.rabbitmq.trace. */
 void vhost_set_tracing(struct vhost *vhost, bool on);
 
+/* The same for somebody who listens for a while, beside others: TRUE when that begins, and false when it
+ * ends. */
+void vhost_trace_a_while(struct vhost *vhost, bool begins);
+
 #endif

@@ -11,7 +11,9 @@
 #include <sys/un.h>
 
 #include "admin_fields.h"
+#include "api_shovels.h"
 #include "coney/log.h"
+#include "coney/shovels.h"
 #include "coney/sockets.h"
 #include "coney/xalloc.h"
 #include "http.h"
@@ -115,6 +117,7 @@ struct admin *admin_new(struct server *server, const struct config *config, char
     admin->config = config;
     admin->workers = workers_new();
     admin->stats = stats_new(server, config->statistics_interval_ms);
+    api_shovels_init(admin);
     admin->http = http_new(admin);
     if (admin->http && open_listeners(admin, why, why_size))
         return admin;
@@ -129,6 +132,7 @@ void admin_free(struct admin *admin)
     http_free(admin->http);
     workers_free(admin->workers);
     stats_free(admin->stats);
+    shovels_free(admin->shovels);
     free(admin);
 }
 
@@ -139,12 +143,14 @@ static void begin(void *context)
     http_print(admin->http);
     if (!http_start(admin->http))
         log_error("no HTTP API: the system refuses a thread");
+    api_shovels_begin(admin);
 }
 
 static void end(void *context)
 {
     struct admin *admin = context;
 
+    shovels_stop(admin->shovels);
     http_stop(admin->http);
     stats_stop(admin->stats);
 }

@@ -8,6 +8,7 @@
 #include "coney/config.h"
 
 struct http;
+struct shovels;
 struct stats;
 struct workers;
 
@@ -17,6 +18,8 @@ struct admin {
     struct http *http;
     struct workers *workers;
     struct stats *stats;
+    struct shovels *shovels;
+    _Atomic unsigned tails; /* requests that wait for what comes */
 };
 
 #endif

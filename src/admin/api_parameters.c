@@ -2,6 +2,7 @@
 /* Parameters, global parameters and the cluster's name (management-http-api.md 3.12). */
 #include <string.h>
 
+#include "access.h"
 #include "changing.h"
 #include "coney/node_access.h"
 #include "json.h"
@@ -169,6 +170,8 @@ static void put(struct request *request)
     there = find(request);
     if (bytes_equal_string(component, "policy"))
         reply_bad_request(request, "policies may not be set using this method");
+    else if (bytes_equal_string(component, "shovel") && !access_is_administrator(request))
+        reply_refused(request, "Not administrator user"); /* see api_shovels.c */
     else if (bytes_equal_string(component, "vhost-limits"))
         put_limits(request, value, !there);
     else if (bytes_equal_string(component, "operator_policy"))

@@ -217,6 +217,31 @@ static void set_protection(struct request *request, bool on)
     reply_empty(request, 204);
 }
 
+static void set_tracing(struct request *request, bool on)
+{
+    struct bytes vhost = request_segment(request, 3);
+    json_t *entry = json_pack("{s:b}", "tracing", on), *there = vhosts_entry(request->server, vhost);
+
+    if (there) {
+        vhosts_put(request->server, vhost, entry, (struct bytes){NULL, 0});
+        reply_empty(request, 204);
+    } else {
+        reply_not_found(request);
+    }
+    json_decref(there);
+    json_decref(entry);
+}
+
+static void trace_on(struct request *request)
+{
+    set_tracing(request, true);
+}
+
+static void trace_off(struct request *request)
+{
+    set_tracing(request, false);
+}
+
 static void protect(struct request *request)
 {
     set_protection(request, true);
@@ -248,6 +273,8 @@ const struct route routes_vhosts[] = {
      {[VERB_GET] = {show, ACCESS_ADMINISTRATOR},
       [VERB_PUT] = {put_vhost, ACCESS_ADMINISTRATOR},
       [VERB_DELETE] = {delete_vhost, ACCESS_ADMINISTRATOR}}},
+    {"coney/trace/:vhost",
+     {[VERB_PUT] = {trace_on, ACCESS_ADMINISTRATOR}, [VERB_DELETE] = {trace_off, ACCESS_ADMINISTRATOR}}},
     {"vhosts/:vhost/start/:node", {[VERB_POST] = {start, ACCESS_ADMINISTRATOR}}},
     {"vhosts/:vhost/deletion/protection",
      {[VERB_GET] = {show_protection, ACCESS_ADMINISTRATOR},

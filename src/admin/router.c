@@ -16,7 +16,7 @@ static const struct route *const tables[] = {
     routes_bindings,    routes_browse,    routes_channels,   routes_coney,       routes_connections,
     routes_definitions, routes_exchanges, routes_health,     routes_limits,      routes_messages,
     routes_nodes,       routes_overview,  routes_parameters, routes_permissions, routes_policies,
-    routes_queues,      routes_users,     routes_vhosts};
+    routes_queues,      routes_shovels,   routes_tail,       routes_users,       routes_vhosts};
 
 /* Whether PATH is that of REQUEST below /api; *VHOST is then the segment of a ":vhost", 0 without one. */
 static bool path_matches(const char *path, const struct request *request, unsigned *vhost)

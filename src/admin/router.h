@@ -36,7 +36,7 @@ struct route {
 extern const struct route routes_bindings[], routes_browse[], routes_channels[], routes_coney[],
     routes_connections[], routes_definitions[], routes_exchanges[], routes_health[], routes_limits[],
     routes_messages[], routes_nodes[], routes_overview[], routes_parameters[], routes_permissions[],
-    routes_policies[], routes_queues[], routes_users[], routes_vhosts[];
+    routes_policies[], routes_queues[], routes_shovels[], routes_tail[], routes_users[], routes_vhosts[];
 
 /* A worker: find the handler for REQUEST, check who asks, and run it. */
 void router_run(struct request *request);

@@ -63,7 +63,8 @@ struct vhost {
     struct events_sink *events;       /* NULL: nobody is told */
     struct exchange *events_exchange; /* NULL: another vhost carries the events */
     struct bytes actor;               /* the user whose command runs; borrowed */
-    bool is_tracing;
+    bool is_tracing, is_traced_always;
+    uint32_t tracers;
     struct survey_cursor *cursors; /* DL list; see survey.c */
 
     struct exchange *exchanges;
