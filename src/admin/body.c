@@ -62,23 +62,26 @@ bool body_bool(struct request *request, json_t *body, const char *name, bool *ou
     return refuse_value(request, "not_boolean", value);
 }
 
+static bool parse_integer(const char *word, int64_t *out)
+{
+    char *end;
+
+    errno = 0;
+    *out = strtoll(word, &end, 10);
+    return end != word && !*end && !errno;
+}
+
 bool body_int(struct request *request, json_t *body, const char *name, int64_t *out)
 {
     json_t *value = json_object_get(body, name);
-    const char *word = json_string_value(value);
-    char *end = NULL;
+    int64_t number = json_integer_value(value);
 
     if (!value)
         return true;
-    errno = 0;
-    if (json_is_integer(value))
-        *out = json_integer_value(value);
-    else if (word)
-        *out = strtoll(word, &end, 10);
-    else
+    if (!json_is_integer(value) &&
+        !(json_is_string(value) && parse_integer(json_string_value(value), &number)))
         return refuse_value(request, "not_integer", value);
-    if (word && (*end || end == word || errno))
-        return refuse_value(request, "not_integer", value);
+    *out = number;
     return true;
 }
 
