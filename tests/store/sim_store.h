@@ -119,13 +119,14 @@ struct line {
     struct held_post posts[64];
     uint32_t post_count;
     int consumes; /* a queue, or -1 */
+    bool refused; /* the broker has closed it, of which the client may not have heard yet */
 };
 
 struct peer {
     struct side *side;
     int index;
-    uint64_t id; /* 0: none */
-    bool broken;
+    uint64_t id;                        /* 0: none */
+    bool broken;                        /* it has heard that a channel of its is closed */
     uint64_t acked;                     /* the last record of what it settled */
     struct line channels[CHANNELS + 1]; /* by number */
     int consumers[8];                   /* queue by the consumer's number */
@@ -143,7 +144,6 @@ struct side {
     uint32_t open_count, open_capacity;
     uint64_t next_rank;
     bool left_asking[QUEUES]; /* somebody left before his get was answered: what he had counts as delivered */
-    bool is_vague;            /* an operation was refused for want of a disk: not known what holds */
     /* the inspection */
     uint64_t last_rank;
     int last_level;
@@ -246,6 +246,10 @@ void peer_vanish(struct peer *peer);
 void peer_close(struct peer *peer);
 /* What PEER has unacked is about to go back. */
 void give_back(struct peer *peer);
+/* Its messages cannot be read: who publishes to it, gets, consumes or purges is refused. */
+bool is_broken(const struct side *side, int queue);
+/* Note which channels the broker has closed meanwhile, for want of a disk. */
+void note_refused(struct side *side);
 /* What PEER knew is forgotten. */
 void peer_forget(struct peer *peer);
 

@@ -137,8 +137,6 @@ static void check_side(struct side *side)
     uint64_t *lsns, best = 0;
     uint32_t count, least = UINT32_MAX;
 
-    if (side->is_vague)
-        return;
     count = candidates(side, &lsns);
     for (uint32_t i = 0; i < count && least; i++) {
         uint32_t wrong = misfits(side, lsns[i], false);
@@ -192,7 +190,6 @@ static void take_for_granted(struct side *side)
         }
     }
     side->promised = 0;
-    side->is_vague = false;
     memset(side->left_asking, 0, sizeof side->left_asking);
 }
 
@@ -223,7 +220,7 @@ static void inspect_message(struct side *side, int queue, const struct outbox_de
         bool redelivered = record->record.flags & OUTBOX_REDELIVERED;
 
         /* Where deliveries are counted each is written, and nothing waits for that. */
-        if (copy->delivered && !redelivered && !side->is_vague && (side->was_clean || !kinds[queue].type))
+        if (copy->delivered && !redelivered && (side->was_clean || !kinds[queue].type))
             fail("v%d: %llu of %s was delivered before, and is not redelivered", side->v->index,
                  (unsigned long long)id, kinds[queue].name);
         if (!copy->delivered && redelivered && side->was_clean && !side->left_asking[queue])

@@ -41,7 +41,8 @@ static void route(struct side *side, struct held_post *post)
             post->routes[queue] = side->queues[queue].number;
 }
 
-/* POST enters its queues, in the run that is about to be. True: something of it lasts. */
+/* POST enters its queues, in the run that is about to be; but those that are out of service refuse it. True:
+ * something of it lasts. */
 static bool enter(struct side *side, const struct held_post *post, struct published *published)
 {
     bool lasts = false;
@@ -49,7 +50,8 @@ static bool enter(struct side *side, const struct held_post *post, struct publis
     for (int queue = 0; queue < SOURCES; queue++) {
         struct copy *copy;
 
-        if (!side->queues[queue].exists || post->routes[queue] != side->queues[queue].number)
+        if (!side->queues[queue].exists || post->routes[queue] != side->queues[queue].number ||
+            is_broken(side, queue))
             continue;
         copy = copy_add(side, post, queue);
         lasts |= copy->lasts;
@@ -273,7 +275,7 @@ static void purge(struct line *channel)
         return;
     TRACE("v%d purges %s", side->v->index, kinds[queue].name);
     HASH_ITER (hh, side->copies, copy, next) {
-        if (copy->is_ready &&
+        if (copy->is_ready && !is_broken(side, queue) &&
             (copy_queue(copy) == queue || (is_due(copy) && kinds[copy->key.queue].target == queue)))
             copy_take(side, copy);
     }
@@ -304,16 +306,34 @@ static void peer_end(struct peer *peer)
         peer_vanish(peer);
 }
 
+static bool is_refused(const struct peer *peer)
+{
+    for (int i = 1; i <= CHANNELS; i++)
+        if (peer->channels[i].refused)
+            return true;
+    return false;
+}
+
+/* What it sent would be swallowed. */
+static void wait_or_vanish(struct peer *peer)
+{
+    if (percent(20))
+        peer_vanish(peer);
+}
+
 void operate(struct side *side)
 {
     struct peer *peer = &side->peers[below(CONNECTIONS)];
     struct line *channel = &peer->channels[1 + below(CHANNELS)];
     uint32_t roll = below(1000);
 
+    note_refused(side);
     if (!peer->id)
         peer_open(peer);
     else if (peer->broken)
         peer_vanish(peer); /* there is nothing else that it could do */
+    else if (is_refused(peer))
+        wait_or_vanish(peer);
     else if (channel->number == 2 && channel->post_count + channel->delivery_count > 0 && percent(15))
         end_transaction(channel);
     else if (roll < 330)

@@ -2,6 +2,7 @@
 /* sim_store.h, clients: what they send, what they hear, how they come and go. */
 #include <stdlib.h>
 
+#include "broker/vhost_fields.h"
 #include "coney/xalloc.h"
 #include "sim_store.h"
 
@@ -73,6 +74,7 @@ static void deliver(struct line *channel, int queue, const struct outbox_deliver
     struct copy *copy = copy_find(side, id, source);
     bool redelivered = record->record.flags & OUTBOX_REDELIVERED;
 
+    note_refused(side); /* what a channel had unacked may be what comes here */
     TRACE("v%d c%d.%u %s gives %llu tag %llu%s", side->v->index, channel->peer->index, channel->number,
           kinds[queue].name, (unsigned long long)id, (unsigned long long)record->delivery_tag,
           redelivered ? " again" : "");
@@ -126,11 +128,7 @@ static void hear_confirm(struct line *channel, const struct outbox_confirm *reco
         if (nack && !faulty)
             fail("a message was refused");
         for (int queue = 0; queue < SOURCES; queue++) {
-            if (!published->copies[queue])
-                continue;
-            if (nack)
-                published->copies[queue]->is_vague = true;
-            else if (published->copies[queue]->lasts)
+            if (!nack && published->copies[queue] && published->copies[queue]->lasts)
                 promise(side, published->when, "a confirm");
         }
         /* The copies may be forgotten from here on. */
@@ -138,20 +136,15 @@ static void hear_confirm(struct line *channel, const struct outbox_confirm *reco
     }
 }
 
-static void break_peer(struct peer *peer)
-{
-    peer->broken = true;
-    peer->side->is_vague = true;
-}
-
 static void hear_reply(struct line *channel, uint32_t method, const struct outbox_delivery *delivery)
 {
     struct expected *expected = channel->expected;
 
     if (method == METHOD_CHANNEL_CLOSE || method == METHOD_CONNECTION_CLOSE) {
-        if (!faulty && !sys_fake_is_stopped(world->fake))
+        note_refused(channel->peer->side);
+        if (!channel->refused || (!faulty && !sys_fake_is_stopped(world->fake)))
             fail("%s", method_name((enum method_id)method));
-        break_peer(channel->peer);
+        channel->peer->broken = true;
         return;
     }
     if (channel->peer->broken)
@@ -251,22 +244,52 @@ void peer_open(struct peer *peer)
         METHOD_BASIC_QOS_OK);
 }
 
+static void give_back_of(struct line *channel)
+{
+    for (const struct expected *expected = channel->expected; expected; expected = expected->next)
+        if (expected->queue >= 0)
+            channel->peer->side->left_asking[expected->queue] = true;
+    for (uint32_t n = 0; n < channel->delivery_count; n++)
+        if (channel->deliveries[n].copy->is_out) {
+            channel->deliveries[n].copy->is_out = false;
+            channel->deliveries[n].copy->is_ready = true;
+        }
+    channel->delivery_count = 0;
+}
+
 void give_back(struct peer *peer)
 {
-    for (int i = 1; i <= CHANNELS; i++) {
-        struct line *channel = &peer->channels[i];
+    for (int i = 1; i <= CHANNELS; i++)
+        give_back_of(&peer->channels[i]);
+}
 
-        for (const struct expected *expected = channel->expected; expected; expected = expected->next)
-            if (expected->queue >= 0)
-                peer->side->left_asking[expected->queue] = true;
+static void note_refused_of(struct peer *peer)
+{
+    struct connection *connection = connection_find(peer->side->v->vhost, peer->id);
 
-        for (uint32_t n = 0; n < channel->delivery_count; n++)
-            if (channel->deliveries[n].copy->is_out) {
-                channel->deliveries[n].copy->is_out = false;
-                channel->deliveries[n].copy->is_ready = true;
-            }
-        channel->delivery_count = 0;
+    for (int i = 1; i <= CHANNELS && connection; i++) {
+        struct line *line = &peer->channels[i];
+        struct channel *channel = connection_channel(connection, line->number);
+
+        if (line->refused || !channel || channel->state != CHANNEL_CLOSING)
+            continue;
+        TRACE("v%d c%d.%u is closed", peer->side->v->index, peer->index, line->number);
+        line->refused = true;
+        give_back_of(line);
     }
+}
+
+bool is_broken(const struct side *side, int queue)
+{
+    const struct queue *there = queue_find(side->v->vhost, queue_bytes(queue));
+
+    return there && there->is_broken;
+}
+
+void note_refused(struct side *side)
+{
+    for (int i = 0; i < CONNECTIONS; i++)
+        note_refused_of(&side->peers[i]);
 }
 
 void peer_forget(struct peer *peer)
