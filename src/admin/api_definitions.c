@@ -18,7 +18,7 @@
 #include "json.h"
 #include "listing.h"
 #include "multipart.h"
-#include "parameters.h"
+#include "parameters_json.h"
 #include "policies.h"
 #include "rights.h"
 #include "router.h"

@@ -6,7 +6,7 @@
 #include "changing.h"
 #include "coney/node_access.h"
 #include "json.h"
-#include "parameters.h"
+#include "parameters_json.h"
 #include "router.h"
 #include "rows.h"
 

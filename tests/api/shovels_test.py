@@ -22,13 +22,13 @@ def states(broker):
 @coney
 def test_a_shovel_moves_messages_within_the_node(broker):
     ch, source, target, name = broker.channel(), broker.name(), broker.name(), broker.name("s")
-    ch.declare(source)
-    ch.declare(target)
+    ch.declare(source, durable=True)
+    ch.declare(target, durable=True)
     for i in range(100):
         ch.publish("", source, b"%d" % i, {"message_id": str(i)})
     where = path("parameters", "shovel", "/", name)
     eq(broker.put(where, value(**{"src-queue": source, "dest-queue": target})).status, 201)
-    wait_until(lambda: ch.count(target) == 100, what="all moved")
+    wait_until(lambda: ch.count(target)[0] == 100, what="all moved")
     eq([ch.get(target).body for _ in range(100)], [b"%d" % i for i in range(100)])
     eq(states(broker)[name], "running")
     eq(broker.get(path("shovels", "/", name))["forwarded"], 100)
@@ -42,14 +42,14 @@ def test_a_shovel_moves_messages_within_the_node(broker):
 @coney
 def test_one_that_has_moved_what_there_was_goes(broker):
     ch, source, target, name = broker.channel(), broker.name(), broker.name(), broker.name("s")
-    ch.declare(source)
-    ch.declare(target)
+    ch.declare(source, durable=True)
+    ch.declare(target, durable=True)
     for i in range(5):
         ch.publish("", source, b"%d" % i)
     ch.expect_count(source, 5)
     broker.put(path("parameters", "shovel", "/", name),
                value(**{"src-queue": source, "dest-queue": target, "src-delete-after": "queue-length"}))
-    wait_until(lambda: ch.count(target) == 5, what="all moved")
+    wait_until(lambda: ch.count(target)[0] == 5, what="all moved")
     wait_until(lambda: broker.ask("GET", path("parameters", "shovel", "/", name)).status == 404, what="its parameter gone")
 
 
@@ -77,7 +77,7 @@ def test_shovels_run_again_after_a_restart(broker):
         wait_until(lambda: states(node) == {"s": "running"}, what="running again")
         ch = node.connect().channel()
         ch.publish("", "from", b"x")
-        wait_until(lambda: ch.count("to") == 1, what="moved")
+        wait_until(lambda: ch.count("to")[0] == 1, what="moved")
 
 
 @coney

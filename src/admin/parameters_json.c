@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* parameters.h. */
-#include "parameters.h"
+#include "parameters_json.h"
 
 #include "coney/changes.h"
 #include "coney/node_access.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* All that RabbitMQ calls a parameter, as JSON: limits, operator policies, and those of components. */
-#ifndef ADMIN_PARAMETERS_H
-#define ADMIN_PARAMETERS_H
+#ifndef ADMIN_PARAMETERS_JSON_H
+#define ADMIN_PARAMETERS_JSON_H
 
 #include <jansson.h>
 #include <stdbool.h>
