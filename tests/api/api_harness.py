@@ -24,7 +24,7 @@ import daemon
 import harness
 from harness import Skip, definitions, differs, eq, matches, ok, settings, wait_until  # noqa: F401
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 PORTS = {"management.tcp.port": 0, "prometheus.tcp.port": 0}
 
 
@@ -91,6 +91,8 @@ class Client:
         sent.update(headers or {})
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
+        if body is not None:
+            sent.setdefault("content-type", "application/json")  # RabbitMQ wants it for limits and definitions
         try:
             connection.request(verb, "/api/" + where, body, sent)
             reply = connection.getresponse()
