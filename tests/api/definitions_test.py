@@ -2,8 +2,9 @@
 """/api/definitions (management-http-api.md section 4): what is exported is what is imported."""
 
 import json
+import os
 
-from api_harness import Node, differs, eq, ok, path
+from api_harness import Client, Coneyd, Node, Skip, differs, eq, ok, path
 from users_test import hashed
 
 KEYS = ["bindings", "exchanges", "global_parameters", "parameters", "permissions", "policies", "product_name",
@@ -245,3 +246,52 @@ def test_to_and_from_a_broker_of_the_same_kind(broker):
         second.post("definitions", first.get("definitions"), status=204)
         eq(second.get("definitions"), first.get("definitions"))
         second.get("whoami", user="u", password="geheim")
+
+
+def with_a_coneyd(broker):
+    if broker.is_coney or not os.access(os.environ.get("CONEYD", ""), os.X_OK):
+        raise Skip("is for --against with --coneyd")
+    return Coneyd()
+
+
+def only(exported, vhost, user):
+    """Of a whole export what is ours: other tests make and delete the rest meanwhile."""
+    lists = {key: [row for row in rows if row.get("vhost", vhost) == vhost and row.get("user", user) == user]
+             for key, rows in exported.items() if isinstance(rows, list)}
+    lists["users"] = [row for row in lists["users"] if row["name"] == user]
+    lists["vhosts"] = [row for row in lists["vhosts"] if row["name"] == vhost]
+    return dict(exported, **lists)
+
+
+def test_coney_takes_what_the_other_exports(broker):
+    vhost, user = names(broker)
+    broker.post("definitions", everything(vhost, user))
+    coneyd = with_a_coneyd(broker)
+    try:
+        coney = Client(coneyd.url)
+        exported = only(broker.get("definitions"), vhost, user)
+        coney.post("definitions", exported, status=204)
+        same(of_vhost(coney.get("definitions"), vhost, user), of_vhost(exported, vhost, user))
+        coney.get("whoami", user=user, password="geheim")
+        coney.post(path("definitions", "/"), broker.get(path("definitions", vhost)), status=204)
+        eq([row["name"] for row in coney.get(path("definitions", "/"))["queues"]], ["q1", "q2"])
+    finally:
+        coneyd.stop()
+
+
+def test_the_other_takes_what_coney_exports(broker):
+    coneyd = with_a_coneyd(broker)
+    vhost, user = names(broker)
+    try:
+        coney = Client(coneyd.url)
+        coney.post("definitions", everything(vhost, user))
+        coney.put(path("vhosts", vhost), {"description": "d", "tags": "a,b"})
+        coney.put(path("users", user), {"tags": "management", "password_hash": hashed("geheim")})
+        exported = only(coney.get("definitions"), vhost, user)
+        broker.post("definitions", exported, status=204)
+        same(of_vhost(broker.get("definitions"), vhost, user), of_vhost(exported, vhost, user))
+        broker.get("whoami", user=user, password="geheim")
+        broker.post(path("definitions", broker.new_vhost()), dict(coney.get(path("definitions", vhost)), policies=[],
+                                                                  parameters=[]), status=204)
+    finally:
+        coneyd.stop()
