@@ -304,7 +304,9 @@ const struct route routes_health[] = {
     CHECK("metadata-store/initialized/with-data", check_nothing),
     CHECK("quorum-queues-without-elected-leaders/all-vhosts", check_nothing),
     CHECK("quorum-queues-without-elected-leaders/all-vhosts/pattern/:pattern", check_nothing),
-    CHECK("quorum-queues-without-elected-leaders/vhost/:vhost", check_nothing),
-    CHECK("quorum-queues-without-elected-leaders/vhost/:vhost/pattern/:pattern", check_nothing),
+    {"health/checks/quorum-queues-without-elected-leaders/vhost/:vhost",
+     {[VERB_GET] = {check_nothing, ACCESS_VHOST}}},
+    {"health/checks/quorum-queues-without-elected-leaders/vhost/:vhost/pattern/:pattern",
+     {[VERB_GET] = {check_nothing, ACCESS_VHOST}}},
     {NULL, {{NULL, ACCESS_OPEN}}},
 };
