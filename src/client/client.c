@@ -105,9 +105,9 @@ void client_free(struct client *client)
 
 /* ---- the end ---- */
 
+/* Only between client_enter() and client_leave(), as all that leads here. */
 static void tell_end(struct client *client)
 {
-    client_enter(client);
     client->state = CLIENT_STATE_ENDED;
     connect_cancel(&client->connecting);
     if (client->stream)
@@ -119,7 +119,6 @@ static void tell_end(struct client *client)
             client_channel_end(client->channels[i], &client->end);
     if (client->events->closed && !client->is_freed)
         client->events->closed(client->context, client, &client->end);
-    client_leave(client);
 }
 
 static void note_end(struct client *client, enum client_end_kind kind, const char *format, va_list arguments)
@@ -214,14 +213,8 @@ static void put_heartbeat(struct client *client)
 }
 
 /* Anything that the peer says counts, and so does anything that we do (spec connection-and-channel.md 4). */
-static void on_pulse(evutil_socket_t fd, short what, void *arg)
+static void beat(struct client *client)
 {
-    struct client *client = arg;
-
-    (void)fd;
-    (void)what;
-    if (client->state < CLIENT_STATE_OPENING || client->state > CLIENT_STATE_CLOSING)
-        return;
     if (!client->is_said && evbuffer_get_length(bufferevent_get_output(client->stream)) == 0)
         put_heartbeat(client);
     client->is_said = false;
@@ -233,6 +226,18 @@ static void on_pulse(evutil_socket_t fd, short what, void *arg)
     if (client->silent >= 2)
         client_end(client, CLIENT_TIMEOUT, "the peer was silent for %u heartbeats of %u s", client->silent,
                    client->heartbeat);
+}
+
+static void on_pulse(evutil_socket_t fd, short what, void *arg)
+{
+    struct client *client = arg;
+
+    (void)fd;
+    (void)what;
+    client_enter(client);
+    if (client->state >= CLIENT_STATE_OPENING && client->state <= CLIENT_STATE_CLOSING)
+        beat(client);
+    client_leave(client);
 }
 
 /* ---- the socket ---- */

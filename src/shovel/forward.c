@@ -112,7 +112,7 @@ static void on_confirmed(void *context, struct client_channel *channel, uint64_t
     struct shovel *shovel = ((struct shovel_end *)context)->shovel;
 
     (void)channel;
-    if (shovel->state != SHOVEL_RUNNING)
+    if (shovel->state != SHOVEL_RUNNING && shovel->state != SHOVEL_DRAINING)
         return;
     if (!is_ack)
         log_warning("shovel '%s': the destination refuses messages (basic.nack); they are tried again",
@@ -121,6 +121,8 @@ static void on_confirmed(void *context, struct client_channel *channel, uint64_t
         settle_up_to(shovel, sequence, is_ack);
     else
         settle_one(shovel, sequence, is_ack);
+    if (seqmap_is_empty(&shovel->unconfirmed))
+        shovel_drained(shovel);
 }
 
 /* ---- publishing ---- */
@@ -233,7 +235,7 @@ static void on_returned(void *context, struct client_channel *channel,
     char text[SHORTSTR_MAX + 1];
 
     (void)channel;
-    if (shovel->state != SHOVEL_RUNNING)
+    if (shovel->state != SHOVEL_RUNNING && shovel->state != SHOVEL_DRAINING)
         return;
     while ((sequence = seqmap_next_live(&shovel->unconfirmed, sequence)) != SEQMAP_END) {
         struct shovel_entry *entry = seqmap_get(&shovel->unconfirmed, sequence);

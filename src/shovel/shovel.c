@@ -15,6 +15,7 @@
 #include "forward.h"
 
 #define DELAY_MAX_S 30.0 /* unless the plan's own delay is longer */
+#define DRAIN_S     3    /* for what is on its way to be confirmed, in an orderly end */
 
 static void on_timer(evutil_socket_t fd, short what, void *arg);
 static void on_relief(evutil_socket_t fd, short what, void *arg);
@@ -72,13 +73,6 @@ static void connect_ends(struct shovel *shovel)
     end_open(&shovel->dest);
     if (shovel->state == SHOVEL_CONNECTING)
         end_open(&shovel->source);
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    connect_ends(arg);
 }
 
 static void on_relief(evutil_socket_t fd, short what, void *arg)
@@ -155,6 +149,43 @@ void shovel_end_gone(struct shovel *shovel)
         go_on_closed(shovel);
 }
 
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct shovel *shovel = arg;
+
+    (void)fd;
+    (void)what;
+    if (shovel->state != SHOVEL_DRAINING) {
+        connect_ends(shovel);
+        return;
+    }
+    log_warning("shovel '%s' in vhost '%s' stops with messages that are not confirmed: they may come twice",
+                shovel->name, shovel->vhost);
+    begin_to_close(shovel);
+}
+
+/* Nothing has failed: let arrive what is on its way, so that it does not come twice. */
+static void close_orderly(struct shovel *shovel)
+{
+    static const struct timeval patience = {.tv_sec = DRAIN_S};
+
+    if (shovel->state == SHOVEL_DRAINING || shovel->state == SHOVEL_CLOSING)
+        return; /* it goes on as it is wanted now once it is closed */
+    if (shovel->state != SHOVEL_RUNNING || seqmap_is_empty(&shovel->unconfirmed)) {
+        begin_to_close(shovel);
+        return;
+    }
+    shovel->state = SHOVEL_DRAINING;
+    shovel->has_gaps = true; /* deliveries are left alone from now on */
+    event_add(shovel->timer, &patience);
+}
+
+void shovel_drained(struct shovel *shovel)
+{
+    if (shovel->state == SHOVEL_DRAINING)
+        begin_to_close(shovel);
+}
+
 void shovel_begin(struct shovel *shovel, struct plan *plan)
 {
     if (plan) {
@@ -167,13 +198,13 @@ void shovel_begin(struct shovel *shovel, struct plan *plan)
         shovel->source.uri = shovel->dest.uri = 0;
     }
     shovel->begins_anew = true;
-    begin_to_close(shovel);
+    close_orderly(shovel);
 }
 
 void shovel_end(struct shovel *shovel)
 {
     shovel->is_ending = true;
-    begin_to_close(shovel);
+    close_orderly(shovel);
 }
 
 void shovel_fail(struct shovel *shovel, const char *format, ...)
@@ -181,7 +212,7 @@ void shovel_fail(struct shovel *shovel, const char *format, ...)
     char reason[SHOVEL_TEXT_SIZE], escaped[SHOVEL_TEXT_SIZE];
     va_list arguments;
 
-    if (shovel->state != SHOVEL_CONNECTING && shovel->state != SHOVEL_RUNNING)
+    if (shovel->state < SHOVEL_CONNECTING || shovel->state > SHOVEL_DRAINING)
         return;
     va_start(arguments, format);
     vsnprintf(reason, sizeof reason, format, arguments);

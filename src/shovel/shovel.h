@@ -13,8 +13,9 @@
  * 3. Sequence numbers and delivery tags ascend together.
  * 4. When one end fails both are closed, and begun anew together.
  *
- * The states: RESTING; CONNECTING, by shovel_begin(); RUNNING, when both ends are ready; CLOSING, by
- * shovel_fail(), shovel_finish() and others, until both clients are gone; WAITING for the next try.
+ * The states: RESTING; CONNECTING, by shovel_begin(); RUNNING, when both ends are ready; DRAINING, when
+ * somebody wants it to end or to begin anew, until what is published is confirmed; CLOSING, then, or by
+ * shovel_fail() or shovel_finish(), until both clients are gone; WAITING for the next try.
  */
 #ifndef SHOVEL_SHOVEL_H
 #define SHOVEL_SHOVEL_H
@@ -38,7 +39,14 @@
 struct evdns_base;
 struct shovel;
 
-enum shovel_state { SHOVEL_RESTING, SHOVEL_CONNECTING, SHOVEL_RUNNING, SHOVEL_CLOSING, SHOVEL_WAITING };
+enum shovel_state {
+    SHOVEL_RESTING,
+    SHOVEL_CONNECTING,
+    SHOVEL_RUNNING,
+    SHOVEL_DRAINING,
+    SHOVEL_CLOSING,
+    SHOVEL_WAITING
+};
 
 /* Why nothing is read from the source. */
 enum shovel_hold {
@@ -83,7 +91,7 @@ struct shovel {
     enum shovel_state state;
     struct plan *plan;
     struct shovel_end source, dest;
-    struct event *timer;  /* of WAITING */
+    struct event *timer;  /* of WAITING and DRAINING */
     struct event *relief; /* of HOLD_REFUSED */
     bool is_ending;       /* CLOSING, for good */
     bool is_finished;     /* ... because all is done */
@@ -133,6 +141,9 @@ void shovel_end(struct shovel *shovel);
 /* Something is ready, or gone: look whether it was the last. */
 void shovel_end_ready(struct shovel *shovel);
 void shovel_end_gone(struct shovel *shovel);
+
+/* What was published is confirmed. */
+void shovel_drained(struct shovel *shovel);
 
 /* It cannot go on: try again later. The first reason counts. */
 void shovel_fail(struct shovel *shovel, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -18,7 +18,7 @@
 #include "coney/xalloc.h"
 #include "shovel.h"
 
-#define PATIENCE_S 4 /* for orderly ends while stopping; a client has its own */
+#define PATIENCE_S 6 /* for orderly ends while stopping; a client has its own */
 
 /* ---- what others see ---- */
 

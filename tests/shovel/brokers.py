@@ -17,6 +17,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [os.path.join(TOP, "tests", "blackbox"), os.path.join(TOP, "tests", "crash")]
 
 import amqp_raw  # noqa: E402
+from certificates import Authority  # noqa: E402,F401 pylint: disable=unused-import
 from node import Node, die_with_parent  # noqa: E402
 
 PATIENCE = 30.0

@@ -76,13 +76,11 @@ static void obey(struct shovels *shovels, char *line)
 
     if (strcmp(verb, "status") == 0)
         say_status(shovels);
-    else if (!vhost || !name)
-        printf("what?\n");
-    else if (strcmp(verb, "put") == 0)
+    else if (name && strcmp(verb, "put") == 0)
         put(shovels, vhost, name, rest);
-    else if (strcmp(verb, "remove") == 0)
+    else if (name && strcmp(verb, "remove") == 0)
         printf("%s\n", shovels_remove(shovels, vhost, name) ? "ok" : "none");
-    else if (strcmp(verb, "restart") == 0)
+    else if (name && strcmp(verb, "restart") == 0)
         printf("%s\n", shovels_restart(shovels, vhost, name) ? "ok" : "none");
     else
         printf("what?\n");
