@@ -131,18 +131,8 @@ static void fetch_consumers(struct vhost *vhost, void *argument)
 
 /* ---- outside: rows ---- */
 
-static json_t *text_or_null(struct bytes text)
-{
-    return text.data ? json_text(text) : json_null();
-}
-
-static json_t *age_json(int64_t ms)
-{
-    return ms < 0 ? json_null() : json_integer((json_int_t)ms);
-}
-
 /* "2026-11-22T14:25:27.595+00:00" */
-static json_t *time_json(int64_t ms)
+static void write_time(struct writer *writer, const char *name, int64_t ms)
 {
     time_t seconds = (time_t)(ms / 1000);
     char day[32], text[48];
@@ -150,105 +140,159 @@ static json_t *time_json(int64_t ms)
 
     strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &parts));
     snprintf(text, sizeof text, "%s.%03d+00:00", day, (int)(ms % 1000));
-    return json_string(text);
+    writer_text(writer, name, bytes_from_string(text));
 }
 
-static void put_totals(json_t *out, const struct survey_queue *queue)
+static void write_age(struct writer *writer, const char *name, int64_t ms)
 {
-    json_put_count(out, "messages", queue->ready + queue->unacked);
-    json_put_count(out, "messages_ready", queue->ready);
-    json_put_count(out, "messages_unacknowledged", queue->unacked);
+    if (ms < 0)
+        writer_raw(writer, name, "null");
+    else
+        writer_count(writer, name, (uint64_t)ms);
+}
+
+static void write_totals(struct writer *writer, const struct survey_queue *queue)
+{
+    writer_count(writer, "messages", queue->ready + queue->unacked);
+    writer_count(writer, "messages_ready", queue->ready);
+    writer_count(writer, "messages_unacknowledged", queue->unacked);
 }
 
 /* Which messages of a durable queue are persistent is not counted: all of them, most likely. */
-static void put_messages(json_t *out, const struct survey_queue *queue)
+static void write_messages(struct writer *writer, const struct survey_queue *queue)
 {
     uint64_t messages = queue->ready + queue->unacked, octets = queue->ready_bytes + queue->unacked_bytes;
     uint64_t away_octets =
         queue->ready ? (uint64_t)((double)queue->ready_bytes / (double)queue->ready * (double)queue->away)
                      : 0;
 
-    put_totals(out, queue);
-    json_put(out, "messages_details", json_rate(0));
-    json_put(out, "messages_ready_details", json_rate(0));
-    json_put(out, "messages_unacknowledged_details", json_rate(0));
-    json_put_count(out, "messages_ram", messages - queue->away);
-    json_put_count(out, "messages_ready_ram", queue->ready - queue->away);
-    json_put_count(out, "messages_unacknowledged_ram", queue->unacked);
-    json_put_count(out, "messages_persistent", queue->durable ? messages : 0);
-    json_put_count(out, "messages_paged_out", queue->away);
-    json_put_count(out, "message_bytes", octets);
-    json_put_count(out, "message_bytes_ready", queue->ready_bytes);
-    json_put_count(out, "message_bytes_unacknowledged", queue->unacked_bytes);
-    json_put_count(out, "message_bytes_ram", octets - away_octets);
-    json_put_count(out, "message_bytes_persistent", queue->durable ? octets : 0);
-    json_put_count(out, "message_bytes_paged_out", away_octets);
-    json_put(out, "head_message_timestamp", json_null());
+    write_totals(writer, queue);
+    writer_count(writer, "messages_ram", messages - queue->away);
+    writer_count(writer, "messages_ready_ram", queue->ready - queue->away);
+    writer_count(writer, "messages_unacknowledged_ram", queue->unacked);
+    writer_count(writer, "messages_persistent", queue->durable ? messages : 0);
+    writer_count(writer, "messages_paged_out", queue->away);
+    writer_count(writer, "message_bytes", octets);
+    writer_count(writer, "message_bytes_ready", queue->ready_bytes);
+    writer_count(writer, "message_bytes_unacknowledged", queue->unacked_bytes);
+    writer_count(writer, "message_bytes_ram", octets - away_octets);
+    writer_count(writer, "message_bytes_persistent", queue->durable ? octets : 0);
+    writer_count(writer, "message_bytes_paged_out", away_octets);
+    writer_raw(writer, "head_message_timestamp", "null");
 }
 
-static json_t *dead_lettered_json(const struct death_counts *deaths)
+static void write_rates(struct writer *writer, struct request *request, uint64_t key,
+                        const struct survey_queue *queue)
 {
-    json_t *out = json_object();
+    static const char *const names[] = {"messages_details", "messages_ready_details",
+                                        "messages_unacknowledged_details"};
+    bool is_still = stats_is_still(request, key);
+    json_t *lengths = NULL;
 
+    if (!is_still) {
+        lengths = json_pack("{s:I,s:I,s:I}", "messages", (json_int_t)(queue->ready + queue->unacked),
+                            "messages_ready", (json_int_t)queue->ready, "messages_unacknowledged",
+                            (json_int_t)queue->unacked);
+        stats_add_lengths(request, key, lengths);
+    }
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (is_still)
+            writer_raw(writer, names[i], "{\"rate\":0.0}");
+        else
+            writer_json(writer, names[i], json_incref(json_object_get(lengths, names[i])));
+    }
+    json_decref(lengths);
+}
+
+static void write_message_stats(struct writer *writer, struct request *request, uint64_t key,
+                                const struct message_counts *counts)
+{
+    json_t *stats;
+
+    if (!writer_wants(writer, "message_stats"))
+        return;
+    stats = json_message_stats(counts, NULL);
+    stats_add_messages(request, key, stats);
+    writer_json(writer, "message_stats", stats);
+}
+
+static void write_dead_lettered(struct writer *writer, const struct death_counts *deaths)
+{
+    static const struct columns all = {.has_all = true};
+    struct writer inner;
+
+    if (!writer_wants(writer, "dead_lettered"))
+        return;
+    writer_raw(writer, "dead_lettered", "");
+    inner = writer_begin(writer->out, &all);
     for (int reason = 0; reason < DEATH_REASONS; reason++)
-        json_put_count(out, death_reason_name((enum death_reason)reason), deaths->dead_lettered[reason]);
-    return out;
+        writer_count(&inner, death_reason_name((enum death_reason)reason), deaths->dead_lettered[reason]);
+    writer_end(&inner);
 }
 
 /* A cluster of one node. */
-static void put_quorum(struct request *request, json_t *out, const struct queue_row *row)
+static void write_quorum(struct writer *writer, struct request *request, const struct queue_row *row)
 {
     const char *node = node_name(request->server);
 
-    json_put(out, "leader", json_string(node));
-    json_put(out, "members", json_pack("[s]", node));
-    json_put(out, "online", json_pack("[s]", node));
+    writer_text(writer, "leader", bytes_from_string(node));
+    writer_json(writer, "members", json_pack("[s]", node));
+    writer_json(writer, "online", json_pack("[s]", node));
     if (row->options.has_delivery_limit && row->options.delivery_limit >= 0)
-        json_put_count(out, "delivery_limit", (uint64_t)row->options.delivery_limit);
+        writer_count(writer, "delivery_limit", (uint64_t)row->options.delivery_limit);
 }
 
-static void put_quorum_statistics(struct request *request, json_t *out)
+static void write_quorum_statistics(struct writer *writer, struct request *request)
 {
-    json_put(out, "open_files", json_pack("{s:i}", node_name(request->server), 0));
-    json_put_count(out, "messages_dlx", 0);
-    json_put_count(out, "message_bytes_dlx", 0);
+    writer_json(writer, "open_files", json_pack("{s:i}", node_name(request->server), 0));
+    writer_count(writer, "messages_dlx", 0);
+    writer_count(writer, "message_bytes_dlx", 0);
 }
 
-static void put_declared(struct request *request, json_t *out, const char *vhost, const struct queue_row *row)
+static void write_table(struct writer *writer, const char *name, struct bytes table)
+{
+    if (table.size)
+        writer_json(writer, name, json_table(table));
+    else
+        writer_raw(writer, name, "{}");
+}
+
+static void write_declared(struct writer *writer, struct request *request, const char *vhost,
+                           const struct queue_row *row)
 {
     const struct survey_queue *queue = &row->queue;
 
-    json_put(out, "name", json_text(queue->name));
-    json_put(out, "vhost", json_text(bytes_from_string(vhost)));
-    json_put(out, "type", json_string(queue_type_name(row->options.type)));
-    json_put(out, "durable", json_boolean(queue->durable));
-    json_put(out, "auto_delete", json_boolean(queue->auto_delete));
-    json_put(out, "exclusive", json_boolean(queue->exclusive));
-    json_put(out, "arguments", json_table(queue->arguments));
-    json_put(out, "node", json_string(node_name(request->server)));
-    json_put(out, "state", json_string(queue->is_broken ? "crashed" : "running"));
+    writer_text(writer, "name", queue->name);
+    writer_text(writer, "vhost", bytes_from_string(vhost));
+    writer_text(writer, "type", bytes_from_string(queue_type_name(row->options.type)));
+    writer_bool(writer, "durable", queue->durable);
+    writer_bool(writer, "auto_delete", queue->auto_delete);
+    writer_bool(writer, "exclusive", queue->exclusive);
+    write_table(writer, "arguments", queue->arguments);
+    writer_text(writer, "node", bytes_from_string(node_name(request->server)));
+    writer_text(writer, "state", bytes_from_string(queue->is_broken ? "crashed" : "running"));
     if (row->options.type == QUEUE_QUORUM)
-        put_quorum(request, out, row);
+        write_quorum(writer, request, row);
 }
 
-static void put_policies(json_t *out, const struct queue_row *row)
+static void write_policies(struct writer *writer, const struct queue_row *row)
 {
-    json_put(out, "policy", text_or_null(row->policy));
-    json_put(out, "operator_policy", text_or_null(row->operator_policy));
-    json_put(out, "effective_policy_definition", json_table(buffer_bytes(&row->definition)));
+    writer_text_or_null(writer, "policy", row->policy);
+    writer_text_or_null(writer, "operator_policy", row->operator_policy);
+    write_table(writer, "effective_policy_definition", buffer_bytes(&row->definition));
 }
 
-static void put_consumers(struct request *request, json_t *out, const struct queue_row *row)
+static void write_consumers(struct writer *writer, struct request *request, const struct queue_row *row)
 {
     const struct survey_queue *queue = &row->queue;
 
-    json_put(out, "exclusive_consumer_tag", text_or_null(queue->exclusive_consumer));
-    json_put(out, "single_active_consumer_tag", text_or_null(queue->active_consumer));
-    json_put_count(out, "consumers", queue->consumers);
-    json_put(out, "consumer_capacity", json_real(queue->could_deliver));
-    json_put(out, "consumer_utilisation", json_real(queue->could_deliver));
+    writer_text_or_null(writer, "exclusive_consumer_tag", queue->exclusive_consumer);
+    writer_text_or_null(writer, "single_active_consumer_tag", queue->active_consumer);
+    writer_count(writer, "consumers", queue->consumers);
+    writer_raw(writer, "consumer_capacity", queue->could_deliver ? "1.0" : "0.0");
+    writer_raw(writer, "consumer_utilisation", queue->could_deliver ? "1.0" : "0.0");
     if (row->owner.serial)
-        json_put(out, "owner_pid_details", connection_details(request, &row->owner));
+        writer_json(writer, "owner_pid_details", connection_details(request, &row->owner));
 }
 
 /* Unused: without consumers, and nothing declared it or got from it for a while. */
@@ -263,40 +307,39 @@ static bool is_idle(const struct survey_queue *queue)
            (int64_t)now.tv_sec * 1000 - queue->unused_since >= IDLE_MS;
 }
 
-static void put_statistics(struct request *request, json_t *out, const char *vhost,
-                           const struct queue_row *row)
+static void write_statistics(struct writer *writer, struct request *request, const char *vhost,
+                             const struct queue_row *row)
 {
     const struct survey_queue *queue = &row->queue;
     uint64_t key = stats_key(STATS_QUEUE, bytes_from_string(vhost), queue->name);
-    json_t *messages = json_message_stats(&row->counts, NULL);
 
-    put_policies(out, row);
-    put_consumers(request, out, row);
-    put_messages(out, queue);
-    stats_add_lengths(request, key, out);
-    stats_add_messages(request, key, messages);
-    json_put_count(out, "memory", queue->memory);
-    if (is_idle(queue))
-        json_put(out, "idle_since", time_json(queue->unused_since));
+    write_policies(writer, row);
+    write_consumers(writer, request, row);
+    write_messages(writer, queue);
+    write_rates(writer, request, key, queue);
+    writer_count(writer, "memory", queue->memory);
+    if (writer_wants(writer, "idle_since") && is_idle(queue))
+        write_time(writer, "idle_since", queue->unused_since);
     if (row->options.type == QUEUE_QUORUM)
-        put_quorum_statistics(request, out);
-    json_put(out, "oldest_message_age_ms", age_json(queue->oldest_age_ms));
-    json_put(out, "oldest_unacked_age_ms", age_json(queue->oldest_unacked_age_ms));
-    json_put(out, "dead_lettered", dead_lettered_json(&row->deaths));
-    json_put(out, "durability", json_string(row->options.relaxed ? "relaxed" : "safe"));
-    json_put(out, "message_stats", messages);
+        write_quorum_statistics(writer, request);
+    write_age(writer, "oldest_message_age_ms", queue->oldest_age_ms);
+    write_age(writer, "oldest_unacked_age_ms", queue->oldest_unacked_age_ms);
+    write_dead_lettered(writer, &row->deaths);
+    writer_text(writer, "durability", bytes_from_string(row->options.relaxed ? "relaxed" : "safe"));
+    write_message_stats(writer, request, key, &row->counts);
 }
 
-static json_t *queue_json(struct request *request, const char *vhost, const struct queue_row *row)
+static void write_queue(struct buffer *out, const struct columns *columns, struct request *request,
+                        const char *vhost, const struct queue_row *row)
 {
-    json_t *out = json_object();
+    struct writer writer = writer_begin(out, columns);
 
-    put_declared(request, out, vhost, row);
+    write_declared(&writer, request, vhost, row);
     if (!request_query_is_true(request, "disable_stats"))
-        put_statistics(request, out, vhost, row);
+        write_statistics(&writer, request, vhost, row);
     else if (request_query_is_true(request, "enable_queue_totals"))
-        put_totals(out, &row->queue);
-    return out;
+        write_totals(&writer, &row->queue);
+    writer_end(&writer);
 }
 
 static bool collect(struct listing *listing, const char *vhost)
@@ -317,22 +360,24 @@ static bool collect(struct listing *listing, const char *vhost)
     return true;
 }
 
-static void fetch(struct listing *listing, const struct listing_key *keys, size_t count, json_t **rows)
+static void write_rows(struct listing *listing, const struct listing_key *keys, size_t count,
+                       const struct columns *columns, struct buffer *out, size_t *ends)
 {
     struct fetching fetching = {.keys = keys, .count = count};
 
     fetching.rows = xcalloc(count, sizeof *fetching.rows);
     visit_vhost(listing->request->server, bytes_from_string(keys->vhost), fetch_rows, &fetching);
     for (size_t i = 0; i < count; i++) {
-        rows[i] =
-            fetching.rows[i].is_there ? queue_json(listing->request, keys->vhost, &fetching.rows[i]) : NULL;
+        if (fetching.rows[i].is_there)
+            write_queue(out, columns, listing->request, keys->vhost, &fetching.rows[i]);
+        ends[i] = out->size;
         buffer_free(&fetching.rows[i].definition);
     }
     free(fetching.rows);
     arena_clear(&fetching.arena);
 }
 
-static const struct listing_source queues = {.collect = collect, .fetch = fetch};
+static const struct listing_source queues = {.collect = collect, .write = write_rows};
 
 /* ---- paths ---- */
 
@@ -349,11 +394,17 @@ static void list_vhost(struct request *request)
 /* The one of the path; NULL when there is none. */
 static json_t *find(struct request *request)
 {
+    static const struct columns all = {.has_all = true};
     struct listing_key key = {.vhost = request->segments[2], .name = request_segment(request, 3)};
     struct listing listing = {.request = request};
+    struct buffer text = {0};
     json_t *row = NULL;
+    size_t end;
 
-    fetch(&listing, &key, 1, &row);
+    write_rows(&listing, &key, 1, &all, &text, &end);
+    if (end)
+        row = json_loadb((const char *)text.data, end, JSON_ALLOW_NUL, NULL);
+    buffer_free(&text);
     return row;
 }
 

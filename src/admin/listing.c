@@ -167,6 +167,28 @@ static size_t group(const struct listing *listing, size_t from, size_t end)
     return to - from;
 }
 
+/* The rows of a slice, whichever way the source makes them. */
+static void fetch_rows(struct listing *listing, size_t at, size_t count, const char *columns, json_t **rows)
+{
+    struct buffer text = {0};
+    struct columns wanted;
+    size_t ends[LISTING_SLICE], begin = 0;
+
+    if (listing->source->fetch) {
+        listing->source->fetch(listing, &listing->keys[at], count, rows);
+        return;
+    }
+    columns_parse(&wanted, columns);
+    listing->source->write(listing, &listing->keys[at], count, &wanted, &text, ends);
+    for (size_t i = 0; i < count; i++) {
+        rows[i] = ends[i] == begin
+                      ? NULL
+                      : json_loadb((const char *)text.data + begin, ends[i] - begin, JSON_ALLOW_NUL, NULL);
+        begin = ends[i];
+    }
+    buffer_free(&text);
+}
+
 static void note_values(struct listing *listing, const char *field)
 {
     json_t *rows[LISTING_SLICE];
@@ -174,7 +196,7 @@ static void note_values(struct listing *listing, const char *field)
 
     for (size_t at = 0; at < listing->count; at += count) {
         count = group(listing, at, listing->count);
-        listing->source->fetch(listing, &listing->keys[at], count, rows);
+        fetch_rows(listing, at, count, field, rows);
         for (size_t i = 0; i < count; i++) {
             listing->keys[at + i].value = json_incref(rows[i] ? json_at(rows[i], field) : NULL);
             json_decref(rows[i]);
@@ -210,32 +232,67 @@ static int write_text(const char *text, size_t size, void *context)
     return evbuffer_add(context, text, size);
 }
 
-/* Write the rows FROM to TO; false when the client is gone. */
-static bool send_rows(struct listing *listing, size_t from, size_t to)
+/* Append a slice of rows, each after a comma but the first of all. */
+static void send_slice(struct listing *listing, size_t at, size_t count, bool *is_first)
 {
     struct request *request = listing->request;
     const char *columns = request_query(request, "columns");
     json_t *rows[LISTING_SLICE];
+
+    fetch_rows(listing, at, count, columns, rows);
+    for (size_t i = 0; i < count; i++) {
+        if (!rows[i])
+            continue;
+        rows[i] = json_columns(rows[i], columns);
+        evbuffer_add(request->out, ",", !*is_first);
+        json_dump_callback(rows[i], write_text, request->out, JSON_COMPACT);
+        json_decref(rows[i]);
+        *is_first = false;
+    }
+}
+
+/* The same of a source that writes, when what it writes is not to be cut further. */
+static void send_text_slice(struct listing *listing, size_t at, size_t count, const struct columns *wanted,
+                            bool *is_first)
+{
+    struct request *request = listing->request;
+    struct buffer text = {0};
+    size_t ends[LISTING_SLICE], begin = 0;
+
+    listing->source->write(listing, &listing->keys[at], count, wanted, &text, ends);
+    for (size_t i = 0; i < count; i++) {
+        if (ends[i] == begin)
+            continue;
+        evbuffer_add(request->out, ",", !*is_first);
+        evbuffer_add(request->out, text.data + begin, ends[i] - begin);
+        *is_first = false;
+        begin = ends[i];
+    }
+    buffer_free(&text);
+}
+
+/* Write the rows FROM to TO; false when the client is gone. */
+static bool send_rows(struct listing *listing, size_t from, size_t to)
+{
+    struct request *request = listing->request;
+    struct columns wanted;
     bool is_first = true;
     size_t count;
 
+    columns_parse(&wanted, request_query(request, "columns"));
     for (size_t at = from; at < to; at += count) {
         count = group(listing, at, to);
-        listing->source->fetch(listing, &listing->keys[at], count, rows);
-        for (size_t i = 0; i < count; i++) {
-            if (!rows[i])
-                continue;
-            rows[i] = json_columns(rows[i], columns);
-            evbuffer_add(request->out, ",", !is_first);
-            json_dump_callback(rows[i], write_text, request->out, JSON_COMPACT);
-            json_decref(rows[i]);
-            is_first = false;
-        }
+        if (listing->source->fetch || wanted.has_dots)
+            send_slice(listing, at, count, &is_first);
+        else
+            send_text_slice(listing, at, count, &wanted, &is_first);
         if (evbuffer_get_length(request->out) > PART_SIZE && !reply_part(request))
             return false;
     }
     return true;
 }
+
+/* ---- pages ---- */
 
 struct page {
     size_t number, size;

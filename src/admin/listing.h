@@ -9,6 +9,7 @@
 
 #include "coney/arena.h"
 #include "request.h"
+#include "writer.h"
 
 struct listing;
 
@@ -26,6 +27,10 @@ struct listing_source {
     bool (*collect)(struct listing *listing, const char *vhost);
     /* Make rows of COUNT things of one vhost; NULL for those that are gone. */
     void (*fetch)(struct listing *listing, const struct listing_key *keys, size_t count, json_t **rows);
+    /* Instead of it, where there may be very many: append each row to OUT as text, with the members that
+     * COLUMNS wants, and its end to ENDS. One that is gone is empty. */
+    void (*write)(struct listing *listing, const struct listing_key *keys, size_t count,
+                  const struct columns *columns, struct buffer *out, size_t *ends);
     bool is_of_node;   /* collect once, not for each vhost */
     bool is_not_paged; /* page and page_size mean nothing */
 };

@@ -880,6 +880,20 @@ static void add(struct request *request, uint64_t key, json_t *object, enum rang
     pthread_mutex_unlock(&stats->mutex);
 }
 
+bool stats_is_still(struct request *request, uint64_t key)
+{
+    struct stats *stats = request->admin->stats;
+    const struct history *history;
+
+    if (span_of(request, RANGE_LENGTHS).incr_ms)
+        return false;
+    pthread_mutex_lock(&stats->mutex);
+    ask(stats);
+    history = history_find(stats, key);
+    pthread_mutex_unlock(&stats->mutex);
+    return !history;
+}
+
 #define ADD(request, key, object, range, fields) \
     add(request, key, object, range, fields, sizeof(fields) / sizeof *(fields))
 

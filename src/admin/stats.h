@@ -46,6 +46,9 @@ void stats_add_exchange(struct request *request, uint64_t key, json_t *object);
 /* and the node (churn, memory, descriptors, and so on). */
 void stats_add_node(struct request *request, json_t *object);
 
+/* Tell whether nothing has moved and REQUEST wants no samples: each rate is 0. */
+bool stats_is_still(struct request *request, uint64_t key);
+
 /* Forget what was seen. */
 void stats_reset(struct stats *stats);
 
