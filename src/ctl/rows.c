@@ -146,7 +146,8 @@ static void put_erlang_row(struct buffer *out, const struct table *table, const 
         term_erlang_pair(&flat, table->columns[i]->name, column_value(row, table->columns[i]),
                          table->columns[i]->kind, 0);
     }
-    fits = term_width(flat.data, flat.size) + 2 <= ERLANG_WIDTH && !memchr(flat.data, '\n', flat.size);
+    buffer_append(&flat, "", 1);
+    fits = term_width(flat.data, flat.size - 1) + 2 <= ERLANG_WIDTH && !strchr((char *)flat.data, '\n');
     buffer_clear(&flat);
     put_text(out, "[");
     for (size_t i = 0; i < table->count; i++) {

@@ -243,8 +243,18 @@ static void put_json(struct buffer *out, const json_t *value)
 /* The three numbers of "AMQP 0-9-1". */
 static bool is_protocol(const json_t *value, int version[3])
 {
-    return json_is_string(value) &&
-           sscanf(json_string_value(value), "AMQP %9d-%9d-%9d", &version[0], &version[1], &version[2]) == 3;
+    const char *at = json_is_string(value) ? json_string_value(value) : "";
+    char *end;
+
+    if (strncmp(at, "AMQP ", 5) != 0)
+        return false;
+    at += 4; /* strtol passes the blank, and each dash is skipped */
+    for (int i = 0; i < 3; i++, at = end) {
+        version[i] = (int)strtol(at + 1, &end, 10);
+        if (end == at + 1)
+            return false;
+    }
+    return !*at;
 }
 
 /* "AMQP 0-9-1" -> {0,9,1}; anything else as it is. */

@@ -34,8 +34,8 @@ bool vhost_exists(struct ctl *ctl, const char *vhost);
 /* Say that there is no such vhost, in rabbitmqctl's words, which have no "Error:". Returns the exit code. */
 int missing_vhost(const char *vhost);
 
-/* Parse TEXT, which is an argument; reports what is wrong and returns NULL. */
-json_t *json_argument(const char *text);
+/* Parse an ARGUMENT; reports what is wrong and returns NULL. */
+json_t *json_argument(const char *argument);
 
 /* Print a JSON value on one line, keys in order, as RabbitMQ does. */
 void print_json_line(const json_t *value);

@@ -46,14 +46,14 @@ static bool is_alive(long pid)
 static long pid_in(const char *path)
 {
     FILE *file = fopen(path, "r");
-    long pid = 0;
+    char line[32] = "";
+    long pid;
 
     if (!file)
         return 0;
-    if (fscanf(file, "%ld", &pid) != 1 || pid < 0)
-        pid = 0;
+    pid = fgets(line, sizeof line, file) ? strtol(line, NULL, 10) : 0;
     fclose(file);
-    return pid;
+    return pid > 0 ? pid : 0;
 }
 
 /* Wait until the broker does not answer any more, and its process PID, if it is one of this machine's, has

@@ -14,10 +14,11 @@ TOOLS = ("rabbitmqctl", "rabbitmq-diagnostics", "rabbitmq-plugins", "rabbitmq-qu
 class Step:
     def __init__(self, line, scenario, node):
         self.line, self.node = line, node
-        self.is_unordered = self.is_shared = self.has_own_errors = self.has_own_output = False
+        self.is_unordered = self.is_shared = self.has_own_errors = self.has_own_output = self.needs_node = False
         self.tool = "rabbitmqadmin" if scenario == "admin" else "rabbitmqctl"
         rest = line
-        while rest[:2] in ("~ ", "% ", "! ", "= ", "$ "):
+        while rest[:2] in ("~ ", "% ", "! ", "= ", "@ ", "$ "):
+            self.needs_node |= rest[0] == "@"
             self.is_unordered |= rest[0] in "~%"
             self.is_shared |= rest[0] == "%"
             self.has_own_errors |= rest[0] == "!"
@@ -48,12 +49,16 @@ def run_coneyctl(coneyctl, step, socket, **environment):
     return {"stdout": done.stdout.decode(), "stderr": done.stderr.decode(), "code": done.returncode}
 
 
+def own_rows(text):
+    """Without the rows of others who use the same node."""
+    return "\n".join(line for i, line in enumerate(text.splitlines())
+                     if i < 2 and not line.startswith("{") or "ctl" in line)
+
+
 def sorted_rows(step, text):
     """Without an order of rows: JSON's commas go, and so do the places of lines."""
-    lines = [line.lstrip(",") for line in text.splitlines()]
-    if step.is_shared:
-        lines = [line for i, line in enumerate(lines) if i < 2 and not line.startswith("{") or "ctl" in line]
-    return "\n".join(sorted(lines))
+    lines = own_rows(text) if step.is_shared else text
+    return "\n".join(sorted(line.lstrip(",") for line in lines.splitlines()))
 
 
 def comparable_errors(text):

@@ -8,11 +8,13 @@ quoting, with marks before it:
     %       the same, and of rows only those that name something of this test
     !       standard error is in coneyctl's own words: only output and exit code are compared
     =       standard error and the exit code are compared, output is in coneyctl's own words
+    @       needs the node itself: not played back
     $ TOOL  the tool instead of rabbitmqctl
     <<<     what stands behind it is standard input
 """
 
 VHOST = "ctlv"
+OWN = ("/", "ctlv", "ctlv2", "ctlv3")   # vhosts that a test looks at
 
 # (method, path, body) that come before a scenario; what is there of an earlier run is deleted first.
 PREPARE = [
@@ -293,8 +295,8 @@ $ rabbitmq-diagnostics check_local_alarms --formatter json
 $ rabbitmq-diagnostics check_alarms
 $ rabbitmq-diagnostics alarms
 $ rabbitmq-diagnostics alarms --formatter json
-$ rabbitmq-diagnostics check_port_connectivity
-$ rabbitmq-diagnostics check_port_connectivity -q
+@ $ rabbitmq-diagnostics check_port_connectivity
+@ $ rabbitmq-diagnostics check_port_connectivity -q
 $ rabbitmq-diagnostics check_port_listener 35673
 $ rabbitmq-diagnostics check_port_listener 1
 $ rabbitmq-diagnostics check_port_listener x
@@ -351,7 +353,7 @@ list_channels --formatter json name confirm number
 
 # Of rabbitmqadmin: the same notation, without a node.
 ADMIN = """
--V ctlv list queues
+= -V ctlv list queues
 -V ctlv list queues name messages arguments
 -V ctlv -f tsv list queues name durable
 -V ctlv -q -f tsv list queues name durable
@@ -366,8 +368,6 @@ ADMIN = """
 -V ctlv list bindings
 -V ctlv list consumers
 -V ctlv -q list consumers
-list policies
-list parameters
 list vhost_limits
 list bogus
 ! list
@@ -391,7 +391,6 @@ declare user name=ctlu5 password=x tags=
 declare user name=ctlu5 tags=
 declare permission vhost=ctlv2 user=ctlu5 configure=.* write=.* read=
 declare policy name=ctlp pattern=^x 'definition={"max-length":5}' priority=3 apply-to=queues -V ctlv2
-list policies vhost name definition priority -V ctlv2
 -V ctlv2 delete policy name=ctlp
 declare vhost_limit vhost=ctlv2 name=max-queues value=7
 delete vhost_limit vhost=ctlv2 name=max-queues
