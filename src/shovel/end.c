@@ -127,6 +127,7 @@ static void declare(struct shovel_end *end, bool passive, client_reply_fn *reply
 
     if (!passive)
         method.queue_declare.arguments = end->plan->args;
+    end->probe = channel;
     if (channel)
         client_call(channel, &method, reply, end);
     else
@@ -142,6 +143,7 @@ static void on_declared(void *context, const struct client_reply *reply)
         return;
     }
     end->messages = reply->method->queue_declare_ok.message_count;
+    client_channel_close(end->probe);
     if (is_wanted(end))
         go_on_declared(end);
 }

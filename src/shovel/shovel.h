@@ -62,6 +62,7 @@ struct shovel_end {
     size_t uris_left; /* that are to be tried before this try has failed */
     struct client *client;
     struct client_channel *channel;
+    struct client_channel *probe; /* on which its queue is asked for, until the answer */
     bool is_ready;
     uint32_t messages; /* in its queue when it got ready */
 };
