@@ -165,13 +165,20 @@ module.exports = {
     },
 
     async 'unacknowledged messages are listed with who holds them'(site) {
-        site.needsConey();
+        await site.needsConey();
         await site.queue('held');
         const channel = await (await site.connect()).createChannel();
         await site.publish('', 'held', 'x');
+        await site.publish('', 'held', 'y');
         await channel.get('held', { noAck: false });
+        await channel.consume('held', () => {}, { consumerTag: 'holder' });
         const page = await queuePage(site, 'held');
-        await page.getByRole('region', { name: 'Messages that are not acknowledged' }).getByRole('row').nth(1).waitFor();
+        const rows = page.getByRole('region', { name: 'Messages that are not acknowledged' }).getByRole('row');
+        await until(async () => {
+            await site.refresh(page);
+            return (await rows.count()) === 3;
+        }, 'both are listed');
+        assert.match(await rows.filter({ hasText: 'holder' }).innerText(), /127\.0\.0\.1:\d+ -> 127\.0\.0\.1:\d+ \(1\)/);
     },
 
     async 'bind a queue and unbind it'(site) {

@@ -48,9 +48,9 @@ class Site {
         await this.api('DELETE', join('vhosts', this.vhost));
     }
 
-    /** What only coney has, and dev-server does not imitate. */
-    needsConey() {
-        if (this.options.isBehindDevServer)
+    /** For what dev-server does not imitate. */
+    async needsConey() {
+        if ((await this.api('GET', 'overview')).coney_version === undefined)
             throw new Skip('only coney has it');
     }
 

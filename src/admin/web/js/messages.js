@@ -40,7 +40,7 @@ function messageView(message, number) {
     const { headers = {}, ...properties } = Array.isArray(message.properties) ? {} : message.properties;
     const { 'x-death': deaths, ...rest } = headers;
     const isEmpty = (object) => Object.keys(object).length === 0;
-    const others = Object.fromEntries(Object.entries(rest).filter(([key]) => !deaths || !key.startsWith('x-first-death-')));
+    const others = Object.fromEntries(Object.entries(rest).filter(([key]) => !deaths || !/^x-(first|last)-death-/.test(key)));
     const facts = new Facts();
     facts.update([
         ['Exchange', name(message.exchange, DEFAULT_EXCHANGE)], ['Routing key', name(message.routing_key, 'empty')],

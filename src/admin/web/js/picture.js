@@ -5,11 +5,11 @@ import { path } from './api.js';
 import { h, s } from './dom.js';
 import { DEFAULT_EXCHANGE } from './parts.js';
 
-const BOX = { width: 158, height: 32, gapX: 130, gapY: 16 };
+const BOX = { width: 150, height: 32, gapX: 150, gapY: 16 };
 const TURN = 42; // of the gap; the rest is straight, for the label
 const ROWS_MAX = 24;
-const TEXT_MAX = 19;
-const LABEL_MAX = 13;
+const TEXT_MAX = 18;
+const LABEL_MAX = 16;
 
 const cut = (text, length) => {
     const letters = [...text];

@@ -207,7 +207,7 @@ export function overview(route) {
             .map(([key, value]) => [key.replace('_', 's '), format.count(value)]));
         about.update([['Cluster', name(seen.cluster_name ?? '')], ['Node', seen.node], ['Speaks as', `${seen.product_name} ${seen.rabbitmq_version}`],
             ['Version of coney', status?.version], ['Data', status ? status.data_directory ?? 'ephemeral: nothing is kept' : null],
-            ['Exchange types', (seen.exchange_types ?? []).map((type) => type.name).join(', ')]]);
+            ['Exchange types', (seen.exchange_types ?? []).map((type) => type.name).join(', '), true]]);
     }
 
     return { title: 'Overview', element, refresh, leave: () => Object.values(charts).forEach((chart) => chart.leave()) };

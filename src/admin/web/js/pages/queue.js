@@ -45,10 +45,11 @@ function consumerTable() {
 
 function unackedTable() {
     return new Table({
-        caption: 'Messages that are not acknowledged', empty: 'None.', id: (delivery) => `${delivery.channel} ${delivery.delivery_tag}`,
+        caption: 'Messages that are not acknowledged', empty: 'None.', id: (delivery) => JSON.stringify([delivery.connection, delivery.channel, delivery.delivery_tag]),
         columns: [
             { label: 'Age', value: (delivery) => format.duration(delivery.age_ms) },
-            { label: 'Channel', value: (delivery) => delivery.channel ?? '', node: (delivery) => channelLink(delivery.channel ?? '') },
+            { label: 'Channel', value: (delivery) => delivery.holder ?? `number ${delivery.channel}`,
+                node: (delivery) => (delivery.holder ? channelLink(delivery.holder) : `number ${delivery.channel}`) },
             { label: 'Consumer', value: (delivery) => delivery.consumer_tag || format.NOTHING },
             { label: 'Delivery tag', number: true, value: (delivery) => delivery.delivery_tag },
         ],
@@ -185,7 +186,8 @@ export function queue(route) {
             return;
         try {
             const deliveries = await get(path('queues', vhost, name, 'unacked'), { count: UNACKED_SHOWN });
-            unacked.show(deliveries);
+            const holders = new Map((seen.consumer_details ?? []).map((consumer) => [consumer.consumer_tag, consumer.channel_details?.name]));
+            unacked.show(deliveries.map((delivery) => ({ ...delivery, holder: holders.get(delivery.consumer_tag) })));
             unackedSection.hidden = deliveries.length === 0;
         } catch {
             canTellUnacked = false; // not this user's to see
