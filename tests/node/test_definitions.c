@@ -6,6 +6,7 @@
  * core's own functions; so what is seen is exactly what the import asks of a vhost.
  */
 #include <criterion/criterion.h>
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -767,4 +768,72 @@ Test(definitions, unreadable_files)
     cr_expect_str_eq(why, "/nonexistent: cannot be read: No such file or directory");
     cr_expect_not(definitions_load(target(), "/tmp", &result, why));
     cr_expect_str_eq(why, "/tmp: cannot be read: Is a directory");
+}
+
+/* ---- while vhosts are in use ---- */
+
+static unsigned visits;
+
+/* What a running node does: only the vhost that is visited may be touched. */
+static bool inside(void *context, struct bytes name, void (*work)(struct vhost *vhost, void *argument),
+                   void *argument)
+{
+    struct vhost *vhost = find_vhost(context, name);
+
+    visits++;
+    if (vhost)
+        work(vhost, argument);
+    return vhost != NULL;
+}
+
+static bool import_inside(const char *text, const char *vhost)
+{
+    struct definitions_target running = *target();
+    json_t *root = json_loads(text, 0, NULL);
+    bool done;
+
+    cr_assert_not_null(root);
+    running.inside = inside;
+    visits = 0;
+    done = definitions_import_json(&running, root, bytes_from_string(vhost), &result, why);
+    json_decref(root);
+    return done;
+}
+
+Test(definitions, entries_of_one_vhost_are_taken_in_one_visit)
+{
+    cr_expect(import_inside("{\"vhosts\":[{\"name\":\"a\"},{\"name\":\"b\"}],\"queues\":["
+                            "{\"vhost\":\"a\",\"name\":\"1\"},{\"vhost\":\"a\",\"name\":\"2\"},"
+                            "{\"vhost\":\"b\",\"name\":\"3\"},{\"vhost\":\"a\",\"name\":\"4\"}]}",
+                            ""),
+              "%s", why);
+    cr_expect_str_eq(told, "a: made\nb: made\na: queue 1\na: queue 2\nb: queue 3\na: queue 4\n");
+    cr_expect_eq(visits, 2 + 3);
+}
+
+Test(definitions, what_is_wrong_inside_says_where)
+{
+    cr_expect_not(import_inside("{\"vhosts\":[{\"name\":\"a\"}],\"queues\":[{\"vhost\":\"a\",\"name\":\"1\"},"
+                                "{\"vhost\":\"a\",\"name\":5},{\"vhost\":\"a\",\"name\":\"3\"}]}",
+                                ""));
+    cr_expect_str_eq(why, "queues[1]: 'name' should be a string");
+    cr_expect_not(import_inside("{\"queues\":[{\"vhost\":\"c\",\"name\":\"1\"}]}", ""));
+    cr_expect_str_eq(why, "queues[0]: there is no vhost 'c'");
+    cr_expect_not(import_inside("{\"queues\":[{\"name\":\"1\"}]}", ""));
+    cr_expect_str_eq(why, "queues[0]: 'vhost' is missing");
+}
+
+Test(definitions, all_goes_to_the_vhost_that_is_named)
+{
+    cr_assert(import_inside("{\"vhosts\":[{\"name\":\"a\"},{\"name\":\"b\"}]}", ""));
+    told[0] = '\0';
+    cr_expect(
+        import_inside("{\"users\":[{\"name\":\"u\"}],\"vhosts\":[{\"name\":\"c\"}],\"queues\":["
+                      "{\"name\":\"1\"},{\"vhost\":\"b\",\"name\":\"2\"}],"
+                      "\"policies\":[{\"name\":\"p\",\"pattern\":\"x\",\"definition\":{\"expires\":5}}]}",
+                      "a"),
+        "%s", why);
+    cr_expect_str_eq(told, "a: user policy p on all x priority 0 {\"expires\":5}\na: queue 1\na: queue 2\n");
+    cr_expect_eq(users_count(users), 0);
+    cr_expect_str_eq(kept[kept_count - 1].vhost, "a");
 }

@@ -212,3 +212,33 @@ Test(users, threads_may_look_while_others_change)
         cr_expect_null(failed, "each password that was ever set was the same");
     }
 }
+
+static void expect_limits(int64_t connections, int64_t channels)
+{
+    struct user_info info;
+
+    cr_assert(users_get(users, B("u"), &info));
+    cr_expect_eq(info.max_connections, connections);
+    cr_expect_eq(info.max_channels, channels);
+    user_info_free(&info);
+}
+
+Test(users, limits_are_set_one_by_one_and_can_be_kept)
+{
+    struct user_spec spec = {
+        .name = B("u"), .max_connections = USER_LIMIT_KEEP, .max_channels = USER_LIMIT_KEEP};
+
+    cr_assert(users_put(users, &spec, why, sizeof why));
+    expect_limits(USER_LIMIT_NONE, USER_LIMIT_NONE);
+    cr_expect(users_set_limit(users, B("u"), USER_LIMIT_CONNECTIONS, 5));
+    cr_expect(users_set_limit(users, B("u"), USER_LIMIT_CHANNELS, 0));
+    cr_expect_not(users_set_limit(users, B("v"), USER_LIMIT_CHANNELS, 0));
+    expect_limits(5, 0);
+    cr_assert(users_put(users, &spec, why, sizeof why));
+    expect_limits(5, 0);
+    cr_expect(users_set_limit(users, B("u"), USER_LIMIT_CONNECTIONS, -7));
+    expect_limits(USER_LIMIT_NONE, 0);
+    spec.max_channels = 3;
+    cr_assert(users_put(users, &spec, why, sizeof why));
+    expect_limits(USER_LIMIT_NONE, 3);
+}
