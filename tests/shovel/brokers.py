@@ -145,6 +145,11 @@ class Drive:
                                   else status.get(key) == value for key, value in values.items())
         return wait_until(lambda: has(self.status(name)) and self.status(name), "%s: %s" % (what, values))
 
+    def said(self):
+        """Its log."""
+        with open(self.log.name, encoding="utf-8") as file:
+            return file.read()
+
     def memory(self):
         """Resident, in MiB."""
         with open("/proc/%d/statm" % self.process.pid, encoding="ascii") as file:
