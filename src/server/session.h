@@ -138,7 +138,6 @@ struct session {
     char *certificate_name; /* owned; during login, when there is one */
     struct login *login;    /* out to be decided */
 
-    /* in */
     /* to be looked at: coney/sessions.h */
     uint64_t serial;                        /* of no other session */
     uint32_t place;                         /* in loop->places */
@@ -149,6 +148,7 @@ struct session {
     uint64_t received, reads, sent, writes; /* octets, and calls that took or gave some */
     struct bytes client_properties;         /* owned */
 
+    /* in */
     struct buffer partial;     /* the beginning of a frame */
     struct content *streaming; /* whose body frame is being received straight into the message, */
     uint32_t stream_left;      /* octets of it to come; its frame end then too */
