@@ -39,6 +39,10 @@ enum change_result {
  * it is not there after half a minute. */
 bool changes_settle(struct server *server);
 
+/* Who asks for what this thread changes from here on: told with each event (coney/events.h). Borrowed until
+ * the next call; empty: nobody in particular. */
+void changes_ask_as(struct bytes user);
+
 /* ---- users ---- */
 
 /* Put a user, as PUT /api/users does; takes some tens of milliseconds when SPEC has a password. Connections

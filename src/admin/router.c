@@ -7,6 +7,7 @@
 
 #include "access.h"
 #include "admin_fields.h"
+#include "coney/changes.h"
 #include "http.h"
 #include "metrics.h"
 #include "origin.h"
@@ -99,7 +100,9 @@ static void run_route(struct request *request, const struct route *route, unsign
     if (handler->access != ACCESS_OPEN &&
         (!access_login(request) || !access_check(request, handler->access, name)))
         return;
+    changes_ask_as(request->user.name);
     handler->run(request);
+    changes_ask_as((struct bytes){NULL, 0});
 }
 
 static void add_common_headers(struct request *request)

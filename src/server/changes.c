@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "coney/buffer.h"
 #include "coney/govern.h"
 #include "coney/log.h"
 #include "coney/parameters.h"
@@ -16,6 +17,7 @@
 #include "coney/survey.h"
 #include "coney/vhosts.h"
 #include "coney/visit.h"
+#include "event_mail.h"
 #include "greeting.h"
 #include "runner.h"
 #include "server.h"
@@ -34,6 +36,36 @@ struct change {
     enum change_result result; /* of the work inside */
     char *why;
 };
+
+/* ---- telling ---- */
+
+static _Thread_local struct bytes asker;
+
+#define BY_ASKER "user_who_performed_action", &asker, (const char *)NULL
+
+void changes_ask_as(struct bytes user)
+{
+    asker = user;
+}
+
+static enum change_result tell_user(struct server *server, const char *key, struct bytes name,
+                                    enum change_result result)
+{
+    if (result == CHANGE_MADE)
+        events_tell(server, key, "name", &name, BY_ASKER);
+    return result;
+}
+
+/* What was done to the policy or parameter called NAME. */
+static enum change_result tell_of(struct server *server, const char *key, const char *kind, struct bytes of,
+                                  struct bytes vhost, struct bytes name, enum change_result result)
+{
+    if (result == CHANGE_MADE)
+        events_tell(server, key, kind, &of, "vhost", &vhost, "name", &name, BY_ASKER);
+    return result;
+}
+
+/* ---- waiting ---- */
 
 bool changes_settle(struct server *server)
 {
@@ -97,17 +129,42 @@ static void keep_user_now(struct server *server, struct bytes name)
     pthread_mutex_unlock(&server->change_lock);
 }
 
+static void tell_put_user(struct server *server, const struct user_spec *spec, bool is_new)
+{
+    bool has_password = spec->password.data || spec->password_hash.size;
+    struct buffer tags = {0};
+    struct bytes text;
+
+    if (is_new)
+        tell_user(server, "user.created", spec->name, CHANGE_MADE);
+    else
+        tell_user(server, has_password ? "user.password.changed" : "user.password.cleared", spec->name,
+                  CHANGE_MADE);
+    for (size_t i = 0; i < spec->tag_count; i++) {
+        buffer_append(&tags, ",", i > 0);
+        buffer_append_bytes(&tags, spec->tags[i]);
+    }
+    text = buffer_bytes(&tags);
+    events_tell(server, "user.tags.set", "name", &spec->name, "tags", &text, BY_ASKER);
+    buffer_free(&tags);
+}
+
 enum change_result changes_put_user(struct server *server, const struct user_spec *spec,
                                     char why[CHANGE_WHY_SIZE])
 {
     uint32_t most = server->config->name_size_max;
+    bool is_new = !user_exists(server, spec->name);
+    enum change_result result;
 
     if (spec->name.size > most)
         return refuse(why, "a user name should be at most %u octets long", most);
     if (!users_put(server->users, spec, why, CHANGE_WHY_SIZE))
         return CHANGE_REFUSED;
     keep_user_now(server, spec->name);
-    return settled(server);
+    result = settled(server);
+    if (result == CHANGE_MADE)
+        tell_put_user(server, spec, is_new);
+    return result;
 }
 
 enum change_result changes_set_user_limit(struct server *server, struct bytes name, enum user_limit limit,
@@ -141,7 +198,7 @@ enum change_result changes_remove_user(struct server *server, struct bytes name)
     }
     free((void *)vhosts);
     keep_user_now(server, name);
-    return settled(server);
+    return tell_user(server, "user.deleted", name, settled(server));
 }
 
 /* ---- rights ---- */
@@ -184,7 +241,12 @@ enum change_result changes_set_permission(struct server *server, struct bytes vh
         .server = server, .user = user, .configure = configure, .write = write, .read = read};
     enum change_result result = check_patterns(&change, why);
 
-    return result == CHANGE_MADE ? make_inside(&change, vhost, set_permission) : result;
+    if (result == CHANGE_MADE)
+        result = make_inside(&change, vhost, set_permission);
+    if (result == CHANGE_MADE)
+        events_tell(server, "permission.created", "user", &user, "vhost", &vhost, "configure", &configure,
+                    "write", &write, "read", &read, BY_ASKER);
+    return result;
 }
 
 static void clear_permission(struct vhost *vhost, void *argument)
@@ -201,7 +263,11 @@ enum change_result changes_clear_permission(struct server *server, struct bytes 
 {
     struct change change = {.server = server, .user = user};
 
-    return make_inside(&change, vhost, clear_permission);
+    enum change_result result = make_inside(&change, vhost, clear_permission);
+
+    if (result == CHANGE_MADE)
+        events_tell(server, "permission.deleted", "user", &user, "vhost", &vhost, BY_ASKER);
+    return result;
 }
 
 static void set_topic_permission(struct vhost *vhost, void *argument)
@@ -223,7 +289,12 @@ enum change_result changes_set_topic_permission(struct server *server, struct by
         .server = server, .user = user, .exchange = exchange, .write = write, .read = read};
     enum change_result result = check_patterns(&change, why);
 
-    return result == CHANGE_MADE ? make_inside(&change, vhost, set_topic_permission) : result;
+    if (result == CHANGE_MADE)
+        result = make_inside(&change, vhost, set_topic_permission);
+    if (result == CHANGE_MADE)
+        events_tell(server, "topic.permission.created", "user", &user, "vhost", &vhost, "exchange", &exchange,
+                    "write", &write, "read", &read, BY_ASKER);
+    return result;
 }
 
 /* The first exchange for which there is one, of those that are meant. */
@@ -263,7 +334,11 @@ enum change_result changes_clear_topic_permission(struct server *server, struct 
 {
     struct change change = {.server = server, .user = user, .exchange = exchange};
 
-    return make_inside(&change, vhost, clear_topic_permissions);
+    enum change_result result = make_inside(&change, vhost, clear_topic_permissions);
+
+    if (result == CHANGE_MADE)
+        events_tell(server, "topic.permission.deleted", "user", &user, "vhost", &vhost, BY_ASKER);
+    return result;
 }
 
 /* ---- limits ---- */
@@ -275,12 +350,20 @@ static void set_limits(struct vhost *vhost, void *argument)
     govern_set_vhost_limits(&change->target, vhost, change->connections_max, change->queues_max);
 }
 
+static enum change_result tell_limits(const struct change *change, struct bytes vhost,
+                                      enum change_result result)
+{
+    bool are_some = change->connections_max >= 0 || change->queues_max >= 0;
+
+    return tell_user(change->server, are_some ? "vhost.limits.set" : "vhost.limits.cleared", vhost, result);
+}
+
 enum change_result changes_set_vhost_limits(struct server *server, struct bytes vhost,
                                             int64_t connections_max, int64_t queues_max)
 {
     struct change change = {.server = server, .connections_max = connections_max, .queues_max = queues_max};
 
-    return make_inside(&change, vhost, set_limits);
+    return tell_limits(&change, vhost, make_inside(&change, vhost, set_limits));
 }
 
 static void set_limit(struct vhost *vhost, void *argument)
@@ -301,10 +384,15 @@ enum change_result changes_set_vhost_limit(struct server *server, struct bytes v
 {
     struct change change = {.server = server, .limit = limit, .connections_max = most, .queues_max = most};
 
-    return make_inside(&change, vhost, set_limit);
+    return tell_limits(&change, vhost, make_inside(&change, vhost, set_limit));
 }
 
 /* ---- policies ---- */
+
+static struct bytes kind_of(enum policy_origin origin)
+{
+    return origin == POLICY_OPERATOR ? BYTES_LITERAL("operator_policy") : BYTES_LITERAL("policy");
+}
 
 static void put_policy(struct vhost *vhost, void *argument)
 {
@@ -319,7 +407,8 @@ enum change_result changes_put_policy(struct server *server, enum policy_origin 
 {
     struct change change = {.server = server, .origin = origin, .name = name, .value = value, .why = why};
 
-    return make_inside(&change, vhost, put_policy);
+    return tell_of(server, "policy.set", "kind", kind_of(origin), vhost, name,
+                   make_inside(&change, vhost, put_policy));
 }
 
 static void remove_policy(struct vhost *vhost, void *argument)
@@ -335,7 +424,8 @@ enum change_result changes_remove_policy(struct server *server, enum policy_orig
 {
     struct change change = {.server = server, .origin = origin, .name = name};
 
-    return make_inside(&change, vhost, remove_policy);
+    return tell_of(server, "policy.cleared", "kind", kind_of(origin), vhost, name,
+                   make_inside(&change, vhost, remove_policy));
 }
 
 /* ---- parameters ---- */
@@ -358,7 +448,7 @@ static enum change_result set_global(struct server *server, struct bytes name, c
     pthread_mutex_unlock(&server->change_lock);
     if (is_cluster_name)
         greeting_set(server, json_string_value(value));
-    return settled(server);
+    return tell_user(server, "parameter.set", name, settled(server));
 }
 
 enum change_result changes_set_parameter(struct server *server, struct bytes component, struct bytes vhost,
@@ -375,7 +465,7 @@ enum change_result changes_set_parameter(struct server *server, struct bytes com
     pthread_mutex_lock(&server->change_lock);
     govern_set_parameter(&target, component, vhost, name, value);
     pthread_mutex_unlock(&server->change_lock);
-    return settled(server);
+    return tell_of(server, "parameter.set", "component", component, vhost, name, settled(server));
 }
 
 enum change_result changes_remove_parameter(struct server *server, struct bytes component, struct bytes vhost,
@@ -391,7 +481,9 @@ enum change_result changes_remove_parameter(struct server *server, struct bytes 
         return CHANGE_MISSING;
     if (!component.size && bytes_equal_string(name, "cluster_name"))
         greeting_set(server, NULL);
-    return settled(server);
+    if (!component.size)
+        return tell_user(server, "parameter.cleared", name, settled(server));
+    return tell_of(server, "parameter.cleared", "component", component, vhost, name, settled(server));
 }
 
 /* ---- all of it ---- */

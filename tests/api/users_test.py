@@ -226,3 +226,51 @@ def test_changes_outlive_a_kill(broker):
         eq(users["stays"]["limits"], {"max-channels": 3, "max-connections": 9})
         node.get("whoami", user="changes", password="b")
         eq([p["user"] for p in node.get("permissions")], ["guest"])
+
+
+@differs("RabbitMQ has them with a plugin")
+def test_changes_are_told(broker):
+    """amq.rabbitmq.event is the audit log: what was changed, and by whom."""
+    asker, name = broker.new_user(tags=["administrator"]), broker.name("u")
+    channel = broker.channel()
+    queue = broker.name()
+    channel.declare(queue)
+    channel.bind(queue, "amq.rabbitmq.event", "#")
+    channel.consume(queue, no_ack=True)
+
+    def told(key, **wanted):
+        while True:
+            delivery = channel.delivery()
+            headers = delivery.headers
+            if delivery.routing_key == key and all(headers.get(k) == v for k, v in wanted.items()):
+                return headers
+
+    def ask(verb, where, body=None):
+        broker.expect((201, 204), verb, where, body, user=asker)
+
+    ask("PUT", path("users", name), {"password": "geheim", "tags": "a,b"})
+    eq(told("user.created", name=name)["user_who_performed_action"], asker)
+    eq(told("user.tags.set", name=name)["tags"], "a,b")
+    ask("PUT", path("users", name), {"password": "other", "tags": ""})
+    ok("other" not in str(told("user.password.changed", name=name)), "the password is told")
+    ask("PUT", path("users", name), {"tags": ""})
+    told("user.password.cleared", name=name)
+    ask("PUT", path("permissions", "/", name), {"configure": "a", "write": "b", "read": "c"})
+    eq(told("permission.created", user=name, vhost="/", configure="a", write="b", read="c")
+       ["user_who_performed_action"], asker)
+    ask("DELETE", path("permissions", "/", name))
+    told("permission.deleted", user=name, vhost="/")
+    ask("PUT", path("topic-permissions", "/", name), {"exchange": "e", "write": "b", "read": "c"})
+    told("topic.permission.created", user=name, exchange="e")
+    ask("DELETE", path("topic-permissions", "/", name))
+    told("topic.permission.deleted", user=name)
+    ask("PUT", path("policies", "/", name), {"pattern": "zz", "definition": {"max-length": 1}})
+    told("policy.set", name=name, vhost="/")
+    ask("DELETE", path("policies", "/", name))
+    told("policy.cleared", name=name)
+    ask("PUT", path("global-parameters", name), {"value": 1})
+    told("parameter.set", name=name)
+    ask("DELETE", path("global-parameters", name))
+    told("parameter.cleared", name=name)
+    ask("DELETE", path("users", name))
+    eq(told("user.deleted", name=name)["user_who_performed_action"], asker)
