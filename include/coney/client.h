@@ -11,7 +11,7 @@
  * once, whatever happens, unless client_free() came before. What a peer sends is never trusted: it is checked
  * by the codec, bounded by the target's limits, and anything out of place ends the client with CLIENT_BROKEN.
  *
- * The octets that callbacks are given are valid until they return.
+ * The octets that callbacks are given are valid until they return. The program must ignore SIGPIPE.
  */
 #ifndef CONEY_CLIENT_H
 #define CONEY_CLIENT_H

@@ -5,6 +5,7 @@
  * exit code 0 when all did.
  */
 #include <event2/event.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -281,6 +282,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: tour URI%s%s\n", argc == 2 ? ": " : "", argc == 2 ? why : "");
         return 64;
     }
+    signal(SIGPIPE, SIG_IGN);
     alarm(SECONDS_MAX);
     amqp_uri_target(&uri, 10, &target);
     if (uri.is_tls && !(target.tls = amqp_uri_tls(&uri, why))) {
