@@ -210,7 +210,7 @@ static struct client begin(const char *user, const char *password)
 }
 
 /* ... and open a channel. */
-static struct client log_in(const char *user, const char *password)
+static struct client come_in(const char *user, const char *password)
 {
     struct client client = begin(user, password);
 
@@ -256,8 +256,8 @@ Test(changes, removed_user_is_thrown_out)
     struct client removed, other;
 
     make_user(B("u"));
-    removed = log_in("u", "u");
-    other = log_in("guest", "guest");
+    removed = come_in("u", "u");
+    other = come_in("guest", "guest");
     cr_expect_eq(remove_user(B("u")), CHANGE_MADE);
     expect_closed(&removed, METHOD_CONNECTION_CLOSE, 320, "CONNECTION_FORCED - user 'u' is deleted");
     expect_alive(&other);
@@ -286,7 +286,7 @@ Test(changes, user_made_again_has_no_rights_left)
                   "NOT_ALLOWED - access to vhost '/' refused for user 'u'");
     leave(&client);
     permit(B("u"), B(".*"), B(".*"), B(".*"));
-    client = log_in("u", "u");
+    client = come_in("u", "u");
     put_publish(&client, B("amq.topic"), B("anything"));
     say(&client);
     expect_alive(&client);
@@ -298,7 +298,7 @@ Test(changes, changed_password_is_for_logins_to_come)
     struct client there, new_one;
 
     make_user(B("u"));
-    there = log_in("u", "u");
+    there = come_in("u", "u");
     put_user(B("u"), B("v"));
     expect_alive(&there);
     new_one = begin("u", "u");
@@ -307,7 +307,7 @@ Test(changes, changed_password_is_for_logins_to_come)
         "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the "
         "broker logfile.");
     leave(&new_one);
-    new_one = log_in("u", "v");
+    new_one = come_in("u", "v");
     expect_alive(&there);
     leave(&new_one);
     leave(&there);
@@ -320,7 +320,7 @@ Test(changes, changed_limits_are_for_connections_to_come)
     struct client there, new_one;
 
     make_user(B("u"));
-    there = log_in("u", "u");
+    there = come_in("u", "u");
     cr_assert_eq(changes_put_user(desk.server, &spec, why), CHANGE_MADE);
     new_one = begin("u", "u");
     hear_method(&new_one, METHOD_CONNECTION_TUNE);
@@ -351,7 +351,7 @@ Test(changes, taken_permissions_act_at_once)
     struct client client;
 
     make_user(B("u"));
-    client = log_in("u", "u");
+    client = come_in("u", "u");
     wire_put_declare(&client.out, 1, "q");
     put_publish(&client, B(""), B("q"));
     put_publish(&client, B(""), B("q")); /* its way is remembered now */
@@ -372,7 +372,7 @@ Test(changes, cleared_permissions_act_at_once)
     struct client client, late;
 
     make_user(B("u"));
-    client = log_in("u", "u");
+    client = come_in("u", "u");
     cr_expect_eq(make((struct asking){.ask = ask_clear, .user = B("u")}), CHANGE_MADE);
     wire_put_declare(&client.out, 1, "q");
     say(&client);
@@ -388,7 +388,7 @@ Test(changes, cleared_permissions_act_at_once)
 
 Test(changes, topic_permissions_act_at_once)
 {
-    struct client client = log_in("guest", "guest");
+    struct client client = come_in("guest", "guest");
 
     put_publish(&client, B("amq.topic"), B("a.b"));
     put_publish(&client, B("amq.topic"), B("a.b"));
@@ -413,7 +413,7 @@ Test(changes, topic_permissions_act_at_once)
 
 Test(changes, vhost_limits_are_for_what_is_to_come)
 {
-    struct client client = log_in("guest", "guest");
+    struct client client = come_in("guest", "guest");
 
     wire_put_declare(&client.out, 1, "q");
     say(&client);
@@ -467,7 +467,7 @@ Test(changes_kept, are_there_after_a_restart)
     cr_expect_not(vhost_has_permission(vhost, B("goes")));
     cr_expect_not(vhost_has_permission(vhost, B("loses")));
     {
-        struct client client = log_in("stays", "stays");
+        struct client client = come_in("stays", "stays");
 
         wire_put_declare(&client.out, 1, "q");
         say(&client);
