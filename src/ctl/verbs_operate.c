@@ -79,9 +79,19 @@ static int not_ended(struct ctl *ctl)
                    ctl->program);
 }
 
+/* The broker's process, if it is one of this machine's: it is when it is spoken to by its socket. */
+static long local_pid(struct ctl *ctl)
+{
+    json_t *status = *http_target_name(ctl) == '/' ? http_find(ctl, "/coney/status") : NULL;
+    long pid = (long)json_integer_value(json_object_get(status, "os_pid"));
+
+    json_decref(status);
+    return pid;
+}
+
 static int stop(struct ctl *ctl)
 {
-    long pid = ctl->arg_count > 0 ? pid_in(ctl->args[0]) : 0;
+    long pid = ctl->arg_count > 0 ? pid_in(ctl->args[0]) : local_pid(ctl);
     int code;
 
     if (ctl->arg_count > 0 && pid == 0)
@@ -107,7 +117,7 @@ static int shutdown_node(struct ctl *ctl)
         return code;
     info(ctl, "Waiting for PID %ld to terminate", pid);
     fflush(stdout);
-    if (!await_end(ctl, option(ctl, "url") ? 0 : pid))
+    if (!await_end(ctl, *http_target_name(ctl) == '/' ? pid : 0))
         return not_ended(ctl);
     info(ctl, "RabbitMQ node %s running at PID %ld successfully shut down", node_name(ctl), pid);
     return EX_OK;

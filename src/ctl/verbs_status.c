@@ -78,7 +78,8 @@ static int by_size(const void *one, const void *other)
                                   : strcmp(a->kind, b->kind);
 }
 
-/* The kinds of memory, the largest first. Returns how many. */
+/* The kinds of memory, the largest first. Returns how many. What is resident is another way to count all of
+ * it. */
 static size_t memory_shares(const json_t *memory, struct share **shares)
 {
     const char *kind;
@@ -90,7 +91,7 @@ static size_t memory_shares(const json_t *memory, struct share **shares)
         abort();
     json_object_foreach((json_t *)(uintptr_t)memory, kind, octets)
     {
-        if (json_is_number(octets) && strcmp(kind, "total") != 0)
+        if (json_is_number(octets) && strcmp(kind, "total") != 0 && strcmp(kind, "resident") != 0)
             (*shares)[count++] = (struct share){kind, json_number_value(octets)};
     }
     qsort(*shares, count, sizeof **shares, by_size);
@@ -201,6 +202,9 @@ static void print_resources(struct ctl *ctl, const json_t *status)
 
     heading("Memory");
     printf("Total memory used: %s gb\n", rounded(ctl, total_memory(memory) / GIGABYTE, 4));
+    if (json_object_get(memory, "resident"))
+        printf("Resident: %s gb\n",
+               rounded(ctl, json_number_value(json_object_get(memory, "resident")) / GIGABYTE, 4));
     line("Calculation strategy", json_object_get(status, "vm_memory_calculation_strategy"));
     print_watermark(ctl, status);
     putchar('\n');

@@ -8,7 +8,8 @@ import tempfile
 from expectation import program_named
 from fake_api import FakeApi
 
-STATUS = {"version": "0.1.0", "node": "coney@here", "os_pid": 4711, "uptime": 12, "os": "Linux", "data_directory": "/data",
+# The process number is above any that Linux gives.
+STATUS = {"version": "0.1.0", "node": "coney@here", "os_pid": 4194305, "uptime": 12, "os": "Linux", "data_directory": "/data",
           "config_files": ["/etc/coney/coney.conf"], "log_files": ["/var/log/coney.log"], "memory": {"queues": 250, "total": 1000},
           "vm_memory_high_watermark_limit": 4e9, "vm_memory_high_watermark_setting": {"relative": 0.4}, "disk_free": 5e9,
           "disk_free_limit": 5e7, "alarms": ["memory"], "file_descriptors": {"total_limit": 1024, "total_used": 10},

@@ -2,7 +2,9 @@
 """The verbs that are coney's own, and what RabbitMQ's do when the broker is coneyd."""
 
 import os
+import subprocess
 import tempfile
+import threading
 
 from ctl_kit import STATUS, against, eq, has, run
 from fake_api import FakeApi
@@ -55,6 +57,16 @@ def test_stop_waits_until_nobody_answers(coneyctl):
     eq(said.code, 0, said.err)
     eq(said.out, "Stopping and halting node coney@here ...\n")
     eq(len([one for one in asked if one[1] == "/api/coney/status"]), 4)
+
+
+def test_stop_waits_for_the_process(coneyctl):
+    """One that lives on for a while after its API is gone."""
+    process = subprocess.Popen(["sleep", "0.3"])
+    threading.Thread(target=process.wait, daemon=True).start()      # so that nothing is left of it
+    answers = {("POST", "/api/coney/stop"): (204, ""),
+               ("GET", "/api/coney/status"): [(200, dict(STATUS, os_pid=process.pid)), (503, "")]}
+    said, _ = against(coneyctl, answers, "stop")
+    eq((said.code, process.poll()), (0, 0), said.err)
 
 
 def test_stop_that_takes_too_long_says_so(coneyctl):
@@ -118,7 +130,7 @@ def test_alarms_are_told_on_standard_error(coneyctl):
 def test_status_of_a_coneyd(coneyctl):
     said, _ = against(coneyctl, {}, "status")
     eq(said.code, 0, said.err)
-    has(said.out, "OS PID: 4711\n", "coney version: 0.1.0\n", "RabbitMQ version: 3.13.7\n", "Node name: coney@here\n",
+    has(said.out, "OS PID: 4194305\n", "coney version: 0.1.0\n", "RabbitMQ version: 3.13.7\n", "Node name: coney@here\n",
         "Node data directory: /data\n", "Memory alarm\n", "queues: 0.0 gb (25.0 %)\n", "Connection count: 1\n",
         "Memory high watermark setting: 0.4 of available memory, computed to: 4.0 gb\n",
         "Interface: [::], port: 5672, protocol: amqp, purpose: AMQP 0-9-1\n",
