@@ -131,8 +131,8 @@ bool vhost_declare_exchange(struct vhost *vhost, const struct exchange_spec *spe
 bool vhost_declare_queue(struct vhost *vhost, const struct queue_spec *spec, struct reply_error *error);
 bool vhost_bind(struct vhost *vhost, const struct binding_spec *spec, struct reply_error *error);
 
-/* Delete what is in VHOST, at most about MOST things at a time: queues, exchanges but the predeclared ones, then
- * rights, policies and limits. Returns whether all is gone. */
+/* Delete what is in VHOST, at most about MOST things at a time: queues, exchanges but the predeclared ones,
+ * then rights, policies and limits. Returns whether all is gone. */
 bool vhost_empty(struct vhost *vhost, uint32_t most);
 
 /* ---- rights, policies, limits ---- */

@@ -3,8 +3,8 @@
  * Vhosts come and go while the node runs. Any thread that may wait, as visit.h says; not two at once for one
  * name. What is done is on stable storage when a function returns.
  *
- * A vhost has an entry, as definitions have it: a JSON object with name, description, tags, default_queue_type,
- * tracing, protected_from_deletion, metadata.
+ * A vhost has an entry, as definitions have it: a JSON object with name, description, tags,
+ * default_queue_type, tracing, protected_from_deletion, metadata.
  */
 #ifndef CONEY_VHOSTS_H
 #define CONEY_VHOSTS_H
@@ -27,8 +27,8 @@ enum vhosts_result {
 };
 
 /* Make the vhost called NAME, or change it; members of ENTRY that are there replace those that were kept.
- * default_queue_type must be one of the types. MAKER, a user, may do everything in a vhost that is made; empty:
- * nobody may. */
+ * default_queue_type must be one of the types. MAKER, a user, may do everything in a vhost that is made;
+ * empty: nobody may. */
 enum vhosts_result vhosts_put(struct server *server, struct bytes name, const json_t *entry,
                               struct bytes maker);
 

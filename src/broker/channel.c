@@ -12,8 +12,8 @@
 
 #include "coney/table.h"
 #include "coney/xalloc.h"
-#include "names.h"
 #include "events.h"
+#include "names.h"
 #include "vhost_fields.h"
 
 /* ---- the gate ---- */

@@ -12,9 +12,9 @@
 #include <utlist.h>
 
 #include "ages.h"
-#include "events.h"
 #include "coney/pool.h"
 #include "coney/xalloc.h"
+#include "events.h"
 #include "vhost_fields.h"
 
 #define UNSENT_MAX_DEFAULT (UINT64_C(1) << 20)

@@ -13,8 +13,8 @@
 #include "coney/config.h"
 #include "coney/log.h"
 #include "coney/server.h"
-#include "coney/xalloc.h"
 #include "coney/tls_context.h"
+#include "coney/xalloc.h"
 
 struct checking {
     config_report *report;

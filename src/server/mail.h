@@ -11,7 +11,7 @@ enum mail_kind {
     MAIL_ANSWER,   /* struct runner: the store has answers for its vhost */
     MAIL_LOGIN,    /* struct login: it is decided */
     MAIL_PARKED,   /* struct runner: its vhost has stopped (runner_park()) */
-    MAIL_EVENT,   /* struct event_letter: for the vhost that carries events, by the first loop */
+    MAIL_EVENT,    /* struct event_letter: for the vhost that carries events, by the first loop */
     MAIL_VISIT,    /* struct visit: to the loop or a vhost */
     MAIL_STOP,     /* struct loop: close all sessions, then end */
 };

@@ -29,9 +29,9 @@
 
 #include "coney/config.h"
 #include "coney/log.h"
+#include "coney/tls_files.h"
 #include "coney/xalloc.h"
 #include "server.h"
-#include "coney/tls_files.h"
 #include "tls_tickets.h"
 
 #define HANDSHAKES_MAX 512  /* some tens of KiB each */

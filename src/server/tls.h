@@ -12,8 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "peer.h"
 #include "coney/tls_context.h"
+#include "peer.h"
 
 struct config_tls;
 struct server;

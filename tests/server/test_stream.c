@@ -11,10 +11,10 @@
 
 #include "coney/frame.h"
 #include "coney/properties.h"
+#include "coney/tls_context.h"
 #include "coney/xalloc.h"
 #include "desk.h"
 #include "server/session.h"
-#include "coney/tls_context.h"
 #include "tls_kit.h"
 #include "wire.h"
 
