@@ -99,16 +99,16 @@ extern _Atomic unsigned char log_least[LOG_CATEGORY_COUNT];
 
 void log_write(struct log_site *site, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Say it in CATEGORY, whatever the file's is. */
-#define log_in(in_category, at_level, ...)                                                     \
+/* Say it as of CATEGORY, whatever the file's is. */
+#define log_of(of_category, at_level, ...)                                                     \
     do {                                                                                       \
-        static struct log_site log_site_ = {.level = (at_level), .category = (in_category)};   \
+        static struct log_site log_site_ = {.level = (at_level), .category = (of_category)};   \
                                                                                                \
-        if ((at_level) >= atomic_load_explicit(&log_least[in_category], memory_order_relaxed)) \
+        if ((at_level) >= atomic_load_explicit(&log_least[of_category], memory_order_relaxed)) \
             log_write(&log_site_, __VA_ARGS__);                                                \
     } while (0)
 
-#define log_at(at_level, ...) log_in(LOG_CATEGORY, at_level, __VA_ARGS__)
+#define log_at(at_level, ...) log_of(LOG_CATEGORY, at_level, __VA_ARGS__)
 
 #define log_debug(...)    log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
 #define log_info(...)     log_at(LOG_LEVEL_INFO, __VA_ARGS__)

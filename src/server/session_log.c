@@ -66,7 +66,7 @@ void session_log_close(const struct session *session, uint16_t channel, struct b
     if (session->is_internal || method_decode(&method, payload) != METHOD_OK)
         return;
     if (method.id == METHOD_CHANNEL_CLOSE)
-        log_in(LOG_CATEGORY_CHANNEL, LOG_LEVEL_ERROR, "channel error on connection %s, channel %u: %u %s",
+        log_of(LOG_CATEGORY_CHANNEL, LOG_LEVEL_ERROR, "channel error on connection %s, channel %u: %u %s",
                who(session, name), channel, method.channel_close.reply_code,
                log_escape(method.channel_close.reply_text, text, sizeof text));
     else if (method.id == METHOD_CONNECTION_CLOSE &&
@@ -74,7 +74,7 @@ void session_log_close(const struct session *session, uint16_t channel, struct b
         log_warning("connection %s is closed: %u %s", who(session, name), method.connection_close.reply_code,
                     log_escape(method.connection_close.reply_text, text, sizeof text));
     else if (method.id == METHOD_CONNECTION_CLOSE)
-        log_in(LOG_CATEGORY_CHANNEL, LOG_LEVEL_ERROR, "error on connection %s: %u %s", who(session, name),
+        log_of(LOG_CATEGORY_CHANNEL, LOG_LEVEL_ERROR, "error on connection %s: %u %s", who(session, name),
                method.connection_close.reply_code,
                log_escape(method.connection_close.reply_text, text, sizeof text));
 }

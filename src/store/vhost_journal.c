@@ -352,7 +352,7 @@ static void tell_unreadable(const struct request *request, const struct run *run
 
     if (run->flags & RUN_DROPPED || !run_place_equal(&request->place, &run->place))
         return;
-    log_in(LOG_CATEGORY_QUEUE, LOG_LEVEL_ERROR, "messages cannot be read, their queue is out of service: %s",
+    log_of(LOG_CATEGORY_QUEUE, LOG_LEVEL_ERROR, "messages cannot be read, their queue is out of service: %s",
            request->why);
     pthread_mutex_lock(&store->lock);
     store->counters.unreadable_runs++;
