@@ -187,12 +187,12 @@ static void write_rates(struct writer *writer, struct request *request, uint64_t
     static const char *const names[] = {"messages_details", "messages_ready_details",
                                         "messages_unacknowledged_details"};
     bool is_still = stats_is_still(request, key);
+    uint64_t messages = queue->ready + queue->unacked;
     json_t *lengths = NULL;
 
     if (!is_still) {
-        lengths = json_pack("{s:I,s:I,s:I}", "messages", (json_int_t)(queue->ready + queue->unacked),
-                            "messages_ready", (json_int_t)queue->ready, "messages_unacknowledged",
-                            (json_int_t)queue->unacked);
+        lengths = json_pack("{s:I,s:I,s:I}", "messages", (json_int_t)messages, "messages_ready",
+                            (json_int_t)queue->ready, "messages_unacknowledged", (json_int_t)queue->unacked);
         stats_add_lengths(request, key, lengths);
     }
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -12,7 +12,9 @@
 void columns_parse(struct columns *out, const char *columns)
 {
     *out = (struct columns){.has_all = !columns || !*columns};
-    while (!out->has_all && *columns) {
+    if (!columns)
+        return;
+    while (*columns) {
         size_t size = strcspn(columns, ","), first = strcspn(columns, ".,");
 
         if (out->count == COLUMNS_MAX) {
