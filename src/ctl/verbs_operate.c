@@ -37,9 +37,22 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static bool is_alive(long pid)
+/* One that has ended and whose parent has not looked yet is not alive. */
+static bool is_zombie(struct ctl *ctl, long pid)
 {
-    return kill((pid_t)pid, 0) == 0 || errno == EPERM;
+    FILE *file = fopen(text(ctl, "/proc/%ld/stat", pid), "r");
+    char line[512] = "", *name_end;
+
+    if (!file)
+        return false;
+    name_end = fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
+    fclose(file);
+    return name_end && strncmp(name_end, ") Z", 3) == 0;
+}
+
+static bool is_alive(struct ctl *ctl, long pid)
+{
+    return (kill((pid_t)pid, 0) == 0 || errno == EPERM) && !is_zombie(ctl, pid);
 }
 
 /* The process in a pid file; 0 if there is none. */
@@ -63,7 +76,7 @@ static bool await_end(struct ctl *ctl, long pid)
     double end = now() + (ctl->timeout_s > 0 ? ctl->timeout_s : STOP_SECONDS);
 
     ctl->timeout_s = 0;
-    while (*node_run_state(ctl) || (pid > 0 && is_alive(pid))) {
+    while (*node_run_state(ctl) || (pid > 0 && is_alive(ctl, pid))) {
         if (now() > end)
             return false;
         pause_briefly();
@@ -155,7 +168,7 @@ static int wait_for(struct ctl *ctl)
         info(ctl, "pid is %ld", pid);
     if (pid > 0) {
         info(ctl, "Waiting for applications 'rabbit_and_plugins' to start on node '%s'", node);
-        if (!is_alive(pid))
+        if (!is_alive(ctl, pid))
             return failure(EX_UNAVAILABLE, "process_not_running");
         if (node_await(ctl, "running", end - now())) {
             info(ctl, "Applications 'rabbit_and_plugins' are running on node '%s'", node);

@@ -14,11 +14,12 @@ TOOLS = ("rabbitmqctl", "rabbitmq-diagnostics", "rabbitmq-plugins", "rabbitmq-qu
 class Step:
     def __init__(self, line, scenario, node):
         self.line, self.node = line, node
-        self.is_unordered = self.is_shared = self.has_own_errors = self.has_own_output = self.needs_node = False
+        self.is_unordered = self.is_shared = self.has_own_errors = self.has_own_output = self.needs_node = self.is_of_rabbitmq = False
         self.tool = "rabbitmqadmin" if scenario == "admin" else "rabbitmqctl"
         rest = line
-        while rest[:2] in ("~ ", "% ", "! ", "= ", "@ ", "$ "):
+        while rest[:2] in ("~ ", "% ", "! ", "= ", "@ ", "^ ", "$ "):
             self.needs_node |= rest[0] == "@"
+            self.is_of_rabbitmq |= rest[0] == "^"
             self.is_unordered |= rest[0] in "~%"
             self.is_shared |= rest[0] == "%"
             self.has_own_errors |= rest[0] == "!"

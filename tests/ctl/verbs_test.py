@@ -4,7 +4,6 @@
 import os
 import subprocess
 import tempfile
-import threading
 
 from ctl_kit import STATUS, against, eq, has, run
 from fake_api import FakeApi
@@ -60,9 +59,8 @@ def test_stop_waits_until_nobody_answers(coneyctl):
 
 
 def test_stop_waits_for_the_process(coneyctl):
-    """One that lives on for a while after its API is gone."""
+    """One that lives on for a while after its API is gone, and whose parent takes its time."""
     process = subprocess.Popen(["sleep", "0.3"])
-    threading.Thread(target=process.wait, daemon=True).start()      # so that nothing is left of it
     answers = {("POST", "/api/coney/stop"): (204, ""),
                ("GET", "/api/coney/status"): [(200, dict(STATUS, os_pid=process.pid)), (503, "")]}
     said, _ = against(coneyctl, answers, "stop")
