@@ -99,11 +99,15 @@ void store_wake(struct store *store);
  * file for the journal, a checkpoint that waits. */
 void store_care(struct store *store);
 
-/* Wait until all that was written so far is on stable storage. Not from a thread that runs a vhost. */
+/* Wait until all entries and vhosts that were written so far are on stable storage. Not from a thread that
+ * runs a vhost. */
 void store_sync(struct store *store);
 
-/* The same for what vhosts handed in as well, that is, what they said in batches that have ended; and for at
- * most TIMEOUT_MS: false when it is not there by then, which a full disk can keep it from for long. */
+/* The same for at most TIMEOUT_MS: false when it is not there by then, which a full disk can keep it from for
+ * long. */
+bool store_sync_within(struct store *store, unsigned timeout_ms);
+
+/* The same for what vhosts handed in as well, that is, what they said in batches that have ended. */
 bool store_settle(struct store *store, unsigned timeout_ms);
 
 /* Any thread: copy everything to FOLDER, which is made and must hold nothing, while the node goes on: as a

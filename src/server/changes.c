@@ -72,9 +72,12 @@ bool changes_settle(struct server *server)
     return !server->store || store_settle(server->store, SETTLE_MS);
 }
 
+/* All but topology are entries. */
 static enum change_result settled(struct server *server)
 {
-    return changes_settle(server) ? CHANGE_MADE : CHANGE_NOT_SAFE;
+    bool done = !server->store || store_sync_within(server->store, SETTLE_MS);
+
+    return done ? CHANGE_MADE : CHANGE_NOT_SAFE;
 }
 
 static enum change_result refuse(char why[CHANGE_WHY_SIZE], const char *format, ...)
@@ -540,5 +543,5 @@ enum change_result changes_import(struct server *server, json_t *root, struct by
         return atomic_load(&server->is_stopping) ? CHANGE_STOPPING : CHANGE_REFUSED;
     log_info("definitions imported: %zu users, %zu vhosts, %zu exchanges, %zu queues, %zu bindings",
              result.users, result.vhosts, result.exchanges, result.queues, result.bindings);
-    return settled(server);
+    return changes_settle(server) ? CHANGE_MADE : CHANGE_NOT_SAFE;
 }

@@ -257,8 +257,7 @@ void store_sync(struct store *store)
     pthread_mutex_unlock(&store->lock);
 }
 
-/* A record that means nothing stands behind everything that was pushed before it. */
-bool store_settle(struct store *store, unsigned timeout_ms)
+bool store_sync_within(struct store *store, unsigned timeout_ms)
 {
     struct timespec until;
     uint64_t lsn;
@@ -266,8 +265,6 @@ bool store_settle(struct store *store, unsigned timeout_ms)
 
     if (!store->has_threads)
         return true;
-    store_put_entry(store, BYTES_LITERAL("settled"), (struct bytes){NULL, 0}, (struct bytes){NULL, 0},
-                    (struct bytes){NULL, 0});
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += (time_t)(timeout_ms / 1000);
     until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
@@ -279,6 +276,16 @@ bool store_settle(struct store *store, unsigned timeout_ms)
         error = pthread_cond_clockwait(&store->moved, &store->lock, CLOCK_MONOTONIC, &until);
     pthread_mutex_unlock(&store->lock);
     return error != ETIMEDOUT;
+}
+
+/* A record that means nothing stands behind everything that was pushed before it. */
+bool store_settle(struct store *store, unsigned timeout_ms)
+{
+    static const struct bytes none = {NULL, 0};
+
+    if (store->has_threads)
+        store_put_entry(store, BYTES_LITERAL("settled"), none, none, none);
+    return store_sync_within(store, timeout_ms);
 }
 
 /* ---- threads ---- */
