@@ -6,7 +6,7 @@
  *
  * A survey of many things goes on where it stopped: queues, exchanges and bindings by a cursor, which follows
  * when what it stands at is deleted meanwhile. What is made meanwhile is seen, what goes before it was seen
- * is not.
+ * is not. A vhost that is being emptied is closed to surveys.
  */
 #ifndef CONEY_SURVEY_H
 #define CONEY_SURVEY_H
@@ -31,12 +31,19 @@ enum survey_of { SURVEY_QUEUES, SURVEY_EXCHANGES, SURVEY_BINDINGS };
 struct survey_cursor {
     enum survey_of of;
     bool has_begun, is_at_end;
+    uint32_t generation;
     void *at;
     struct survey_cursor *prev, *next; /* the vhost's */
 };
 
 /* Leave the survey before its end. */
 void survey_end(struct vhost *vhost, struct survey_cursor *cursor);
+
+/* Surveys under way are at their end, and others find nothing until survey_reopen(): whoever surveys is not
+ * let in any more, and may be gone with his cursor without having left. Cursors are forgotten without being
+ * looked at. */
+void survey_close(struct vhost *vhost);
+void survey_reopen(struct vhost *vhost);
 
 /* ---- queues ---- */
 

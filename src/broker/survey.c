@@ -2,7 +2,8 @@
 /*
  * coney/survey.h: what there is, shown without being changed.
  *
- * A cursor that is begun and not at its end is on vhost->cursors and stands at the next thing to show.
+ * A cursor that is begun and not at its end is on vhost->cursors and stands at the next thing to show, unless
+ * the vhost was closed to surveys since: then it is on no list, and may be no more.
  */
 #include "coney/survey.h"
 
@@ -30,11 +31,19 @@ static void *first_of(const struct vhost *vhost, enum survey_of of)
     return NULL;
 }
 
+static bool is_forgotten(const struct vhost *vhost, const struct survey_cursor *cursor)
+{
+    return vhost->surveys_are_closed || cursor->generation != vhost->survey_generation;
+}
+
 static void *begin(struct vhost *vhost, struct survey_cursor *cursor)
 {
     if (cursor->has_begun)
-        return cursor->at;
+        return is_forgotten(vhost, cursor) ? NULL : cursor->at;
     cursor->has_begun = true;
+    cursor->generation = vhost->survey_generation;
+    if (vhost->surveys_are_closed)
+        return NULL;
     cursor->at = first_of(vhost, cursor->of);
     DL_APPEND(vhost->cursors, cursor);
     return cursor->at;
@@ -49,9 +58,21 @@ static void stop_at(struct vhost *vhost, struct survey_cursor *cursor, void *nex
 
 void survey_end(struct vhost *vhost, struct survey_cursor *cursor)
 {
-    if (cursor->has_begun && !cursor->is_at_end)
+    if (cursor->has_begun && !cursor->is_at_end && !is_forgotten(vhost, cursor))
         DL_DELETE(vhost->cursors, cursor);
     cursor->is_at_end = true;
+}
+
+void survey_close(struct vhost *vhost)
+{
+    vhost->cursors = NULL;
+    vhost->survey_generation++;
+    vhost->surveys_are_closed = true;
+}
+
+void survey_reopen(struct vhost *vhost)
+{
+    vhost->surveys_are_closed = false;
 }
 
 /* At its end is only who finds nothing more: a cursor whose last thing was deleted finds that out later. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vhost.h, topology: exchanges, queues and bindings from definitions and administration, where no client's
  * permissions play a part. */
+#include "coney/survey.h"
 #include "names.h"
 #include "vhost_fields.h"
 
@@ -90,6 +91,7 @@ bool vhost_empty(struct vhost *vhost, uint32_t most)
 {
     struct exchange *exchange = NULL;
 
+    survey_close(vhost);
     for (; vhost->queues && most; most--)
         queue_delete(vhost->queues);
     for (; most && (exchange = made_exchange(vhost)) != NULL; most--)
@@ -100,5 +102,6 @@ bool vhost_empty(struct vhost *vhost, uint32_t most)
     vhost_forget_rights(vhost);
     empty_policies(vhost);
     vhost_set_limits(vhost, -1, -1);
+    survey_reopen(vhost);
     return true;
 }

@@ -66,6 +66,8 @@ struct vhost {
     bool is_tracing, is_traced_always;
     uint32_t tracers;
     struct survey_cursor *cursors; /* DL list; see survey.c */
+    uint32_t survey_generation;    /* of those cursors */
+    bool surveys_are_closed;
 
     struct exchange *exchanges;
     struct queue *queues;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bounds of a vhost's settings: what is refused at each, and that everything below goes on. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "coney/buffer.h"
 #include "coney/survey.h"
 #include "story.h"
@@ -277,6 +280,54 @@ Test(limits, the_nodes_own_connections_are_beside_them)
     cr_expect_eq(seen.counts.connections_closed, 0);
     cr_expect_eq(seen.counts.channels_closed, 0);
     cr_expect_eq(channels_shown(s), 1);
+    story_free(s);
+}
+
+static void note_queue(void *context, const struct survey_queue *queue)
+{
+    (void)queue;
+    ++*(unsigned *)context;
+}
+
+/* Begin a survey of the queues; the cursor is the caller's to free. */
+static struct survey_cursor *cursor_in_the_middle(struct story *s)
+{
+    struct survey_cursor *cursor = calloc(1, sizeof *cursor);
+    unsigned count = 0;
+
+    cursor->of = SURVEY_QUEUES;
+    survey_queues(story_vhost(s), cursor, 1, note_queue, &count);
+    cr_expect_eq(count, 1);
+    return cursor;
+}
+
+Test(limits, who_surveys_a_vhost_that_is_emptied_may_go_without_leaving)
+{
+    struct story *s = story_new();
+    struct client *c = client(s);
+    struct survey_cursor *stays, *goes, later = {.of = SURVEY_QUEUES};
+    unsigned count = 0;
+
+    declare(c, "a");
+    declare(c, "b");
+    declare(c, "c");
+    stays = cursor_in_the_middle(s);
+    goes = cursor_in_the_middle(s);
+    memset(goes, 0xff, sizeof *goes);
+    free(goes);
+    cr_expect_not(vhost_empty(story_vhost(s), 2));
+    survey_queues(story_vhost(s), stays, 10, note_queue, &count);
+    cr_expect(stays->is_at_end);
+    survey_queues(story_vhost(s), &later, 10, note_queue, &count);
+    cr_expect(later.is_at_end);
+    cr_expect_eq(count, 0, "closed to surveys");
+    while (!vhost_empty(story_vhost(s), 2))
+        ;
+    declare(c, "again");
+    later = (struct survey_cursor){.of = SURVEY_QUEUES};
+    survey_queues(story_vhost(s), &later, 10, note_queue, &count);
+    cr_expect_eq(count, 1, "open again");
+    free(stays);
     story_free(s);
 }
 
