@@ -52,7 +52,7 @@ static void put_one(struct metrics_text *text, const char *labels, const struct 
         metrics_put_real(text, labels, (double)value / MS_PER_S);
         break;
     case METRIC_NO_TIME:
-        metrics_put_real(text, labels, NAN);
+        metrics_put_real(text, labels, (double)NAN);
         break;
     case METRIC_RARE:
         if (value)

@@ -72,6 +72,9 @@ void reply_json(struct request *request, int status, json_t *json)
 }
 
 static void reply_error_v(struct request *request, int status, const char *error, const char *format,
+                          va_list arguments) __attribute__((format(printf, 4, 0)));
+
+static void reply_error_v(struct request *request, int status, const char *error, const char *format,
                           va_list arguments)
 {
     char reason[1024];
