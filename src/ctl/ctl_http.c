@@ -219,6 +219,10 @@ static void die_unreached(struct ctl *ctl, const struct http *http, CURLcode cod
     const char *node = ctl->node ? ctl->node : name;
 
     fflush(stdout);
+    if (ctl->tool == TOOL_ADMIN) {
+        fprintf(stderr, "*** Could not connect: %s: %s\n\n", name, what);
+        exit(1);
+    }
     if (code == CURLE_OPERATION_TIMEDOUT && ctl->timeout_s > 0) {
         fprintf(stderr, "Error: operation %s on node %s timed out. Timeout value used: %.0f\n",
                 ctl->verb->name, node, ctl->timeout_s * 1000);

@@ -4,6 +4,7 @@
 import os
 import re
 import shlex
+import subprocess
 import tempfile
 
 from ctl_kit import against, eq, has, run
@@ -24,6 +25,12 @@ def test_no_broker_says_what_to_do(coneyctl):
     said = run(coneyctl, "--url", "http://127.0.0.1:1", "ping")
     eq(said.code, 69)
     has(said.err, "http://127.0.0.1:1: ", "management.tcp.ip")
+
+
+def test_rabbitmqadmin_says_it_in_its_own_words(coneyctl):
+    said = run(coneyctl, "-P", "1", "list", "queues", name="rabbitmqadmin")
+    eq((said.code, said.out), (1, ""))
+    has(said.err, "*** Could not connect: ")
 
 
 def test_password_in_a_url_is_not_shown(coneyctl):
@@ -255,6 +262,27 @@ def test_rabbitmqctl_has_the_verbs_of_rabbitmqctl(coneyctl):
         resume_listeners suspend_listeners delete_queue purge_queue delete_shovel restart_shovel shovel_status hipe_compile
         node_health_check""".split()
     eq(sorted(set(wanted) - set(verbs(coneyctl, "rabbitmqctl"))), [])
+
+
+def test_completion(coneyctl):
+    """The functions that it takes from the bash-completion package are stood in for."""
+    script = r"""
+        _init_completion() { words=("${COMP_WORDS[@]}") cword=$COMP_CWORD cur=${words[cword]} prev=${words[cword-1]}; }
+        _filedir() { COMPREPLY=(a-file); }
+        . "$1"; shift; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _coneyctl; echo "${COMPREPLY[*]}"
+    """
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../etc/coneyctl.bash-completion")
+    with FakeApi({("GET", "/api/queues/v?columns=name"): (200, [{"name": "invoices"}, {"name": "orders"}]),
+                  ("GET", "/api/vhosts"): (200, [{"name": "v"}, {"name": "w"}])}) as api:
+        for line, wanted in (("list_que", "list_queues"), ("list_queues --off", "--offline"), ("--sock", "--socket"),
+                             ("declare ex", "exchange"), ("list ex", "exchanges"), ("set_alarm d", "disk"),
+                             ("list_queues --formatter pr", "pretty_table"), ("help purge_", "purge_queue"),
+                             ("export_definitions x", "a-file"), ("-p v purge_queue in", "invoices"),
+                             ("delete_queue -p v o", "orders"), ("list_queues -p w", "w"), ("delete_vhost v", "v")):
+            said = subprocess.run(["bash", "-c", script, "bash", path, coneyctl, *line.split()], capture_output=True,
+                                  text=True, timeout=30, check=False,
+                                  env={"PATH": os.environ["PATH"], "CONEY_SOCKET": api.socket})
+            eq((said.stdout, said.stderr), (wanted + "\n", ""), line)
 
 
 def test_unknown_verbs_are_guessed(coneyctl):
