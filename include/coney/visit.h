@@ -29,10 +29,6 @@ enum visit_result {
 enum visit_result visit_vhost(struct server *server, struct bytes name,
                               void (*work)(struct vhost *vhost, void *argument), void *argument);
 
-/* The same in a vhost that may have been deleted: to leave what was begun before. */
-enum visit_result visit_vhost_gone_too(struct server *server, struct bytes name,
-                                       void (*work)(struct vhost *vhost, void *argument), void *argument);
-
 /* Have WORK called on the INDEX-th loop. VISIT_STOPPING also when there are not so many. */
 enum visit_result visit_loop(struct server *server, unsigned index,
                              void (*work)(struct loop *loop, void *argument), void *argument);

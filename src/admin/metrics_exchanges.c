@@ -5,7 +5,6 @@
 #include "coney/survey.h"
 #include "coney/visit.h"
 #include "coney/xalloc.h"
-#include "cursor.h"
 #include "metrics.h"
 
 #define SLICE 512
@@ -19,7 +18,7 @@ struct seen {
 };
 
 struct collecting {
-    struct survey_cursor *cursor;
+    struct survey_cursor cursor;
     struct arena scratch;
     struct seen *seen; /* SLICE */
     size_t count;
@@ -42,7 +41,7 @@ static void copy_slice(struct vhost *vhost, void *argument)
 {
     struct collecting *collecting = argument;
 
-    survey_exchanges(vhost, collecting->cursor, SLICE, copy, collecting);
+    survey_exchanges(vhost, &collecting->cursor, SLICE, copy, collecting);
 }
 
 static void take_slice(struct metrics *metrics, struct collecting *collecting, const char *vhost)
@@ -72,13 +71,12 @@ bool metrics_collect_exchanges(struct metrics *metrics)
         struct bytes vhost = bytes_from_string(metrics->vhosts[i]);
         const char *label = metrics_label(&metrics->exchanges.arena, "", "vhost", vhost);
 
-        collecting.cursor = cursor_new(SURVEY_EXCHANGES);
+        collecting.cursor = (struct survey_cursor){.of = SURVEY_EXCHANGES};
         visited = VISIT_DONE;
-        while (visited == VISIT_DONE && !collecting.cursor->is_at_end) {
+        while (visited == VISIT_DONE && !collecting.cursor.is_at_end) {
             visited = visit_vhost(metrics->server, vhost, copy_slice, &collecting);
             take_slice(metrics, &collecting, label);
         }
-        cursor_free(metrics->server, vhost, collecting.cursor);
     }
     free(collecting.seen);
     return visited != VISIT_STOPPING;

@@ -6,7 +6,6 @@
 #include "coney/survey.h"
 #include "coney/visit.h"
 #include "coney/xalloc.h"
-#include "cursor.h"
 #include "metrics.h"
 
 #define SLICE 512
@@ -54,7 +53,7 @@ struct seen {
 
 struct collecting {
     struct metrics *metrics;
-    struct survey_cursor *cursor;
+    struct survey_cursor cursor;
     struct arena scratch;
     struct seen *seen; /* SLICE */
     size_t count;
@@ -124,7 +123,7 @@ static void copy_slice(struct vhost *vhost, void *argument)
 {
     struct collecting *collecting = argument;
 
-    survey_queues(vhost, collecting->cursor, SLICE, copy, collecting);
+    survey_queues(vhost, &collecting->cursor, SLICE, copy, collecting);
 }
 
 /* ---- outside ---- */
@@ -150,12 +149,11 @@ static bool collect_vhost(struct collecting *collecting, struct bytes vhost)
     const char *label = metrics_label(&metrics->queues.arena, "", "vhost", vhost);
     enum visit_result visited = VISIT_DONE;
 
-    collecting->cursor = cursor_new(SURVEY_QUEUES);
-    while (visited == VISIT_DONE && !collecting->cursor->is_at_end) {
+    collecting->cursor = (struct survey_cursor){.of = SURVEY_QUEUES};
+    while (visited == VISIT_DONE && !collecting->cursor.is_at_end) {
         visited = visit_vhost(metrics->server, vhost, copy_slice, collecting);
         take_slice(collecting, label);
     }
-    cursor_free(metrics->server, vhost, collecting->cursor);
     return visited != VISIT_STOPPING;
 }
 

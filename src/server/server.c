@@ -19,6 +19,7 @@
 #include "coney/parameters.h"
 #include "coney/pool.h"
 #include "coney/store.h"
+#include "coney/survey.h"
 #include "coney/xalloc.h"
 #include "drain.h"
 #include "event_mail.h"
@@ -517,6 +518,7 @@ static void on_disk_timer(evutil_socket_t fd, short what, void *arg)
 static void close_all(struct vhost *vhost, void *argument)
 {
     (void)argument;
+    survey_close(vhost);
     vhost_close_connections(vhost, (struct bytes){NULL, 0},
                             "broker forced connection closure with reason 'shutdown'");
 }

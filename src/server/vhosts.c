@@ -18,6 +18,7 @@
 #include "coney/log.h"
 #include "coney/queue_options.h"
 #include "coney/store.h"
+#include "coney/survey.h"
 #include "coney/vhost.h"
 #include "coney/visit.h"
 #include "coney/xalloc.h"
@@ -146,6 +147,7 @@ static void close_clients(struct vhost *vhost, void *argument)
     char text[300];
 
     snprintf(text, sizeof text, "vhost '%.*s' is deleted", BYTES_ARG(vhost_name(vhost)));
+    survey_close(vhost);
     vhost_close_connections(vhost, (struct bytes){NULL, 0}, text);
     forget_entries(emptying->server, vhost);
 }

@@ -17,7 +17,6 @@
 #include "loop.h"
 #include "runner.h"
 #include "server.h"
-#include "vhosts.h"
 
 struct visit {
     struct mail mail;
@@ -103,14 +102,6 @@ enum visit_result visit_vhost(struct server *server, struct bytes name,
                               void (*work)(struct vhost *vhost, void *argument), void *argument)
 {
     struct runner *runner = server_find_vhost(server, name);
-
-    return runner ? visit_runner(runner, work, argument) : VISIT_NO_VHOST;
-}
-
-enum visit_result visit_vhost_gone_too(struct server *server, struct bytes name,
-                                       void (*work)(struct vhost *vhost, void *argument), void *argument)
-{
-    struct runner *runner = vhosts_find(server, name, true);
 
     return runner ? visit_runner(runner, work, argument) : VISIT_NO_VHOST;
 }

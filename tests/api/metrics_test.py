@@ -443,14 +443,18 @@ def test_journal_logins_and_requests_move(broker):
 
 
 @coney
-@settings(vm_memory_high_watermark__absolute="1KiB")
+@settings(vm_memory_high_watermark__absolute="1MiB", memory_window="1GiB")
 def test_who_is_blocked(broker):
-    wait_until(lambda: scrape(broker).value("rabbitmq_alarms_memory_used_watermark") == 1, what="alarm")
     eq(scrape(broker).value("coney_connections_blocked"), 0)
     ch = broker.channel()
     ch.declare("q")
-    ch.publish("", "q", b"x")
-    wait_until(lambda: scrape(broker).value("coney_connections_blocked") == 1, what="a blocked connection")
+
+    def is_blocked():
+        ch.publish("", "q", b"x" * 20000)
+        found = scrape(broker)
+        return found.value("coney_connections_blocked") == 1 and found.value("rabbitmq_alarms_memory_used_watermark") == 1
+
+    wait_until(is_blocked, what="a blocked connection", pause=0.001)
 
 
 @coney
