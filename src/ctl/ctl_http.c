@@ -246,6 +246,17 @@ static void die_unreached(struct ctl *ctl, const struct http *http, CURLcode cod
     exit(EX_UNAVAILABLE);
 }
 
+/* A header that holds VALUE, which may come from anywhere: it stays on its line. */
+static const char *header_line(struct ctl *ctl, const char *name, const char *value)
+{
+    char *line = text(ctl, "%s: %s", name, value);
+
+    for (char *at = line; *at; at++)
+        if ((unsigned char)*at < ' ')
+            *at = ' ';
+    return line;
+}
+
 static long perform(struct ctl *ctl, const struct exchange *exchange)
 {
     struct http *http = http_of(ctl);
@@ -277,7 +288,7 @@ static long perform(struct ctl *ctl, const struct exchange *exchange)
         headers = curl_slist_append(headers, "expect:");
     }
     if (exchange->reason)
-        headers = curl_slist_append(headers, text(ctl, "X-Reason: %s", exchange->reason));
+        headers = curl_slist_append(headers, header_line(ctl, "X-Reason", exchange->reason));
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     code = curl_easy_perform(curl);
     curl_slist_free_all(headers);

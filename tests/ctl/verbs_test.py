@@ -5,7 +5,7 @@ import os
 import subprocess
 import tempfile
 
-from ctl_kit import STATUS, against, eq, has, run
+from ctl_kit import NODE, STATUS, against, eq, has, run
 from fake_api import FakeApi
 
 
@@ -239,6 +239,14 @@ def test_close_connection_takes_a_pid_or_a_name(coneyctl):
             eq((said.code, said.out), (0, "Closing connection %s, reason: too loud...\n" % given))
             eq(api.asked[-1][:2], ("DELETE", path))
             eq(api.headers[-1]["x-reason"], "too loud")
+
+
+def test_a_reason_stays_in_its_header(coneyctl):
+    path = "/api/connections/username/u"
+    with FakeApi({**NODE, ("DELETE", path): (204, "")}) as api:
+        said = run(coneyctl, "close_all_user_connections", "u", "a\r\nX-Other: b", socket=api.socket)
+        eq(said.code, 0, said.err)
+        eq((api.headers[-1]["x-reason"], api.headers[-1]["x-other"]), ("a  X-Other: b", None))
 
 
 def test_close_all_connections_minds_vhost_and_limit(coneyctl):
