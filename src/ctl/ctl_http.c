@@ -217,6 +217,12 @@ static void die_unreached(struct ctl *ctl, const struct http *http, CURLcode cod
     const char *what = *http->error ? http->error : curl_easy_strerror(code);
     const char *name = http_target_name(ctl);
     const char *node = ctl->node ? ctl->node : name;
+    long system_error = 0;
+
+    /* libcurl speaks of a port even where there is none. */
+    curl_easy_getinfo(http->curl, CURLINFO_OS_ERRNO, &system_error);
+    if (http->target.socket && code == CURLE_COULDNT_CONNECT && system_error != 0)
+        what = strerror((int)system_error);
 
     fflush(stdout);
     if (ctl->tool == TOOL_ADMIN) {

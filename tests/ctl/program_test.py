@@ -21,7 +21,8 @@ def test_no_broker_says_what_to_do(coneyctl):
     with tempfile.TemporaryDirectory() as folder:
         said = run(coneyctl, "-n", "rabbit@x", "list_queues", socket=folder + "/none")
     eq(said.code, 69)
-    has(said.err, "Error: unable to perform an operation on node 'rabbit@x'.", "/none: ", "systemctl status coney", "--url")
+    has(said.err, "Error: unable to perform an operation on node 'rabbit@x'.", "/none: No such file or directory\n",
+        "systemctl status coney", "--url")
     said = run(coneyctl, "--url", "http://127.0.0.1:1", "ping")
     eq(said.code, 69)
     has(said.err, "http://127.0.0.1:1: ", "management.tcp.ip")
