@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Vhosts come and go while the node runs. Any thread that may wait, as visit.h says; not two at once for one
- * name. What is done is on stable storage when a function returns.
+ * Vhosts come and go while the node runs. Any thread that may wait, as visit.h says; who comes while
+ * another is at it waits. What is done is on stable storage when a function returns.
  *
  * A vhost has an entry, as definitions have it: a JSON object with name, description, tags,
  * default_queue_type, tracing, protected_from_deletion, metadata.

@@ -635,6 +635,7 @@ struct server *server_new(const struct config *config, enum server_failure *fail
     server->spread_percent = BUSY_PERCENT;
     pthread_mutex_init(&server->lock, NULL);
     pthread_mutex_init(&server->change_lock, NULL);
+    pthread_mutex_init(&server->vhosts_lock, NULL);
     signal(SIGPIPE, SIG_IGN);
     clock_gettime(CLOCK_REALTIME, &now);
     server->clock_offset_ms =
@@ -742,6 +743,7 @@ void server_free(struct server *server)
     buffer_free(&server->mechanisms[0]);
     buffer_free(&server->mechanisms[1]);
     pthread_mutex_destroy(&server->change_lock);
+    pthread_mutex_destroy(&server->vhosts_lock);
     pthread_mutex_destroy(&server->lock);
     free(server);
 }

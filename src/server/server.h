@@ -97,6 +97,7 @@ struct server {
     _Atomic uint64_t memory_sampled; /* ns: when */
     _Atomic uint64_t session_serial; /* the last that was given */
 
+    pthread_mutex_t vhosts_lock; /* one vhost is made, changed or deleted at a time; held by who may wait */
     pthread_mutex_t change_lock; /* one change of users or parameters at a time (changes.c) */
     pthread_mutex_t lock;
     struct runner *runners;

@@ -165,7 +165,7 @@ static void wait_until_kept(struct server *server)
         store_sync(server->store);
 }
 
-enum vhosts_result vhosts_delete(struct server *server, struct bytes name)
+static enum vhosts_result delete_alone(struct server *server, struct bytes name)
 {
     struct runner *runner = vhosts_find(server, name, false);
     struct emptying emptying = {.server = server};
@@ -191,6 +191,16 @@ enum vhosts_result vhosts_delete(struct server *server, struct bytes name)
     log_info("vhost '%.*s' is deleted", BYTES_ARG(name));
     events_tell(server, "vhost.deleted", "name", &name, NULL);
     return VHOSTS_DELETED;
+}
+
+enum vhosts_result vhosts_delete(struct server *server, struct bytes name)
+{
+    enum vhosts_result result;
+
+    pthread_mutex_lock(&server->vhosts_lock);
+    result = delete_alone(server, name);
+    pthread_mutex_unlock(&server->vhosts_lock);
+    return result;
 }
 
 /* ---- making and changing ---- */
@@ -268,8 +278,8 @@ static void grant(struct server *server, struct bytes name, struct bytes user)
     visit_vhost(server, name, grant_everything, &grant);
 }
 
-enum vhosts_result vhosts_put(struct server *server, struct bytes name, const json_t *entry,
-                              struct bytes maker)
+static enum vhosts_result put_alone(struct server *server, struct bytes name, const json_t *entry,
+                                    struct bytes maker)
 {
     struct making making = {.server = server, .name = name};
     bool is_new = !vhosts_find(server, name, false);
@@ -288,4 +298,15 @@ enum vhosts_result vhosts_put(struct server *server, struct bytes name, const js
         events_tell(server, "vhost.created", "name", &name, NULL);
     }
     return is_new ? VHOSTS_MADE : VHOSTS_CHANGED;
+}
+
+enum vhosts_result vhosts_put(struct server *server, struct bytes name, const json_t *entry,
+                              struct bytes maker)
+{
+    enum vhosts_result result;
+
+    pthread_mutex_lock(&server->vhosts_lock);
+    result = put_alone(server, name, entry, maker);
+    pthread_mutex_unlock(&server->vhosts_lock);
+    return result;
 }

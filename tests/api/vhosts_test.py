@@ -5,6 +5,7 @@ import re
 import signal
 
 from api_harness import Node, differs, eq, matches, ok, path
+from harness import at_once
 
 
 def names(broker, **how):
@@ -131,3 +132,18 @@ def test_as_many_as_there_may_be(broker):
         matches(node.refused("PUT", "vhosts/3", {}, status=400).reason, "limit")
         node.delete("vhosts/1")
         node.put("vhosts/3")
+
+
+def test_one_vhost_by_many_at_once(broker):
+    """Made, changed and deleted by several: each is answered, and the broker lives."""
+    if not broker.is_coney:
+        return
+    vhost = broker.new_vhost()
+
+    def ask(i):
+        verb, body = (("PUT", {}), ("DELETE", None), ("PUT", {"description": "d"}))[i % 3]
+        answer = broker.ask(verb, path("vhosts", vhost), body)
+        ok(answer.status in (201, 204, 404), "%s: %r" % (verb, answer))
+
+    at_once(ask, 300, jobs=8)
+    broker.get("vhosts")
