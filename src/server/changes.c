@@ -33,7 +33,8 @@ struct change {
     const json_t *value;
     enum vhost_limit limit;
     int64_t connections_max, queues_max;
-    enum change_result result; /* of the work inside */
+    void (*work)(struct vhost *vhost, void *argument); /* with the change; says in result what came of it */
+    enum change_result result;
     char *why;
 };
 
@@ -93,13 +94,30 @@ static enum change_result refuse(char why[CHANGE_WHY_SIZE], const char *format, 
     return CHANGE_REFUSED;
 }
 
-/* Make CHANGE inside VHOST, by WORK, which says in change->result what came of it. */
+/* A vhost that is being deleted takes nothing more: what it would keep might outlast it. */
+static bool is_deleted(struct server *server, const struct vhost *vhost)
+{
+    return !server_find_vhost(server, vhost_name(vhost));
+}
+
+static void work_inside(struct vhost *vhost, void *argument)
+{
+    struct change *change = argument;
+
+    if (is_deleted(change->server, vhost))
+        change->result = CHANGE_NO_VHOST;
+    else
+        change->work(vhost, change);
+}
+
+/* Make CHANGE inside VHOST, by WORK. */
 static enum change_result make_inside(struct change *change, struct bytes vhost,
                                       void (*work)(struct vhost *vhost, void *argument))
 {
     change->target = server_definitions_target(change->server);
     change->result = CHANGE_MADE;
-    switch (visit_vhost(change->server, vhost, work, change)) {
+    change->work = work;
+    switch (visit_vhost(change->server, vhost, work_inside, change)) {
     case VISIT_NO_VHOST:
         return CHANGE_NO_VHOST;
     case VISIT_STOPPING:
@@ -507,10 +525,29 @@ static struct vhost *make_vhost(void *context, struct bytes name)
     return result == VHOSTS_MADE || result == VHOSTS_CHANGED ? find_vhost(context, name) : NULL;
 }
 
+struct importing {
+    struct server *server;
+    void (*work)(struct vhost *vhost, void *argument);
+    void *argument;
+    bool is_done;
+};
+
+static void import_inside(struct vhost *vhost, void *argument)
+{
+    struct importing *importing = argument;
+
+    importing->is_done = !is_deleted(importing->server, vhost);
+    if (importing->is_done)
+        importing->work(vhost, importing->argument);
+}
+
 static bool inside(void *context, struct bytes name, void (*work)(struct vhost *vhost, void *argument),
                    void *argument)
 {
-    return visit_vhost(context, name, work, argument) == VISIT_DONE;
+    struct importing importing = {context, work, argument, false};
+
+    visit_vhost(context, name, import_inside, &importing);
+    return importing.is_done;
 }
 
 static void keep(void *context, struct bytes section, struct bytes vhost, struct bytes name,

@@ -112,9 +112,12 @@ struct runner *server_find_vhost(struct server *server, struct bytes name)
     return vhosts_find(server, name, false);
 }
 
+/* What is kept of a vhost may be there though it was being deleted when the node ended (vhosts_opened()).
+ */
 static struct vhost *find_vhost(void *context, struct bytes name)
 {
-    struct runner *runner = server_find_vhost(context, name);
+    struct server *server = context;
+    struct runner *runner = vhosts_find(server, name, server->opening != NULL);
 
     return runner ? runner->vhost : NULL;
 }

@@ -114,6 +114,14 @@ struct runner *vhosts_revive(struct server *server, struct bytes name)
 
 /* ---- deleting ---- */
 
+/* Entries of what USER and others may do in a vhost go with it. */
+static void forget_entries(struct server *server, struct vhost *vhost)
+{
+    struct definitions_target target = server_definitions_target(server);
+
+    govern_clear_vhost(&target, vhost);
+}
+
 void vhosts_opened(struct server *server)
 {
     struct runner *runner;
@@ -121,19 +129,13 @@ void vhosts_opened(struct server *server)
     LL_FOREACH (server->runners, runner) {
         json_t *entry = entry_of(runner);
 
-        if (atomic_load(&runner->is_gone))
+        if (atomic_load(&runner->is_gone)) {
             vhost_empty(runner->vhost, UINT32_MAX);
+            forget_entries(server, runner->vhost);
+        }
         vhost_set_tracing(runner->vhost, json_is_true(json_object_get(entry, "tracing")));
         json_decref(entry);
     }
-}
-
-/* Entries of what USER and others may do in a vhost go with it. */
-static void forget_entries(struct server *server, struct vhost *vhost)
-{
-    struct definitions_target target = server_definitions_target(server);
-
-    govern_clear_vhost(&target, vhost);
 }
 
 struct emptying {

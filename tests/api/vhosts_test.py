@@ -147,3 +147,28 @@ def test_one_vhost_by_many_at_once(broker):
 
     at_once(ask, 300, jobs=8)
     broker.get("vhosts")
+
+
+def test_changes_of_a_vhost_that_goes(broker):
+    """What is put into a vhost while it is deleted does not keep the node from starting, nor come back."""
+    del broker
+    with Node() as node:
+        def ask(i):
+            vhost, other = "v%d" % (i % 2), i // 2
+            verb, where, body = (("PUT", path("vhosts", vhost), {}), ("DELETE", path("vhosts", vhost), None),
+                                 ("PUT", path("policies", vhost, "p"), {"pattern": "", "definition": {"max-length": 1}}),
+                                 ("PUT", path("permissions", vhost, "guest"),
+                                  {"configure": "", "write": "", "read": ""}),
+                                 ("PUT", path("vhost-limits", vhost, "max-queues"), {"value": 5}))[other % 5]
+            answer = node.ask(verb, where, body)
+            ok(answer.status in (201, 204, 400, 404), "%s %s: %r" % (verb, where, answer))
+
+        for _ in range(3):
+            at_once(ask, 400, jobs=8)
+            for vhost in ("v0", "v1"):
+                node.ask("DELETE", path("vhosts", vhost))
+            node.restart(signal.SIGKILL)
+            eq([row["vhost"] for row in node.get("policies")], [])
+            for vhost in ("v0", "v1"):
+                node.put(path("vhosts", vhost))
+            eq((node.get("policies"), node.get("vhost-limits")), ([], []))
