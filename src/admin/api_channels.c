@@ -244,7 +244,7 @@ static bool collect_in(struct listing *listing, const char *vhost,
                        void (*work)(struct vhost *vhost, void *argument))
 {
     struct collecting collecting = {.listing = listing};
-    enum visit_result result;
+    enum visit_result result = VISIT_DONE;
 
     do {
         collecting.has_more = false;

@@ -477,7 +477,10 @@ static void list_channels(struct request *request)
 
 static const char *reason_of(const struct request *request)
 {
-    return request->reason && *request->reason ? request->reason : "Closed via management plugin";
+    const char *reason = request->reason;
+
+    return reason && *reason && utf8_is_valid(bytes_from_string(reason)) ? reason
+                                                                         : "Closed via management plugin";
 }
 
 static void close_key(struct request *request, const struct listing_key *key)

@@ -58,22 +58,22 @@ static void put_process_facts(json_t *out, const struct node_stats *node)
     json_put_count(out, "uptime", node->uptime_ms);
     json_put_count(out, "processors", (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
     json_put_count(out, "run_queue", 0);
-    put_with_rate(out, "fd_used", json_integer((json_int_t)node->files));
+    put_count_with_rate(out, "fd_used", node->files);
     json_put_count(out, "fd_total", node->files_max);
-    put_with_rate(out, "sockets_used", json_integer((json_int_t)node->connections));
+    put_count_with_rate(out, "sockets_used", node->connections);
     json_put_count(out, "sockets_total", node->files_max);
-    put_with_rate(out, "proc_used", json_integer(node->loop_count));
+    put_count_with_rate(out, "proc_used", node->loop_count);
     json_put_count(out, "proc_total", PROCESSES_MAX);
-    put_with_rate(out, "context_switches", json_integer((json_int_t)node->switches));
+    put_count_with_rate(out, "context_switches", node->switches);
 }
 
 static void put_resources(json_t *out, const struct node_stats *node)
 {
-    put_with_rate(out, "mem_used", json_integer((json_int_t)node->memory_used));
+    put_count_with_rate(out, "mem_used", node->memory_used);
     json_put_count(out, "mem_limit", node->memory_limit);
     json_put(out, "mem_alarm", json_boolean(node->has_memory_alarm));
     json_put(out, "mem_calculation_strategy", json_string("allocated"));
-    put_with_rate(out, "disk_free", json_integer((json_int_t)node->disk_free));
+    put_count_with_rate(out, "disk_free", node->disk_free);
     json_put_count(out, "disk_free_limit", node->disk_free_limit);
     json_put(out, "disk_free_alarm", json_boolean(node->has_disk_alarm));
 }
@@ -83,23 +83,23 @@ static void put_store(json_t *out, const struct store_counters *store)
     double sync_ms =
         store->journal_syncs ? (double)store->journal_sync_ns / 1e6 / (double)store->journal_syncs : 0;
 
-    put_with_rate(out, "io_write_count", json_integer((json_int_t)store->journal_batches));
-    put_with_rate(out, "io_write_bytes", json_integer((json_int_t)store->journal_octets));
-    put_with_rate(out, "io_sync_count", json_integer((json_int_t)store->journal_syncs));
+    put_count_with_rate(out, "io_write_count", store->journal_batches);
+    put_count_with_rate(out, "io_write_bytes", store->journal_octets);
+    put_count_with_rate(out, "io_sync_count", store->journal_syncs);
     put_with_rate(out, "io_sync_avg_time", json_real(sync_ms));
-    put_with_rate(out, "queue_index_write_count", json_integer((json_int_t)store->journal_records));
-    put_with_rate(out, "msg_store_read_count", json_integer((json_int_t)store->fetched_runs));
+    put_count_with_rate(out, "queue_index_write_count", store->journal_records);
+    put_count_with_rate(out, "msg_store_read_count", store->fetched_runs);
 }
 
 static void put_churn(json_t *out, const struct vhost_counts *counts)
 {
-    put_with_rate(out, "connection_created", json_integer((json_int_t)counts->connections_opened));
-    put_with_rate(out, "connection_closed", json_integer((json_int_t)counts->connections_closed));
-    put_with_rate(out, "channel_created", json_integer((json_int_t)counts->channels_opened));
-    put_with_rate(out, "channel_closed", json_integer((json_int_t)counts->channels_closed));
-    put_with_rate(out, "queue_declared", json_integer((json_int_t)counts->queues_declared));
-    put_with_rate(out, "queue_created", json_integer((json_int_t)counts->queues_created));
-    put_with_rate(out, "queue_deleted", json_integer((json_int_t)counts->queues_deleted));
+    put_count_with_rate(out, "connection_created", counts->connections_opened);
+    put_count_with_rate(out, "connection_closed", counts->connections_closed);
+    put_count_with_rate(out, "channel_created", counts->channels_opened);
+    put_count_with_rate(out, "channel_closed", counts->channels_closed);
+    put_count_with_rate(out, "queue_declared", counts->queues_declared);
+    put_count_with_rate(out, "queue_created", counts->queues_created);
+    put_count_with_rate(out, "queue_deleted", counts->queues_deleted);
 }
 
 /* What Erlang and its database have. */
@@ -304,12 +304,14 @@ static json_t *attempts_json(const char *protocol, const struct node_logins *log
                              const struct node_logins *before)
 {
     uint64_t succeeded = logins->results[LOGIN_OK] - before->results[LOGIN_OK], failed = 0;
+    uint64_t attempts;
 
     for (int i = 0; i < LOGIN_RESULTS; i++)
         failed += i == LOGIN_OK ? 0 : logins->results[i] - before->results[i];
-    return json_pack("{s:s,s:I,s:I,s:I}", "protocol", protocol, "auth_attempts",
-                     (json_int_t)(succeeded + failed), "auth_attempts_failed", (json_int_t)failed,
-                     "auth_attempts_succeeded", (json_int_t)succeeded);
+    attempts = succeeded + failed;
+    return json_pack("{s:s,s:I,s:I,s:I}", "protocol", protocol, "auth_attempts", (json_int_t)attempts,
+                     "auth_attempts_failed", (json_int_t)failed, "auth_attempts_succeeded",
+                     (json_int_t)succeeded);
 }
 
 static void list_attempts(struct request *request)

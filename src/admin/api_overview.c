@@ -95,13 +95,13 @@ static json_t *churn_json(struct request *request, const struct vhost_counts *co
 {
     json_t *out = json_object();
 
-    put_with_rate(out, "channel_closed", json_integer((json_int_t)counts->channels_closed));
-    put_with_rate(out, "channel_created", json_integer((json_int_t)counts->channels_opened));
-    put_with_rate(out, "connection_closed", json_integer((json_int_t)counts->connections_closed));
-    put_with_rate(out, "connection_created", json_integer((json_int_t)counts->connections_opened));
-    put_with_rate(out, "queue_created", json_integer((json_int_t)counts->queues_created));
-    put_with_rate(out, "queue_declared", json_integer((json_int_t)counts->queues_declared));
-    put_with_rate(out, "queue_deleted", json_integer((json_int_t)counts->queues_deleted));
+    put_count_with_rate(out, "channel_closed", counts->channels_closed);
+    put_count_with_rate(out, "channel_created", counts->channels_opened);
+    put_count_with_rate(out, "connection_closed", counts->connections_closed);
+    put_count_with_rate(out, "connection_created", counts->connections_opened);
+    put_count_with_rate(out, "queue_created", counts->queues_created);
+    put_count_with_rate(out, "queue_declared", counts->queues_declared);
+    put_count_with_rate(out, "queue_deleted", counts->queues_deleted);
     stats_add_node(request, out);
     return out;
 }
@@ -114,9 +114,9 @@ static void put_totals(json_t *out, struct request *request, const struct survey
     if (is_all)
         stats_add_messages(request, stats_key_of_node(), messages);
     json_put(out, "message_stats", messages);
-    put_with_rate(lengths, "messages", json_integer((json_int_t)(totals->ready + totals->unacked)));
-    put_with_rate(lengths, "messages_ready", json_integer((json_int_t)totals->ready));
-    put_with_rate(lengths, "messages_unacknowledged", json_integer((json_int_t)totals->unacked));
+    put_count_with_rate(lengths, "messages", totals->ready + totals->unacked);
+    put_count_with_rate(lengths, "messages_ready", totals->ready);
+    put_count_with_rate(lengths, "messages_unacknowledged", totals->unacked);
     if (is_all)
         stats_add_lengths(request, stats_key_of_node(), lengths);
     json_put(out, "queue_totals", lengths);
@@ -133,8 +133,8 @@ static void put_disk(json_t *out, struct request *request)
     struct node_stats node;
 
     if (json_object_size(messages) && node_stats(request->server, &node)) {
-        put_with_rate(messages, "disk_reads", json_integer((json_int_t)node.store.fetched_runs));
-        put_with_rate(messages, "disk_writes", json_integer((json_int_t)node.store.journal_records));
+        put_count_with_rate(messages, "disk_reads", node.store.fetched_runs);
+        put_count_with_rate(messages, "disk_writes", node.store.journal_records);
         stats_add_node(request, messages);
         node_stats_clear(&node);
     }

@@ -185,10 +185,15 @@ void put_with_rate(json_t *object, const char *name, json_t *value)
     json_put(object, details, json_rate(0));
 }
 
+void put_count_with_rate(json_t *object, const char *name, uint64_t value)
+{
+    put_with_rate(object, name, json_integer((json_int_t)value));
+}
+
 void put_zeros(json_t *object, const char *const *names)
 {
     for (; *names; names++)
-        put_with_rate(object, *names, json_integer(0));
+        put_count_with_rate(object, *names, 0);
 }
 
 bool look_at_node(struct request *request, struct node_stats *out)

@@ -28,6 +28,7 @@ json_t *alarms_json(struct request *request, const struct node_stats *stats);
 
 /* NAME and its _details, whose rate is 0 so far, and so each of NAMES, ended by NULL, as 0. */
 void put_with_rate(json_t *object, const char *name, json_t *value);
+void put_count_with_rate(json_t *object, const char *name, uint64_t value);
 void put_zeros(json_t *object, const char *const *names);
 
 /* Look at the node; false after answering that it stops. Given back with node_stats_clear(). */
