@@ -6,12 +6,14 @@
 #include "access.h"
 #include "coney/node_access.h"
 #include "coney/queue_options.h"
+#include "coney/sessions.h"
 #include "coney/survey.h"
 #include "coney/vhosts.h"
 #include "coney/visit.h"
 #include "json.h"
 #include "listing.h"
 #include "router.h"
+#include "stats.h"
 
 /* ---- rows ---- */
 
@@ -78,7 +80,10 @@ static void put_metadata(json_t *out, json_t *entry, const struct survey_vhost *
 static json_t *vhost_json(struct request *request, struct bytes name)
 {
     json_t *entry = vhosts_entry(request->server, name), *out = json_object();
+    struct session_octets octets = sessions_octets(request->server, name);
+    uint64_t key = stats_key(STATS_VHOST, name, (struct bytes){NULL, 0});
     struct survey_vhost state = {0};
+    json_t *messages;
 
     if (!entry || visit_vhost(request->server, name, survey, &state) != VISIT_DONE) {
         json_decref(entry);
@@ -92,7 +97,13 @@ static json_t *vhost_json(struct request *request, struct bytes name)
     put_count(out, "messages", "messages_details", state.ready + state.unacked);
     put_count(out, "messages_ready", "messages_ready_details", state.ready);
     put_count(out, "messages_unacknowledged", "messages_unacknowledged_details", state.unacked);
-    put(out, "message_stats", json_message_stats(&state.counts.messages, NULL));
+    put_count(out, "recv_oct", "recv_oct_details", octets.received);
+    put_count(out, "send_oct", "send_oct_details", octets.sent);
+    messages = json_message_stats(&state.counts.messages, NULL);
+    stats_add_messages(request, key, messages);
+    stats_add_lengths(request, key, out);
+    stats_add_vhost_data(request, key, out);
+    put(out, "message_stats", messages);
     json_decref(entry);
     return out;
 }

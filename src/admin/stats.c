@@ -52,7 +52,10 @@
 enum {
     AT_READY = MESSAGE_COUNTS,
     AT_UNACKED,
-    QUEUE_VALUES, /* of a vhost too */
+    QUEUE_VALUES,
+    AT_RECEIVED = QUEUE_VALUES, /* of vhosts */
+    AT_SENT,
+    VHOST_VALUES,
 
     AT_CHURN = QUEUE_VALUES, /* connections opened, closed; channels; queues declared, created, deleted */
     AT_MEMORY = AT_CHURN + 7,
@@ -108,7 +111,7 @@ struct stats {
 struct sample {
     uint64_t key;
     uint16_t width;
-    uint64_t values[QUEUE_VALUES];
+    uint64_t values[VHOST_VALUES];
 };
 
 static int64_t clock_ms(clockid_t clock)
@@ -514,16 +517,19 @@ static void look_through(struct looking *looking, void (*see)(struct vhost *vhos
 
 static void look_at_vhost(struct looking *looking, const char *name)
 {
+    struct session_octets octets = sessions_octets(looking->stats->server, bytes_from_string(name));
     struct sample *sample;
 
     looking->vhost = bytes_from_string(name);
     looking->whole = (struct survey_vhost){0};
     look_through(looking, see_whole);
     sample =
-        add_sample(looking, stats_key(STATS_VHOST, looking->vhost, (struct bytes){NULL, 0}), QUEUE_VALUES);
+        add_sample(looking, stats_key(STATS_VHOST, looking->vhost, (struct bytes){NULL, 0}), VHOST_VALUES);
     memcpy(sample->values, &looking->whole.counts.messages, sizeof looking->whole.counts.messages);
     sample->values[AT_READY] = looking->whole.ready;
     sample->values[AT_UNACKED] = looking->whole.unacked;
+    sample->values[AT_RECEIVED] = octets.received;
+    sample->values[AT_SENT] = octets.sent;
     note_slice(looking);
     looking->cursor = (struct survey_cursor){.of = SURVEY_QUEUES};
     look_through(looking, see_queues);
@@ -927,6 +933,13 @@ void stats_add_lengths(struct request *request, uint64_t key, json_t *object)
 void stats_add_data(struct request *request, uint64_t key, json_t *object)
 {
     static const struct field fields[] = {{"recv_oct", BIT(0)}, {"send_oct", BIT(1)}};
+
+    ADD(request, key, object, RANGE_DATA, fields);
+}
+
+void stats_add_vhost_data(struct request *request, uint64_t key, json_t *object)
+{
+    static const struct field fields[] = {{"recv_oct", BIT(AT_RECEIVED)}, {"send_oct", BIT(AT_SENT)}};
 
     ADD(request, key, object, RANGE_DATA, fields);
 }

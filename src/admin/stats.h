@@ -39,8 +39,9 @@ uint64_t stats_key_of_channel(uint64_t serial, uint16_t number);
 void stats_add_messages(struct request *request, uint64_t key, json_t *object);
 /* lengths of queues (messages, messages_ready, messages_unacknowledged), */
 void stats_add_lengths(struct request *request, uint64_t key, json_t *object);
-/* octets of connections (recv_oct, send_oct), */
+/* octets of connections (recv_oct, send_oct), and of vhosts, */
 void stats_add_data(struct request *request, uint64_t key, json_t *object);
+void stats_add_vhost_data(struct request *request, uint64_t key, json_t *object);
 /* exchanges (publish_in, publish_out), */
 void stats_add_exchange(struct request *request, uint64_t key, json_t *object);
 /* and the node (churn, memory, descriptors, and so on). */

@@ -60,6 +60,9 @@ struct runner {
     struct runner *next;        /* server->runners */
     atomic_bool is_gone;        /* the vhost is deleted: nobody finds it */
     char *entry;                /* the vhost's, as JSON; owned, behind server->lock; NULL: nothing is known */
+
+    /* their loops': octets that the vhost's clients have sent, and were sent */
+    _Atomic uint64_t received, sent;
 };
 
 /* A runner for VHOST with room for the server's loops. */

@@ -207,6 +207,16 @@ bool session_show_one(struct loop *loop, uint32_t place, uint64_t serial, sessio
     return true;
 }
 
+struct session_octets sessions_octets(struct server *server, struct bytes name)
+{
+    struct runner *runner = server_find_vhost(server, name);
+    struct session_octets octets = {0, 0};
+
+    if (runner)
+        octets = (struct session_octets){atomic_load(&runner->received), atomic_load(&runner->sent)};
+    return octets;
+}
+
 /* ---- closing ---- */
 
 struct closing {
