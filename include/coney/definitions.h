@@ -82,9 +82,10 @@ struct json_t;
 bool definitions_import_json(const struct definitions_target *target, struct json_t *root, struct bytes vhost,
                              struct definitions_result *result, char why[DEFINITIONS_WHY_SIZE]);
 
-/* Import one entry of SECTION that was kept; keep is not called. Users and vhosts must come before what names
- * them, otherwise any order does. RESULT is added to, not cleared; its cluster name is the caller's to free
- * in any case. False, with a reason in WHY, when it is wrong or SECTION is none whose entries are kept. */
+/* Import one entry of SECTION that was kept; keep is not called. Vhosts must come before what names
+ * them, otherwise any order does; rights of users who are not there in the end are govern_forget_strangers()'
+ * to remove. RESULT is added to, not cleared; its cluster name is the caller's to free in any case. False,
+ * with a reason in WHY, when it is wrong or SECTION is none whose entries are kept. */
 bool definitions_import_entry(const struct definitions_target *target, struct bytes section,
                               struct bytes json, struct definitions_result *result,
                               char why[DEFINITIONS_WHY_SIZE]);

@@ -22,6 +22,9 @@ void govern_keep_user(const struct definitions_target *target, struct bytes name
  */
 void govern_remove_user(const struct definitions_target *target, struct vhost *vhost, struct bytes name);
 
+/* Inside VHOST, after its entries were read: forget the rights of users who are not there. */
+void govern_forget_strangers(const struct definitions_target *target, struct vhost *vhost);
+
 void govern_set_permission(const struct definitions_target *target, struct vhost *vhost, struct bytes user,
                            struct bytes configure, struct bytes write, struct bytes read);
 void govern_clear_permission(const struct definitions_target *target, struct vhost *vhost, struct bytes user);

@@ -51,6 +51,50 @@ void govern_remove_user(const struct definitions_target *target, struct vhost *v
     vhost_remove_user(vhost, name, text);
 }
 
+/* The first who has rights and is no user. */
+struct stranger {
+    const struct definitions_target *target;
+    uint8_t octets[SHORTSTR_MAX];
+    size_t size;
+};
+
+static void look_for_stranger(struct stranger *stranger, struct bytes user)
+{
+    struct user_info info;
+
+    if (stranger->size > 0 || user.size > sizeof stranger->octets)
+        return;
+    if (users_get(stranger->target->users, user, &info)) {
+        user_info_free(&info);
+        return;
+    }
+    put_bytes(stranger->octets, user);
+    stranger->size = user.size;
+}
+
+static void look_at_permission(void *context, const struct survey_permission *permission)
+{
+    look_for_stranger(context, permission->user);
+}
+
+static void look_at_topic(void *context, const struct survey_topic_permission *permission)
+{
+    look_for_stranger(context, permission->user);
+}
+
+void govern_forget_strangers(const struct definitions_target *target, struct vhost *vhost)
+{
+    struct stranger stranger;
+
+    do {
+        stranger = (struct stranger){.target = target};
+        survey_permissions(vhost, look_at_permission, &stranger);
+        survey_topic_permissions(vhost, look_at_topic, &stranger);
+        if (stranger.size > 0)
+            govern_remove_user(target, vhost, (struct bytes){stranger.octets, stranger.size});
+    } while (stranger.size > 0);
+}
+
 void govern_set_permission(const struct definitions_target *target, struct vhost *vhost, struct bytes user,
                            struct bytes configure, struct bytes write, struct bytes read)
 {

@@ -124,6 +124,7 @@ static void forget_entries(struct server *server, struct vhost *vhost)
 
 void vhosts_opened(struct server *server)
 {
+    struct definitions_target target = server_definitions_target(server);
     struct runner *runner;
 
     LL_FOREACH (server->runners, runner) {
@@ -133,6 +134,7 @@ void vhosts_opened(struct server *server)
             vhost_empty(runner->vhost, UINT32_MAX);
             forget_entries(server, runner->vhost);
         }
+        govern_forget_strangers(&target, runner->vhost);
         vhost_set_tracing(runner->vhost, json_is_true(json_object_get(entry, "tracing")));
         json_decref(entry);
     }

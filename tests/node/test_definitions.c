@@ -740,7 +740,7 @@ Test(definitions, bad_entries)
     expect_entry_refused("users", "{", "line 1, column 1: string or '}' expected near end of file");
     expect_entry_refused("users", "[]", "users: should be an object");
     expect_entry_refused("users", "{}", "users: 'name' is missing");
-    expect_entry_refused("permissions", "{\"user\":\"u\"}", "permissions: there is no user 'u'");
+    expect_entry_refused("permissions", "{\"user\":\"u\"}", "permissions: 'vhost' is missing");
 }
 
 /* ---- files ---- */
