@@ -71,6 +71,17 @@ static bool listen_tls(struct admin *admin, enum http_kind kind, const struct co
     return false;
 }
 
+/* Beside the data directory, in which there are regular files only: who copies or checks them stumbles over
+ * nothing else. */
+static int default_path(const struct config *config, char *path, size_t size)
+{
+    size_t length = strlen(config->data_dir);
+
+    while (length > 1 && config->data_dir[length - 1] == '/')
+        length--;
+    return snprintf(path, size, "%.*s.control", (int)length, config->data_dir);
+}
+
 static bool listen_control(struct admin *admin, char *why, size_t why_size)
 {
     const struct config *config = admin->config;
@@ -81,7 +92,7 @@ static bool listen_control(struct admin *admin, char *why, size_t why_size)
     if (strcmp(config->control_socket, "none") == 0 || (!is_asked && !*config->data_dir))
         return true;
     length = is_asked ? snprintf(path, sizeof path, "%s", config->control_socket)
-                      : snprintf(path, sizeof path, "%s/control", config->data_dir);
+                      : default_path(config, path, sizeof path);
     errno = ENAMETOOLONG;
     fd = (size_t)length < sizeof path ? socket_listen_unix(path, CONTROL_MODE, BACKLOG) : -1;
     if (fd >= 0)

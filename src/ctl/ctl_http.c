@@ -17,7 +17,7 @@
 
 /* The second is where a broker puts it that is told of a data directory alone. */
 #define DEFAULT_SOCKET  "/run/coney/control"
-#define OTHER_SOCKET    "/var/lib/coney/control"
+#define OTHER_SOCKET    "/var/lib/coney.control"
 #define CONNECT_SECONDS 10L
 #define REQUEST_SECONDS 120.0
 

@@ -385,7 +385,7 @@ const struct key config_keys[] = {
 
     {"control_socket", "",
      "Path of a UNIX socket for coneyctl, where root and the broker's own user need no password; by default "
-     "control in the data directory. none: there is none.",
+     "beside the data directory: DIR.control. none: there is none.",
      KEY_STRING, AT(control_socket), .most = 107, .section = "HTTP API and metrics",
      .example = "control_socket = /run/coney/control"},
     {"management.tcp.port", "15672",
