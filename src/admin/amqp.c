@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "coney/node_access.h"
 #include "coney/reply.h"
@@ -162,8 +163,10 @@ static struct amqp *new_amqp(struct request *request, struct bytes vhost, int fd
     struct event_base *base = new_base();
     struct amqp *amqp;
 
-    if (!base)
+    if (!base) {
+        close(fd);
         return NULL;
+    }
     amqp = xcalloc(1, sizeof *amqp);
     amqp->request = request;
     amqp->base = base;

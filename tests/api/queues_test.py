@@ -117,7 +117,7 @@ def test_reserved_names(broker):
 
 
 def test_names_of_any_kind(broker):
-    q = broker.name() + " a/b?ü%"
+    q = broker.name() + " a/b?ü%\"\\"
     broker.names.append(q)
     broker.put(where(q), {}, status=201)
     eq(broker.get(where(q))["name"], q)
@@ -289,6 +289,41 @@ def test_lists(broker):
     eq((page["filtered_count"], [q["name"] for q in page["items"]]), (3, names[:2]))
     eq(broker.get(where(names[0]) + "?columns=name,durable"), {"name": names[0], "durable": False})
     ok({"name": names[2]} in broker.get("queues?columns=name"), "columns")
+
+
+def test_parts_of_columns(broker):
+    ch, q = broker.channel(), broker.name()
+    ch.declare(q, {"x-max-length": 5})
+    ch.publish("", q, b"x")
+    full(broker, q, lambda queue: queue.get("message_stats", {}).get("publish") == 1)
+    columns = "?columns=name,message_stats.publish,messages_details.rate,arguments,nothing"
+    want = {"name": q, "message_stats": {"publish": 1}, "arguments": {"x-max-length": 5}}
+    for got in (broker.get(where(q) + columns), [x for x in broker.get("queues/%2F" + columns) if x["name"] == q][0]):
+        eq(list(got.pop("messages_details")), ["rate"])
+        eq(got, want)
+
+
+def test_sorted_by_what_they_hold(broker):
+    ch, names = broker.channel(), [broker.name() for _ in range(3)]
+    for i, name in zip((2, 0, 1), names):
+        ch.declare(name)
+        for _ in range(i):
+            ch.publish("", name, b"x")
+    for i, name in zip((2, 0, 1), names):
+        full(broker, name, lambda queue, i=i: queue.get("messages") == i)
+    for reverse, want in (("", [names[1], names[2], names[0]]), ("&sort_reverse=true", [names[0], names[2], names[1]])):
+        page = broker.get("queues/%%2F?page=1&page_size=10&name=%s&sort=messages%s" % (broker.unique, reverse))
+        eq([x["name"] for x in page["items"]], want)
+
+
+def test_samples(broker):
+    q = broker.name()
+    broker.put(where(q), {})
+    details = full(broker, q)["messages_details"]
+    eq(details["rate"], 0)
+    asked = wait_until(lambda: broker.get(where(q) + "?lengths_age=60&lengths_incr=5").get("messages_details", {}).get(
+        "samples"), 30, "samples")
+    ok(all({"sample", "timestamp"} == set(sample) for sample in asked), asked)
 
 
 @differs("of 4.x")
