@@ -76,11 +76,11 @@ void https_free(struct https *https)
     free(https);
 }
 
-struct bufferevent *https_accept(struct event_base *base, void *argument)
+struct bufferevent *https_accept(struct event_base *base, void *https)
 {
-    struct https *https = argument;
+    const struct https *from = https;
     struct bufferevent *stream;
-    SSL *tls = SSL_new(tls_contexts_first(https->contexts));
+    SSL *tls = SSL_new(tls_contexts_first(from->contexts));
 
     if (!tls)
         return NULL;

@@ -15,7 +15,7 @@ json_t *json_text(struct bytes bytes);
 json_t *json_table(struct bytes table);
 
 /* The properties of a message as the API shows them (management-http-api.md 3.13). */
-json_t *json_properties(struct bytes properties);
+json_t *json_properties(struct bytes raw);
 
 /* Set OBJECT's NAME, which must be UTF-8, to VALUE, which is taken over, or to a number. */
 void json_put(json_t *object, const char *name, json_t *value);

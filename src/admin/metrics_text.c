@@ -199,6 +199,6 @@ const char *metrics_label(struct arena *arena, const char *before, const char *n
     at = put_octets(at, name, name_size);
     at = put_octets(at, "=\"", 2);
     at = put_value(at, value);
-    at = put_octets(at, "\"", 2);
+    put_octets(at, "\"", 2);
     return label;
 }

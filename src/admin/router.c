@@ -2,6 +2,7 @@
 /* router.h. */
 #include "router.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,13 +60,12 @@ static void tell_verbs(struct request *request, const struct route *route)
 {
     static const char *const names[VERB_COUNT] = {"HEAD, GET", "PUT", "POST", "DELETE", "OPTIONS"};
     char allow[64] = "";
+    size_t size = 0;
 
     for (int verb = 0; verb < VERB_COUNT; verb++) {
         if (!route->handlers[verb].run && verb != VERB_OPTIONS)
             continue;
-        if (*allow)
-            strcat(allow, ", ");
-        strcat(allow, names[verb]);
+        size += (size_t)snprintf(allow + size, sizeof allow - size, "%s%s", size ? ", " : "", names[verb]);
     }
     reply_header(request, "allow", allow);
     reply_empty(request, 200);

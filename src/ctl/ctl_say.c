@@ -15,7 +15,8 @@
 #include "ctl_http.h"
 #include "terms.h"
 
-static char *format_text(struct ctl *ctl, const char *format, va_list values)
+static __attribute__((format(printf, 2, 0))) char *format_text(struct ctl *ctl, const char *format,
+                                                               va_list values)
 {
     va_list again;
     char *written;
@@ -90,7 +91,7 @@ void result(struct ctl *ctl, const char *format, ...)
     putchar('\n');
 }
 
-static void print_failure(const char *format, va_list values)
+static __attribute__((format(printf, 1, 0))) void print_failure(const char *format, va_list values)
 {
     char *line = NULL;
 

@@ -49,7 +49,7 @@ static void change(struct server *server, _Atomic unsigned *bits, enum server_al
     else
         log_warning("%s alarm is over", names[alarm]);
     resource = bytes_from_string(names[alarm]);
-    events_tell(server, after & alarm ? "alarm.set" : "alarm.cleared", "source", &resource, NULL);
+    events_tell(server, after & alarm ? "alarm.set" : "alarm.cleared", "source", &resource, EVENTS_END);
     server_wake_everyone(server);
 }
 

@@ -25,6 +25,9 @@ void events_init(struct server *server);
 /* First loop: MAIL_EVENT has come. */
 void events_take(struct mail *mail);
 
+/* The end of what events_tell() is given. */
+#define EVENTS_END ((const char *)0)
+
 /* Any thread: something happened that has but names: KEY, then pairs of a header's name and text, ended by
  * NULL. Texts are struct bytes by address. */
 void events_tell(struct server *server, const char *key, ...);

@@ -30,7 +30,7 @@ static void tell(const struct session *session, const char *key)
     struct bytes peer = bytes_from_string(peer_text(&session->peer, text));
     struct bytes vhost = vhost_name(session->runner->vhost);
 
-    events_tell(session->server, key, "peer", &peer, "vhost", &vhost, "user", &session->user, NULL);
+    events_tell(session->server, key, "peer", &peer, "vhost", &vhost, "user", &session->user, EVENTS_END);
 }
 
 void session_log_granted(const struct session *session)

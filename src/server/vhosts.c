@@ -193,7 +193,7 @@ static enum vhosts_result delete_alone(struct server *server, struct bytes name)
             return VHOSTS_STOPPING;
     wait_until_kept(server);
     log_info("vhost '%.*s' is deleted", BYTES_ARG(name));
-    events_tell(server, "vhost.deleted", "name", &name, NULL);
+    events_tell(server, "vhost.deleted", "name", &name, EVENTS_END);
     return VHOSTS_DELETED;
 }
 
@@ -299,7 +299,7 @@ static enum vhosts_result put_alone(struct server *server, struct bytes name, co
     wait_until_kept(server);
     if (is_new) {
         log_info("vhost '%.*s' is made", BYTES_ARG(name));
-        events_tell(server, "vhost.created", "name", &name, NULL);
+        events_tell(server, "vhost.created", "name", &name, EVENTS_END);
     }
     return is_new ? VHOSTS_MADE : VHOSTS_CHANGED;
 }

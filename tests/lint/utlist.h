@@ -36,6 +36,12 @@ void *lint_follow(const void *element, const void *link);
 #define LL_DELETE(head, el)         LL_DELETE2(head, el, next)
 #define LL_FOREACH2(head, el, next) DL_FOREACH2(head, el, next)
 #define LL_FOREACH(head, el)        DL_FOREACH2(head, el, next)
+#define DL_COUNT2(head, el, counter, next) \
+    do {                                   \
+        (counter) = 0;                     \
+        DL_FOREACH2(head, el, next)        \
+        (counter)++;                       \
+    } while (0)
 #define LL_COUNT(head, el, counter) \
     do {                            \
         (counter) = 0;              \

@@ -10,6 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifndef WEB_FILES /* a linter, which include.am does not reach */
+#define WEB_FILES  ""
+#define WEB_FOLDER ""
+#endif
+
 /* The files' names as the build knows them, cut at spaces. WEB_FILES and WEB_FOLDER come from include.am. */
 static char names[] = WEB_FILES;
 
