@@ -43,7 +43,7 @@ static bool listen_tcp(struct admin *admin, enum http_kind kind, const struct co
     if (fd >= 0)
         return http_listen(admin->http, kind, fd, NULL, NULL);
     if (!from->is_asked) {
-        log_warning("no %s: port %u of %s: %s", kind_text(kind), from->port, from->ip, strerror(errno));
+        log_info("no %s: port %u of %s: %s", kind_text(kind), from->port, from->ip, strerror(errno));
         return true;
     }
     snprintf(why, why_size, "cannot listen on %s port %u: %s", *from->ip ? from->ip : "any address",

@@ -249,8 +249,6 @@ static void on_close(struct evhttp_connection *connection, void *argument)
     struct request *request = argument;
 
     (void)connection;
-    if (request->has_begun)
-        request->evhttp = NULL; /* freed with the connection */
     request->connection = NULL;
     pthread_mutex_lock(&request->mutex);
     request->is_gone = true;

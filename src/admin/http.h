@@ -3,8 +3,8 @@
  * The HTTP side: evhttp on a loop and a thread of its own. It reads requests, hands them to the workers, and
  * sends what they answer.
  *
- * A request is this thread's while it is read and sent. evhttp frees its own half with the connection unless
- * nothing was answered yet; then it waits, without a connection, for an answer that goes nowhere.
+ * A request is this thread's while it is read and sent. Of one whose connection is gone evhttp keeps its own
+ * half, without a connection, until the answer, which goes nowhere, is at its end.
  */
 #ifndef ADMIN_HTTP_H
 #define ADMIN_HTTP_H

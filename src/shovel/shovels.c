@@ -322,6 +322,7 @@ static void *run(void *arg)
 {
     struct shovels *shovels = arg;
 
+    pthread_setname_np(pthread_self(), "coney-shovel");
     event_base_loop(shovels->base, EVLOOP_NO_EXIT_ON_EMPTY);
     return NULL;
 }

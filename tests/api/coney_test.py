@@ -6,7 +6,7 @@ import socket
 import subprocess
 
 import amqp_raw
-from api_harness import Client, Node, differs, eq, matches, ok, path, settings, wait_until
+from api_harness import counts_memory, Client, Node, differs, eq, matches, ok, path, settings, wait_until
 
 STATUS = ("version pid os_pid uptime node data_directory config_files log_files os memory "
           "vm_memory_high_watermark_limit vm_memory_high_watermark_setting disk_free disk_free_limit alarms listeners "
@@ -180,6 +180,7 @@ def test_a_rehearsed_alarm_blocks_until_it_is_taken_back(broker):
 
 @settings(vm_memory_high_watermark__absolute="1GB")
 def test_a_rehearsal_and_a_real_alarm_do_not_clear_each_other(broker):
+    counts_memory(broker)
     def alarms():
         return broker.get("coney/status")["alarms"]
     broker.put("coney/alarms/memory")

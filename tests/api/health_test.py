@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """/api/health/checks (management-http-api.md 6)."""
 
-from api_harness import Node, differs, eq, ok, path, settings, wait_until
+from api_harness import counts_memory, Node, differs, eq, ok, path, settings, wait_until
 from tls_tools import authority
 
 
@@ -67,6 +67,7 @@ def test_alarms_are_told(broker):
 
 @settings(vm_memory_high_watermark__absolute="1kB")
 def test_a_real_alarm_is_told(broker):
+    counts_memory(broker)
     wait_until(lambda: broker.ask("GET", check("alarms")).status == 503)
     eq(broker.get("nodes")[0]["mem_alarm"], True)
 

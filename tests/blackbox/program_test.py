@@ -53,7 +53,8 @@ def file_of(text):
 def test_ready_lines_and_signals(broker):
     for sign in (signal.SIGTERM, signal.SIGINT):
         process = start("--ephemeral", "--set", "listeners.tcp.a=127.0.0.1:0",
-                        "--set", "listeners.tcp.b=127.0.0.2:0")
+                        "--set", "listeners.tcp.b=127.0.0.2:0",
+                        "--set", "management.tcp.port=none", "--set", "prometheus.tcp.port=none")
         lines = [process.stdout.readline() for _ in range(3)]
         eq(stop(process, sign), ("", 0), "silent and clean end")
         eq([Coneyd.address(line)[0] for line in lines[:2]], ["127.0.0.1", "127.0.0.2"])
@@ -110,17 +111,18 @@ def need_free(host, port):
 
 @program
 def test_default_listeners(broker):
-    """Nobody but this machine is listened to, on AMQP's port of both protocols."""
+    """Nobody but this machine is listened to, on AMQP's port of both protocols, and HTTP's."""
     def check(_):
         leave_network()
         for host in ("127.0.0.1", "::1"):
             need_free(host, 5672)
         process = start("--ephemeral")
-        lines = [process.stdout.readline() for _ in range(3)]
+        lines = [process.stdout.readline() for _ in range(5)]
         for host in ("127.0.0.1", "::1"):
             amqp_raw.Connection(host, 5672).close()
-        eq((lines, stop(process)), (["listening amqp 127.0.0.1:5672\n", "listening amqp [::1]:5672\n", "ready\n"],
-                                    ("", 0)))
+        eq((lines, stop(process)), (["listening amqp 127.0.0.1:5672\n", "listening amqp [::1]:5672\n",
+                                     "listening http 127.0.0.1:15672\n", "listening metrics 127.0.0.1:15692\n",
+                                     "ready\n"], ("", 0)))
 
     at_once(check, 1)       # in a thread of its own, which keeps that network
 

@@ -209,15 +209,24 @@ def ptrace(request, thread):
         raise OSError(error, os.strerror(error))
 
 
+def unnamed_threads(pid):
+    """Those that are called as the program is, in the order in which they were made."""
+    found = []
+    for path in glob.glob("/proc/%d/task/*" % pid):
+        with open(path + "/comm", encoding="ascii") as name:
+            if name.read().strip() == "coneyd":
+                found.append(int(os.path.basename(path)))
+    return sorted(found)
+
+
 @lasts(3)
 @differs("starts coneyd itself")
 def test_one_stuck_loop_stops_the_feeding(broker):
     with Manager({"WATCHDOG_USEC": "150000"}) as manager:
         manager.ready()
         manager.hear("WATCHDOG=1")
-        threads = sorted(int(os.path.basename(path)) for path in glob.glob("/proc/%d/task/*" % manager.process.pid))
-        # The second of two loops is the first thread that was made; sanitizers have their own before.
-        stuck = [thread for thread in threads if thread != manager.process.pid][-1]
+        # The second of two loops is the last thread without a name of its own; sanitizers have theirs before.
+        stuck = [thread for thread in unnamed_threads(manager.process.pid) if thread != manager.process.pid][-1]
         ptrace(PTRACE_SEIZE, stuck)
         ptrace(PTRACE_INTERRUPT, stuck)
         eq(os.waitpid(stuck, 0x40000000)[0], stuck)
