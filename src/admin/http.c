@@ -394,8 +394,10 @@ bool http_flush(struct request *request)
     bool is_gone;
 
     request->is_streamed = true;
-    request->is_flushing = true; /* nobody else looks at it yet */
+    pthread_mutex_lock(&request->mutex);
+    request->is_flushing = true;
     request->unsent += evbuffer_get_length(request->out);
+    pthread_mutex_unlock(&request->mutex);
     post(request);
     pthread_mutex_lock(&request->mutex);
     while (request->is_flushing || (request->unsent > UNSENT_MAX && !request->is_gone))
