@@ -306,7 +306,7 @@ enum get_result channel_get(struct channel *channel, struct queue *queue, bool n
         return GET_EMPTY;
     }
     count_get(channel, queue, no_ack, entry->flags & ENTRY_REDELIVERED);
-    if (queue->vhost->is_tracing)
+    if (queue->vhost->tracers)
         trace_deliver(channel, entry->message, queue, entry->flags & ENTRY_REDELIVERED);
     record->record.flags = entry->flags & ENTRY_REDELIVERED ? OUTBOX_REDELIVERED : 0;
     record->delivery_count = queue->options.type == QUEUE_QUORUM ? entry->delivery_count : 0;

@@ -275,7 +275,7 @@ static void store(struct channel *channel, struct message *message, struct queue
     bool refused = false;
 
     count_publish(channel, message->body_size, count, mandatory);
-    if (channel->connection->vhost->is_tracing)
+    if (channel->connection->vhost->tracers)
         trace_publish(channel, message, queues, count);
     if (channel->mode == CHANNEL_TX) {
         tx_hold_publish(channel, message, queues, count, mandatory && !count);

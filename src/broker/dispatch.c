@@ -147,7 +147,7 @@ void consumer_deliver(struct consumer *consumer, struct message *message, struct
     record->consumer = consumer->number;
     record->delivery_count = quorum ? delivery_count : 0;
     count_deliver(channel, consumer->queue, consumer->no_ack, redelivered);
-    if (connection->vhost->is_tracing)
+    if (connection->vhost->tracers)
         trace_deliver(channel, message, consumer->queue, redelivered);
     if (!consumer->no_ack)
         remember_unacked(consumer, tag, place);

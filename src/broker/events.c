@@ -203,8 +203,9 @@ void vhost_publish_event(struct vhost *vhost, struct bytes key, struct bytes hea
 
 void vhost_set_tracing(struct vhost *vhost, bool on)
 {
+    vhost->tracers += on;
+    vhost->tracers -= vhost->is_traced_always;
     vhost->is_traced_always = on;
-    vhost->is_tracing = on || vhost->tracers;
 }
 
 void vhost_trace_a_while(struct vhost *vhost, bool begins)
@@ -213,7 +214,6 @@ void vhost_trace_a_while(struct vhost *vhost, bool begins)
         vhost->tracers++;
     else
         vhost->tracers--;
-    vhost->is_tracing = vhost->is_traced_always || vhost->tracers;
 }
 
 static void put_properties(struct table_builder *builder, const struct message *message)

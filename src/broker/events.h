@@ -24,7 +24,7 @@ void tell_policy(struct vhost *vhost, const char *key, const struct policy *poli
 void tell_listeners(const struct exchange *exchange);
 
 /* MESSAGE was published on CHANNEL and entered the first COUNT of QUEUES; or was delivered to it from QUEUE.
- * Only while vhost->is_tracing. */
+ * Only while vhost->tracers. */
 void trace_publish(struct channel *channel, const struct message *message, struct queue *const *queues,
                    size_t count);
 void trace_deliver(struct channel *channel, const struct message *message, const struct queue *queue,

@@ -63,8 +63,8 @@ struct vhost {
     struct events_sink *events;       /* NULL: nobody is told */
     struct exchange *events_exchange; /* NULL: another vhost carries the events */
     struct bytes actor;               /* the user whose command runs; borrowed */
-    bool is_tracing, is_traced_always;
-    uint32_t tracers;
+    bool is_traced_always;
+    uint32_t tracers;              /* that listen to the firehose, with that of is_traced_always */
     struct survey_cursor *cursors; /* DL list; see survey.c */
     uint32_t survey_generation;    /* of those cursors */
     bool surveys_are_closed;
