@@ -10,7 +10,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "changing.h"
 #include "coney/browse.h"
+#include "coney/changes.h"
 #include "coney/vhost.h"
 #include "coney/visit.h"
 #include "coney/xalloc.h"
@@ -250,7 +252,8 @@ struct listing_unacked {
     uint32_t slot;
     uint64_t count;
     int64_t now;
-    bool has_more, is_there;
+    bool has_more;
+    enum browse_result result;
     json_t *rows;
 };
 
@@ -277,14 +280,16 @@ static void list_slice(struct vhost *vhost, void *argument)
     struct listing_unacked *listing = argument;
     struct queue_info info;
 
-    listing->is_there = vhost_queue_info(vhost, queue_of(listing->request), &info);
+    if (!vhost_queue_info(vhost, queue_of(listing->request), &info))
+        listing->result = BROWSE_NO_QUEUE;
     listing->has_more =
         browse_unacked(vhost, queue_of(listing->request), &listing->slot, add_unacked, listing);
 }
 
 static void unacked(struct request *request)
 {
-    struct listing_unacked listing = {.request = request, .has_more = true, .is_there = true};
+    struct listing_unacked listing = {.request = request, .has_more = true};
+    enum visit_result visited = VISIT_DONE;
     struct timespec now;
 
     if (!parse_number(request_query(request, "count"), 100, &listing.count) || listing.count > PEEK_MAX) {
@@ -296,16 +301,12 @@ static void unacked(struct request *request)
     clock_gettime(CLOCK_REALTIME, &now);
     listing.now = now.tv_sec * 1000 + now.tv_nsec / 1000000;
     listing.rows = json_array();
-    while (listing.has_more && listing.count) {
-        if (visit_vhost(request->server, vhost_of(request), list_slice, &listing) != VISIT_DONE)
-            break;
-    }
-    if (listing.is_there) {
+    while (listing.has_more && listing.count && visited == VISIT_DONE)
+        visited = visit_vhost(request->server, vhost_of(request), list_slice, &listing);
+    if (check_result(request, visited, listing.result))
         reply_json(request, 200, listing.rows);
-        return;
-    }
-    json_decref(listing.rows);
-    reply_not_found(request);
+    else
+        json_decref(listing.rows);
 }
 
 /* ---- move ---- */
@@ -389,6 +390,7 @@ static bool parse_move(struct request *request, json_t *json, struct browse_move
     return true;
 }
 
+/* What is answered is in the journal. False after answering something else. */
 static bool move_all(struct moving *moving)
 {
     struct request *request = moving->request;
@@ -400,7 +402,10 @@ static bool move_all(struct moving *moving)
         if (!check_result(request, visited, moving->result))
             return false;
     } while (moving->result == BROWSE_MORE || (moving->result == BROWSE_WAITS && wait_a_moment(&waited)));
-    return true;
+    if (!moving->move.moved || changes_settle(request->server))
+        return true;
+    reply_change(request, CHANGE_NOT_SAFE, false, NULL);
+    return false;
 }
 
 static void move(struct request *request)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What coney adds (doc/API.md): messages seen and moved without a consumer: peek, unacked, move."""
 
+import signal
+
 from api_harness import Node, differs, eq, ok, path, wait_until
 
 coney = differs("coney's own")
@@ -179,6 +181,25 @@ def test_what_is_on_disk_is_seen_and_moved(broker):
         ch.expect_count("from", 0)
         ch.expect_count("to", 6000)
         eq(ch.get("to").body[:5], b"00000")
+
+
+@coney
+def test_what_is_said_to_be_moved_survives_a_kill(broker):
+    with Node() as node:
+        for _ in range(8):
+            ch = node.connect().channel()
+            for name in ("from", "to"):
+                ch.declare(name, durable=True)
+                ch.call("queue.purge", queue=name)
+            ch.confirm()
+            for i in range(200):
+                ch.publish("", "from", b"%d" % i, {"delivery_mode": 2})
+            ch.expect_count("from", 200)
+            eq(move(node, "from", to_queue="to"), (200, 0))
+            node.restart(signal.SIGKILL)
+            ch = node.connect().channel()
+            ch.expect_count("to", 200)
+            ch.expect_count("from", 0)
 
 
 def ages(broker, queue):
