@@ -16,6 +16,9 @@ struct users;
 enum login_result node_log_in(struct server *server, const struct auth_request *request, const char *peer,
                               struct user_info *out);
 
+/* Whether PEER, an address in numbers, is this machine's. */
+bool node_is_loopback(const char *peer);
+
 struct users *node_users(struct server *server);
 
 /* Become a client of the node as USER, whose login is decided already: what is returned is a connected

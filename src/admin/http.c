@@ -2,6 +2,7 @@
 /* http.h. */
 #include "http.h"
 
+#include <errno.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/keyvalq_struct.h>
@@ -19,6 +20,7 @@
 
 #include "admin_fields.h"
 #include "coney/log.h"
+#include "coney/node_access.h"
 #include "coney/sockets.h"
 #include "coney/xalloc.h"
 #include "https.h"
@@ -29,7 +31,8 @@
 #define TIMEOUT_S        60          /* without an octet read or taken */
 #define UNSENT_MAX       (256 << 10) /* octets of one answer under way */
 
-static const struct timeval answers_leave = {.tv_usec = 50000};
+/* For answers to be taken when the thread is to end: that of who stopped the node is among them. */
+static const struct timeval parting = {.tv_sec = 2};
 
 struct http_listener {
     struct http_listener *next;
@@ -52,7 +55,10 @@ struct http {
     pthread_mutex_t mutex; /* guards inbox */
     struct request *inbox, **inbox_end;
     atomic_bool is_stopping;
-    unsigned under_way; /* requests that workers have: the thread's */
+
+    /* the thread's */
+    struct request *held; /* requests that workers have */
+    unsigned leaving;     /* answers that their clients have not taken yet */
 };
 
 enum http_kind http_kind(const struct request *request)
@@ -140,8 +146,7 @@ static void note_peer(struct request *request)
     }
     evhttp_connection_get_peer(request->connection, &address, &port);
     snprintf(request->peer, sizeof request->peer, "%s", address ? address : "");
-    request->is_loopback = address && (strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 ||
-                                       strncmp(address, "::ffff:127.", 11) == 0);
+    request->is_loopback = node_is_loopback(request->peer);
 }
 
 static void request_free(struct request *request)
@@ -155,9 +160,7 @@ static void request_free(struct request *request)
     free((void *)(uintptr_t)request->body.data);
     free(request->authorization);
     free(request->reason);
-    free(request->vhost_header);
     free(request->origin);
-    free(request->accept);
     free(request->content_type);
     free(request->accept_encoding);
     free(request->if_none_match);
@@ -223,9 +226,7 @@ static struct request *request_new(struct http_listener *listener, struct evhttp
     request->path = xstrdup(path ? path : "");
     request->authorization = copy_header(evhttp, "authorization");
     request->reason = copy_header(evhttp, "x-reason");
-    request->vhost_header = copy_header(evhttp, "x-vhost");
     request->origin = copy_header(evhttp, "origin");
-    request->accept = copy_header(evhttp, "accept");
     request->content_type = copy_header(evhttp, "content-type");
     request->accept_encoding = copy_header(evhttp, "accept-encoding");
     request->if_none_match = copy_header(evhttp, "if-none-match");
@@ -244,24 +245,22 @@ static struct request *request_new(struct http_listener *listener, struct evhttp
 
 /* ---- the answer goes ---- */
 
-static void on_close(struct evhttp_connection *connection, void *argument)
+/* Who writes REQUEST's answer need not go on. */
+static void give_up(struct request *request)
 {
-    struct request *request = argument;
-
-    (void)connection;
-    request->connection = NULL;
     pthread_mutex_lock(&request->mutex);
     request->is_gone = true;
     pthread_cond_signal(&request->changed);
     pthread_mutex_unlock(&request->mutex);
 }
 
-static void finish(struct request *request)
+static void on_close(struct evhttp_connection *connection, void *argument)
 {
-    if (request->connection)
-        evhttp_connection_set_closecb(request->connection, NULL, NULL);
-    request->listener->http->under_way--;
-    request_free(request);
+    struct request *request = argument;
+
+    (void)connection;
+    request->connection = NULL;
+    give_up(request);
 }
 
 static void copy_headers(struct request *request)
@@ -288,35 +287,67 @@ static void on_part_sent(struct evhttp_connection *connection, void *argument)
 
 static void send_part(struct request *request, struct evbuffer *part)
 {
-    if (!request->evhttp)
-        return;
     if (!request->has_begun) {
         copy_headers(request);
         request->has_begun = true;
         evhttp_send_reply_start(request->evhttp, request->status, NULL);
     }
-    if (request->evhttp && evbuffer_get_length(part))
+    if (evbuffer_get_length(part))
         evhttp_send_reply_chunk_with_cb(request->evhttp, part, on_part_sent, request);
 }
 
+static void end_when_all_left(struct http *http)
+{
+    if (atomic_load(&http->is_stopping) && !http->held)
+        event_base_loopexit(http->base, http->leaving ? &parting : NULL);
+}
+
+/* Its answer was taken, or nobody is there to take it. */
+static void leave(struct request *request)
+{
+    struct http *http = request->listener->http;
+
+    http->leaving--;
+    request_free(request);
+    end_when_all_left(http);
+}
+
+static void on_sent(struct evhttp_request *evhttp, void *argument)
+{
+    struct request *request = argument;
+
+    (void)evhttp;
+    evhttp_connection_set_closecb(request->connection, NULL, NULL);
+    leave(request);
+}
+
+static void on_lost(struct evhttp_connection *connection, void *argument)
+{
+    (void)connection;
+    leave(argument);
+}
+
+/* From here on REQUEST ends with its last octet, or with its connection. */
 static void send_end(struct request *request)
 {
-    struct evhttp_request *evhttp = request->evhttp;
+    struct http *http = request->listener->http;
+    bool is_gone = !request->connection;
 
+    DL_DELETE2(http->held, request, held_before, held_after);
+    http->leaving++;
+    if (!is_gone) {
+        evhttp_connection_set_closecb(request->connection, on_lost, request);
+        evhttp_request_set_on_complete_cb(request->evhttp, on_sent, request);
+    }
     if (request->is_streamed) {
         send_part(request, request->out);
-        if (request->connection)
-            evhttp_connection_set_closecb(request->connection, NULL, NULL);
-        if (request->evhttp)
-            evhttp_send_reply_end(request->evhttp);
-    } else if (evhttp) {
+        evhttp_send_reply_end(request->evhttp);
+    } else {
         copy_headers(request);
-        if (request->connection)
-            evhttp_connection_set_closecb(request->connection, NULL, NULL);
-        evhttp_send_reply(evhttp, request->status, NULL, request->out);
+        evhttp_send_reply(request->evhttp, request->status, NULL, request->out);
     }
-    request->connection = NULL;
-    finish(request);
+    if (is_gone)
+        leave(request);
 }
 
 static struct request *take_answer(struct http *http)
@@ -357,8 +388,13 @@ static void on_wake(evutil_socket_t fd, short what, void *argument)
         else
             send_flushed(request);
     }
-    if (atomic_load(&http->is_stopping) && !http->under_way)
-        event_base_loopexit(http->base, &answers_leave); /* among them that of who stopped the node */
+    if (!atomic_load(&http->is_stopping))
+        return;
+    DL_FOREACH2(http->held, request, held_after)
+    {
+        give_up(request);
+    }
+    end_when_all_left(http);
 }
 
 static void wake(struct http *http)
@@ -389,9 +425,27 @@ void http_end(struct request *request)
     post(request);
 }
 
+/* Wait until the client has taken enough of what is under way; false when it takes too little for too long.
+ */
+static bool wait_for_client(struct request *request)
+{
+    struct timespec until;
+    int error = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += TIMEOUT_S;
+    workers_wait_begins(request->admin->workers);
+    pthread_mutex_lock(&request->mutex);
+    while (request->unsent > UNSENT_MAX && !request->is_gone && error != ETIMEDOUT)
+        error = pthread_cond_timedwait(&request->changed, &request->mutex, &until);
+    pthread_mutex_unlock(&request->mutex);
+    workers_wait_ends(request->admin->workers);
+    return error != ETIMEDOUT;
+}
+
 bool http_flush(struct request *request)
 {
-    bool is_gone;
+    bool is_slow, is_gone;
 
     request->is_streamed = true;
     pthread_mutex_lock(&request->mutex);
@@ -400,10 +454,13 @@ bool http_flush(struct request *request)
     pthread_mutex_unlock(&request->mutex);
     post(request);
     pthread_mutex_lock(&request->mutex);
-    while (request->is_flushing || (request->unsent > UNSENT_MAX && !request->is_gone))
+    while (request->is_flushing)
         pthread_cond_wait(&request->changed, &request->mutex);
     is_gone = request->is_gone;
+    is_slow = request->unsent > UNSENT_MAX;
     pthread_mutex_unlock(&request->mutex);
+    if (is_slow && !is_gone)
+        return wait_for_client(request);
     return !is_gone;
 }
 
@@ -415,12 +472,12 @@ static void on_request(struct evhttp_request *evhttp, void *argument)
     struct request *request = request_new(listener, evhttp);
 
     evhttp_connection_set_closecb(request->connection, on_close, request);
-    listener->http->under_way++;
-    if (!workers_take(request->admin->workers, request)) {
-        request->status = 503;
-        request->has_ended = true;
-        send_end(request);
-    }
+    DL_APPEND2(listener->http->held, request, held_before, held_after);
+    if (!atomic_load(&listener->http->is_stopping) && workers_take(request->admin->workers, request))
+        return;
+    request->status = 503;
+    request->has_ended = true;
+    send_end(request);
 }
 
 struct event_base *http_base(const struct http *http)

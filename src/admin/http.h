@@ -46,7 +46,7 @@ void http_show_listeners(const struct http *http,
 
 bool http_start(struct http *http);
 
-/* Accept and answer no more, and end the thread. Workers that wait for a client go on. */
+/* Answer no more than what was asked, cut long answers short, and end the thread. */
 void http_stop(struct http *http);
 
 /* What kind of listener REQUEST came by. */
@@ -57,7 +57,8 @@ enum http_kind http_kind(const struct request *request);
 /* REQUEST's answer is complete; it is not the worker's any more. */
 void http_end(struct request *request);
 
-/* What is in request->out goes; waits while too much is on its way. False: the client is gone. */
+/* What is in request->out goes; waits while too much is on its way. False: the client is gone, or takes next
+ * to nothing, so the rest need not be written. */
 bool http_flush(struct request *request);
 
 #endif

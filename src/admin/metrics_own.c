@@ -215,6 +215,8 @@ static void put_http(struct metrics *metrics)
     counter(metrics, "http_requests_refused_total", "HTTP requests refused: too many waited",
             counters.refused);
     gauge(metrics, "http_workers", "Threads that answer HTTP requests", counters.threads);
+    gauge(metrics, "http_workers_waiting", "Threads whose clients are slow to take what was written",
+          counters.for_clients);
     gauge(metrics, "http_requests_waiting", "HTTP requests that wait for a thread", counters.waiting);
 }
 

@@ -10,8 +10,6 @@
 #include "http.h"
 #include "json.h"
 
-#define JSON_DEPTH_MAX 64
-
 struct bytes request_segment(const struct request *request, unsigned index)
 {
     if (index >= request->segment_count)

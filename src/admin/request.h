@@ -4,8 +4,8 @@
  *
  *     HTTP thread            worker
  *     request_new() ───────► router_run(): reads the request, answers
- *     sends  ◄────────────── request_end(), or request_flush() for a part of what is long
- *     frees it when it is sent or its client is gone
+ *     sends  ◄────────────── http_end(), or http_flush() for a part of what is long
+ *     frees it when its answer was taken or its client is gone
  *
  * It belongs to the worker between the two; only what stands below `mutex` is shared. A worker may wait (for
  * a vhost, for a slow client); it writes JSON or text into `out` and never sees a socket.
@@ -49,7 +49,7 @@ struct request {
     struct evkeyvalq query;
     struct bytes body; /* owned */
     json_t *json;      /* of the body, once request_json() has parsed it */
-    char *authorization, *reason, *vhost_header, *origin, *accept, *content_type;
+    char *authorization, *reason, *origin, *content_type;
     char *accept_encoding, *if_none_match, *host; /* owned, as those above; NULL: none */
     char peer[64];
     bool is_loopback;
@@ -65,8 +65,9 @@ struct request {
     bool is_streamed; /* a first part was sent */
 
     /* the HTTP thread's */
-    struct evhttp_request *evhttp; /* NULL: gone */
-    struct evhttp_connection *connection;
+    struct request *held_before, *held_after; /* of those that workers have */
+    struct evhttp_request *evhttp;
+    struct evhttp_connection *connection; /* NULL: gone */
     bool has_begun;
 
     bool has_ended; /* the answer is complete: the worker's, then read by the HTTP thread */
@@ -74,7 +75,7 @@ struct request {
     pthread_cond_t changed;
     bool is_flushing; /* `out` is the HTTP thread's for a moment */
     size_t unsent;    /* octets that the client has not taken yet */
-    bool is_gone;
+    bool is_gone;     /* its client, or soon the thread */
 };
 
 /* ---- what was asked ---- */

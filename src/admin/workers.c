@@ -17,7 +17,8 @@
 #include "request.h"
 #include "router.h"
 
-#define WORKERS_MAX 6
+#define WORKERS_MAX 6  /* that answer; beside those that wait for a client */
+#define THREADS_MAX 64 /* of both kinds */
 #define WAITING_MAX 256
 #define IDLE_S      15
 #define NICE        4 /* messages go before statistics */
@@ -28,6 +29,7 @@ struct workers {
     struct request *waiting, **waiting_end;
     unsigned waiting_count;
     unsigned threads, idle;
+    unsigned for_clients; /* threads that wait for theirs to take what was written */
     uint64_t answered, refused;
     bool is_stopping;
 };
@@ -119,13 +121,35 @@ static void start_one(struct workers *workers)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/* One more when a request waits and none is free to take it. */
+static void start_wanted(struct workers *workers, unsigned waiting)
+{
+    if (workers->idle < waiting && workers->threads < THREADS_MAX &&
+        workers->threads - workers->for_clients < WORKERS_MAX)
+        start_one(workers);
+}
+
+void workers_wait_begins(struct workers *workers)
+{
+    pthread_mutex_lock(&workers->mutex);
+    workers->for_clients++;
+    start_wanted(workers, workers->waiting_count);
+    pthread_mutex_unlock(&workers->mutex);
+}
+
+void workers_wait_ends(struct workers *workers)
+{
+    pthread_mutex_lock(&workers->mutex);
+    workers->for_clients--;
+    pthread_mutex_unlock(&workers->mutex);
+}
+
 bool workers_take(struct workers *workers, struct request *request)
 {
     bool taken;
 
     pthread_mutex_lock(&workers->mutex);
-    if (workers->idle <= workers->waiting_count && workers->threads < WORKERS_MAX)
-        start_one(workers);
+    start_wanted(workers, workers->waiting_count + 1);
     taken = workers->threads && workers->waiting_count < WAITING_MAX;
     if (taken) {
         request->next = NULL;
@@ -147,7 +171,8 @@ struct workers_counters workers_counters(struct workers *workers)
     counters = (struct workers_counters){.answered = workers->answered,
                                          .refused = workers->refused,
                                          .threads = workers->threads,
-                                         .waiting = workers->waiting_count};
+                                         .waiting = workers->waiting_count,
+                                         .for_clients = workers->for_clients};
     pthread_mutex_unlock(&workers->mutex);
     return counters;
 }

@@ -20,11 +20,16 @@ void workers_free(struct workers *workers);
 struct workers_counters {
     uint64_t answered, refused; /* requests; the latter: too many waited */
     unsigned threads, waiting;  /* now */
+    unsigned for_clients;       /* of the threads: wait for slow clients */
 };
 
 struct workers_counters workers_counters(struct workers *workers);
 
 /* Answer REQUEST: router_run(), then http_end(). False when too many wait already. */
 bool workers_take(struct workers *workers, struct request *request);
+
+/* From a worker, around a wait for a slow client: others take its place meanwhile. */
+void workers_wait_begins(struct workers *workers);
+void workers_wait_ends(struct workers *workers);
 
 #endif

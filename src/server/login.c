@@ -185,16 +185,26 @@ struct login_counters logins_counters(struct logins *logins)
 
 #define HELD_BACK_MAX 2 /* threads that wait for earlier failures: others have work to do */
 
-static struct peer peer_from_text(const char *text)
+/* False for what is no address: a UNIX socket's peer. */
+static bool peer_from_text(const char *text, struct peer *out)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
 
     if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
-        return peer_of((struct sockaddr *)&v4);
-    if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1)
-        return peer_of((struct sockaddr *)&v6);
-    return (struct peer){.family = PEER_UNIX};
+        *out = peer_of((struct sockaddr *)&v4);
+    else if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1)
+        *out = peer_of((struct sockaddr *)&v6);
+    else
+        *out = (struct peer){.family = PEER_UNIX};
+    return out->family != PEER_UNIX;
+}
+
+bool node_is_loopback(const char *peer)
+{
+    struct peer from;
+
+    return peer_from_text(peer, &from) && peer_is_loopback(&from);
 }
 
 /* Wait for DELAY ns; false when too many do. The mutex is held, but not meanwhile. */
@@ -218,12 +228,14 @@ enum login_result node_log_in(struct server *server, const struct auth_request *
                               struct user_info *out)
 {
     struct logins *logins = server->logins;
-    struct peer from = peer_from_text(peer);
-    struct login_address address = login_address_of(&from);
     enum login_result result = LOGIN_WRONG_PASSWORD;
+    struct login_address address;
     struct login_place place;
+    struct peer from;
     uint64_t delay;
 
+    peer_from_text(peer, &from);
+    address = login_address_of(&from);
     pthread_mutex_lock(&logins->mutex);
     if (!login_sources_enter(logins->sources, &place, &address, server_now_ns(), &delay)) {
         logins->counters.too_many++;
