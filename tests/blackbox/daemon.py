@@ -10,6 +10,8 @@ import tempfile
 import amqp_raw
 from harness import eq, wait_until
 
+# Unless a test asks for it: its ports would be those of whoever comes first.
+NO_HTTP = ["--set", "management.tcp.port=none", "--set", "prometheus.tcp.port=none"]
 
 
 class Daemon:
@@ -21,7 +23,7 @@ class Daemon:
         self.folder = tempfile.TemporaryDirectory(prefix="coney-daemon-")
         for name, text in (files or {}).items():
             self.write(name, text)
-        command = [os.environ.get("CONEYD", "./coneyd")]
+        command = [os.environ.get("CONEYD", "./coneyd"), *NO_HTTP]
         if config is not None:
             self.write("coney.conf", config)
             command += ["--config", self.path("coney.conf")]

@@ -14,6 +14,7 @@ import tempfile
 import time
 
 import amqp_raw
+from daemon import NO_HTTP
 from harness import Coneyd, Skip, at_once, differs, eq, ok
 
 ANY_PORT = ["--ephemeral", "--set", "listeners.tcp.1=127.0.0.1:0"]
@@ -53,8 +54,7 @@ def file_of(text):
 def test_ready_lines_and_signals(broker):
     for sign in (signal.SIGTERM, signal.SIGINT):
         process = start("--ephemeral", "--set", "listeners.tcp.a=127.0.0.1:0",
-                        "--set", "listeners.tcp.b=127.0.0.2:0",
-                        "--set", "management.tcp.port=none", "--set", "prometheus.tcp.port=none")
+                        "--set", "listeners.tcp.b=127.0.0.2:0", *NO_HTTP)
         lines = [process.stdout.readline() for _ in range(3)]
         eq(stop(process, sign), ("", 0), "silent and clean end")
         eq([Coneyd.address(line)[0] for line in lines[:2]], ["127.0.0.1", "127.0.0.2"])
