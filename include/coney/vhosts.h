@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Vhosts come and go while the node runs. Any thread that may wait, as visit.h says; who comes while
- * another is at it waits. What is done is on stable storage when a function returns.
+ * another is at it waits. What is done is on stable storage when a function says that it is done.
  *
  * A vhost has an entry, as definitions have it: a JSON object with name, description, tags,
  * default_queue_type, tracing, protected_from_deletion, metadata.
@@ -23,6 +23,7 @@ enum vhosts_result {
     VHOSTS_MISSING,
     VHOSTS_PROTECTED, /* its entry says protected_from_deletion */
     VHOSTS_FULL,      /* there are as many as there may be */
+    VHOSTS_NOT_SAFE,  /* done, but the disk has not taken it yet: it is full, or very slow */
     VHOSTS_STOPPING,
 };
 

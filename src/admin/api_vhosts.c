@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "access.h"
+#include "changing.h"
 #include "coney/node_access.h"
 #include "coney/queue_options.h"
 #include "coney/sessions.h"
@@ -176,6 +177,28 @@ static void settle_booleans(json_t *entry)
     }
 }
 
+/* Put what SEGMENT names, and answer. */
+static void put_entry(struct request *request, unsigned segment, const json_t *entry, struct bytes maker)
+{
+    switch (vhosts_put(request->server, request_segment(request, segment), entry, maker)) {
+    case VHOSTS_MADE:
+        reply_empty(request, 201);
+        break;
+    case VHOSTS_CHANGED:
+        reply_empty(request, 204);
+        break;
+    case VHOSTS_FULL:
+        reply_bad_request(request, "cannot create vhost '%s': vhost limit is reached",
+                          request->segments[segment]);
+        break;
+    case VHOSTS_NOT_SAFE:
+        reply_not_safe(request);
+        break;
+    default:
+        reply_stopping(request);
+    }
+}
+
 static void put_vhost(struct request *request)
 {
     struct bytes maker = request->is_trusted ? (struct bytes){NULL, 0} : request->user.name;
@@ -184,19 +207,7 @@ static void put_vhost(struct request *request)
     if (!entry || !check_entry(request, entry))
         return;
     settle_booleans(entry);
-    switch (vhosts_put(request->server, request_segment(request, 2), entry, maker)) {
-    case VHOSTS_MADE:
-        reply_empty(request, 201);
-        break;
-    case VHOSTS_CHANGED:
-        reply_empty(request, 204);
-        break;
-    case VHOSTS_FULL:
-        reply_bad_request(request, "cannot create vhost '%s': vhost limit is reached", request->segments[2]);
-        break;
-    default:
-        reply_stopping(request);
-    }
+    put_entry(request, 2, entry, maker);
 }
 
 static void delete_vhost(struct request *request)
@@ -214,6 +225,9 @@ static void delete_vhost(struct request *request)
     case VHOSTS_MISSING:
         reply_not_found(request);
         break;
+    case VHOSTS_NOT_SAFE:
+        reply_not_safe(request);
+        break;
     default:
         reply_stopping(request);
     }
@@ -223,9 +237,8 @@ static void set_protection(struct request *request, bool on)
 {
     json_t *entry = json_pack("{s:b}", "protected_from_deletion", on);
 
-    vhosts_put(request->server, request_segment(request, 2), entry, (struct bytes){NULL, 0});
+    put_entry(request, 2, entry, (struct bytes){NULL, 0});
     json_decref(entry);
-    reply_empty(request, 204);
 }
 
 static void set_tracing(struct request *request, bool on)
@@ -233,12 +246,10 @@ static void set_tracing(struct request *request, bool on)
     struct bytes vhost = request_segment(request, 3);
     json_t *entry = json_pack("{s:b}", "tracing", on), *there = vhosts_entry(request->server, vhost);
 
-    if (there) {
-        vhosts_put(request->server, vhost, entry, (struct bytes){NULL, 0});
-        reply_empty(request, 204);
-    } else {
+    if (there)
+        put_entry(request, 3, entry, (struct bytes){NULL, 0});
+    else
         reply_not_found(request);
-    }
     json_decref(there);
     json_decref(entry);
 }

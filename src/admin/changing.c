@@ -70,6 +70,12 @@ void reply_no_vhost(struct request *request)
     reply_error(request, 404, "not_found", "vhost_not_found");
 }
 
+void reply_not_safe(struct request *request)
+{
+    reply_error(request, 503, "service_unavailable",
+                "the change is made but not yet on disk, which may be full: look at the node's alarms");
+}
+
 void reply_change(struct request *request, enum change_result result, bool is_new, const char *why)
 {
     switch (result) {
@@ -87,8 +93,7 @@ void reply_change(struct request *request, enum change_result result, bool is_ne
         reply_bad_request(request, "%s", why);
         break;
     case CHANGE_NOT_SAFE:
-        reply_error(request, 503, "service_unavailable",
-                    "the change is made but not yet on disk, which may be full: look at the node's alarms");
+        reply_not_safe(request);
         break;
     case CHANGE_STOPPING:
         reply_stopping(request);

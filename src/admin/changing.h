@@ -21,6 +21,9 @@ struct bytes body_bytes(const json_t *string);
 /* Answer what came of a change: 201 when IS_NEW, 204, or why not. */
 void reply_change(struct request *request, enum change_result result, bool is_new, const char *why);
 
+/* 503: done, but not on disk. */
+void reply_not_safe(struct request *request);
+
 /* 404 as RabbitMQ says it when the vhost of a write is not there. */
 void reply_no_vhost(struct request *request);
 

@@ -15,14 +15,13 @@
 #include "coney/permission.h"
 #include "coney/store.h"
 #include "coney/survey.h"
-#include "coney/vhosts.h"
 #include "coney/visit.h"
 #include "event_mail.h"
 #include "greeting.h"
 #include "runner.h"
 #include "server.h"
-
-#define SETTLE_MS 30000
+#include "storage.h"
+#include "vhosts.h"
 
 /* What is asked for; strings are the caller's, who waits. */
 struct change {
@@ -70,15 +69,13 @@ static enum change_result tell_of(struct server *server, const char *key, const 
 
 bool changes_settle(struct server *server)
 {
-    return !server->store || store_settle(server->store, SETTLE_MS);
+    return !server->store || store_settle(server->store, STORAGE_SETTLE_MS);
 }
 
 /* All but topology are entries. */
 static enum change_result settled(struct server *server)
 {
-    bool done = !server->store || store_sync_within(server->store, SETTLE_MS);
-
-    return done ? CHANGE_MADE : CHANGE_NOT_SAFE;
+    return storage_sync(server) ? CHANGE_MADE : CHANGE_NOT_SAFE;
 }
 
 static enum change_result refuse(char why[CHANGE_WHY_SIZE], const char *format, ...)
@@ -518,11 +515,8 @@ static struct vhost *find_vhost(void *context, struct bytes name)
 
 static struct vhost *make_vhost(void *context, struct bytes name)
 {
-    json_t *entry = json_object();
-    enum vhosts_result result = vhosts_put(context, name, entry, (struct bytes){NULL, 0});
-
-    json_decref(entry);
-    return result == VHOSTS_MADE || result == VHOSTS_CHANGED ? find_vhost(context, name) : NULL;
+    vhosts_make(context, name);
+    return find_vhost(context, name);
 }
 
 struct importing {

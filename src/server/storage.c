@@ -236,6 +236,11 @@ void storage_keep(struct server *server, struct bytes section, struct bytes vhos
         store_put_entry(server->store, section, vhost, name, json);
 }
 
+bool storage_sync(struct server *server)
+{
+    return !server->store || store_sync_within(server->store, STORAGE_SETTLE_MS);
+}
+
 bool storage_start(struct server *server, char why[SERVER_WHY_SIZE])
 {
     char reason[STORE_WHY_SIZE];

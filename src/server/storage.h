@@ -29,6 +29,13 @@ void storage_share(struct runner *runner, struct journal *journal);
 void storage_keep(struct server *server, struct bytes section, struct bytes vhost, struct bytes name,
                   struct bytes json);
 
+/* For so long one waits for the disk. */
+#define STORAGE_SETTLE_MS 30000
+
+/* Any thread that may wait: until all entries that were kept so far are on stable storage. False when they
+ * are not after half a minute, as when the disk is full. */
+bool storage_sync(struct server *server);
+
 /* What was kept before the loops run is on stable storage: begin. False with WHY. */
 bool storage_start(struct server *server, char why[SERVER_WHY_SIZE]);
 

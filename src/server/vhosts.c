@@ -17,7 +17,6 @@
 #include "coney/govern.h"
 #include "coney/log.h"
 #include "coney/queue_options.h"
-#include "coney/store.h"
 #include "coney/survey.h"
 #include "coney/vhost.h"
 #include "coney/visit.h"
@@ -163,12 +162,6 @@ static void empty_slice(struct vhost *vhost, void *argument)
     emptying->is_empty = vhost_empty(vhost, EMPTY_SLICE);
 }
 
-static void wait_until_kept(struct server *server)
-{
-    if (server->store)
-        store_sync(server->store);
-}
-
 static enum vhosts_result delete_alone(struct server *server, struct bytes name)
 {
     struct runner *runner = vhosts_find(server, name, false);
@@ -191,10 +184,17 @@ static enum vhosts_result delete_alone(struct server *server, struct bytes name)
     while (!emptying.is_empty)
         if (visit_runner(runner, empty_slice, &emptying) != VISIT_DONE)
             return VHOSTS_STOPPING;
-    wait_until_kept(server);
     log_info("vhost '%.*s' is deleted", BYTES_ARG(name));
     events_tell(server, "vhost.deleted", "name", &name, EVENTS_END);
     return VHOSTS_DELETED;
+}
+
+/* What is done must last. Others need not wait for that. */
+static enum vhosts_result settled(struct server *server, enum vhosts_result result)
+{
+    bool is_done = result == VHOSTS_MADE || result == VHOSTS_CHANGED || result == VHOSTS_DELETED;
+
+    return is_done && !storage_sync(server) ? VHOSTS_NOT_SAFE : result;
 }
 
 enum vhosts_result vhosts_delete(struct server *server, struct bytes name)
@@ -204,7 +204,7 @@ enum vhosts_result vhosts_delete(struct server *server, struct bytes name)
     pthread_mutex_lock(&server->vhosts_lock);
     result = delete_alone(server, name);
     pthread_mutex_unlock(&server->vhosts_lock);
-    return result;
+    return settled(server, result);
 }
 
 /* ---- making and changing ---- */
@@ -296,7 +296,6 @@ static enum vhosts_result put_alone(struct server *server, struct bytes name, co
     merge(server, name, entry);
     if (is_new && maker.size)
         grant(server, name, maker);
-    wait_until_kept(server);
     if (is_new) {
         log_info("vhost '%.*s' is made", BYTES_ARG(name));
         events_tell(server, "vhost.created", "name", &name, EVENTS_END);
@@ -304,7 +303,7 @@ static enum vhosts_result put_alone(struct server *server, struct bytes name, co
     return is_new ? VHOSTS_MADE : VHOSTS_CHANGED;
 }
 
-enum vhosts_result vhosts_put(struct server *server, struct bytes name, const json_t *entry,
+static enum vhosts_result put(struct server *server, struct bytes name, const json_t *entry,
                               struct bytes maker)
 {
     enum vhosts_result result;
@@ -313,4 +312,18 @@ enum vhosts_result vhosts_put(struct server *server, struct bytes name, const js
     result = put_alone(server, name, entry, maker);
     pthread_mutex_unlock(&server->vhosts_lock);
     return result;
+}
+
+enum vhosts_result vhosts_put(struct server *server, struct bytes name, const json_t *entry,
+                              struct bytes maker)
+{
+    return settled(server, put(server, name, entry, maker));
+}
+
+void vhosts_make(struct server *server, struct bytes name)
+{
+    json_t *entry = json_object();
+
+    put(server, name, entry, (struct bytes){NULL, 0});
+    json_decref(entry);
 }

@@ -13,6 +13,9 @@ struct runner *vhosts_find(struct server *server, struct bytes name, bool gone_t
 /* The deleted vhost called NAME, which is found again from now on; NULL when there is none. */
 struct runner *vhosts_revive(struct server *server, struct bytes name);
 
+/* As vhosts_put() of one that may be there, with no entry; but nobody waits for the store. */
+void vhosts_make(struct server *server, struct bytes name);
+
 /* JSON is the entry of the vhost called NAME from now on. */
 void vhosts_note_entry(struct server *server, struct bytes name, struct bytes json);
 

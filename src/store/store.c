@@ -245,37 +245,38 @@ void store_put_entry(struct store *store, struct bytes section, struct bytes vho
     write_names(store, json.size ? LOGGED_ENTRY : LOGGED_ENTRY_GONE, 0, names);
 }
 
-void store_sync(struct store *store)
+/* Wait until what the node itself wrote so far is durable; at most until UNTIL, if that is not NULL. */
+static bool wait_durable(struct store *store, const struct timespec *until)
 {
+    bool is_durable;
     uint64_t lsn;
+    int error = 0;
 
     pthread_mutex_lock(&store->lock);
     lsn = store->node.lsn;
-    if (store->has_threads)
-        while (atomic_load(&store->node.durable) < lsn)
-            pthread_cond_wait(&store->moved, &store->lock);
+    while (store->has_threads && atomic_load(&store->node.durable) < lsn && error != ETIMEDOUT)
+        error = until ? pthread_cond_clockwait(&store->moved, &store->lock, CLOCK_MONOTONIC, until)
+                      : pthread_cond_wait(&store->moved, &store->lock);
+    is_durable = !store->has_threads || atomic_load(&store->node.durable) >= lsn;
     pthread_mutex_unlock(&store->lock);
+    return is_durable;
+}
+
+void store_sync(struct store *store)
+{
+    wait_durable(store, NULL);
 }
 
 bool store_sync_within(struct store *store, unsigned timeout_ms)
 {
     struct timespec until;
-    uint64_t lsn;
-    int error = 0;
 
-    if (!store->has_threads)
-        return true;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += (time_t)(timeout_ms / 1000);
     until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    pthread_mutex_lock(&store->lock);
-    lsn = store->node.lsn;
-    while (atomic_load(&store->node.durable) < lsn && error != ETIMEDOUT)
-        error = pthread_cond_clockwait(&store->moved, &store->lock, CLOCK_MONOTONIC, &until);
-    pthread_mutex_unlock(&store->lock);
-    return error != ETIMEDOUT;
+    return wait_durable(store, &until);
 }
 
 /* A record that means nothing stands behind everything that was pushed before it. */
