@@ -144,21 +144,30 @@ struct emptying {
     bool is_empty;
 };
 
-static void close_clients(struct vhost *vhost, void *argument)
+static void close_clients(struct vhost *vhost)
 {
-    struct emptying *emptying = argument;
     char text[300];
 
     snprintf(text, sizeof text, "vhost '%.*s' is deleted", BYTES_ARG(vhost_name(vhost)));
     survey_close(vhost);
     vhost_close_connections(vhost, (struct bytes){NULL, 0}, text);
+}
+
+static void begin_emptying(struct vhost *vhost, void *argument)
+{
+    struct emptying *emptying = argument;
+
+    close_clients(vhost);
     forget_entries(emptying->server, vhost);
 }
 
+/* Who had found the vhost before it was gone may come in later; nobody does once it is empty, as nobody has
+ * rights in it then. */
 static void empty_slice(struct vhost *vhost, void *argument)
 {
     struct emptying *emptying = argument;
 
+    close_clients(vhost);
     emptying->is_empty = vhost_empty(vhost, EMPTY_SLICE);
 }
 
@@ -179,7 +188,7 @@ static enum vhosts_result delete_alone(struct server *server, struct bytes name)
     entry = json_pack("{s:o,s:b}", "name", text_of(name), DELETED_MEMBER, 1);
     keep(server, name, entry);
     json_decref(entry);
-    if (visit_runner(runner, close_clients, &emptying) != VISIT_DONE)
+    if (visit_runner(runner, begin_emptying, &emptying) != VISIT_DONE)
         return VHOSTS_STOPPING;
     while (!emptying.is_empty)
         if (visit_runner(runner, empty_slice, &emptying) != VISIT_DONE)
@@ -225,28 +234,34 @@ static void make(struct loop *loop, void *argument)
     making->made = target.make_vhost(target.context, making->name);
 }
 
-static void set_type(struct vhost *vhost, void *argument)
+/* What of an entry acts inside the vhost. */
+struct inner {
+    bool sets_type, sets_tracing;
+    enum queue_type type;
+    bool tracing;
+};
+
+static void change_inner(struct vhost *vhost, void *argument)
 {
-    vhost_set_default_queue_type(vhost, *(const enum queue_type *)argument);
+    const struct inner *inner = argument;
+
+    if (inner->sets_type)
+        vhost_set_default_queue_type(vhost, inner->type);
+    if (inner->sets_tracing)
+        vhost_set_tracing(vhost, inner->tracing);
 }
 
-static void set_tracing(struct vhost *vhost, void *argument)
-{
-    vhost_set_tracing(vhost, *(const bool *)argument);
-}
-
-/* What of ENTRY acts inside the vhost. */
-static void change_inside(struct server *server, struct bytes name, const json_t *entry)
+/* One that is new may have been deleted before: what ENTRY does not say is then as in any new one. */
+static void change_inside(struct server *server, struct bytes name, const json_t *entry, bool is_new)
 {
     const json_t *tracing = json_object_get(entry, "tracing");
-    bool on = json_is_true(tracing);
-    const char *text = json_string_value(json_object_get(entry, "default_queue_type"));
-    enum queue_type type;
+    const char *type = json_string_value(json_object_get(entry, "default_queue_type"));
+    struct inner inner = {.sets_tracing = is_new || json_is_boolean(tracing),
+                          .tracing = json_is_true(tracing),
+                          .type = atomic_load(&server->config)->default_queue_type};
 
-    if (text && queue_type_from_name(bytes_from_string(text), &type))
-        visit_vhost(server, name, set_type, &type);
-    if (json_is_boolean(tracing))
-        visit_vhost(server, name, set_tracing, &on);
+    inner.sets_type = (type && queue_type_from_name(bytes_from_string(type), &inner.type)) || is_new;
+    visit_vhost(server, name, change_inner, &inner);
 }
 
 static void merge(struct server *server, struct bytes name, const json_t *changes)
@@ -292,7 +307,7 @@ static enum vhosts_result put_alone(struct server *server, struct bytes name, co
         return VHOSTS_STOPPING;
     if (is_new && !making.made)
         return VHOSTS_FULL;
-    change_inside(server, name, entry);
+    change_inside(server, name, entry, is_new);
     merge(server, name, entry);
     if (is_new && maker.size)
         grant(server, name, maker);

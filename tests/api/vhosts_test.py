@@ -83,6 +83,23 @@ def test_default_queue_type(broker):
     eq(broker.get(path("vhosts", name))["default_queue_type"], "quorum")
 
 
+@differs("about what coneyd keeps of a deleted vhost")
+def test_made_again_it_is_as_any_new_one(broker):
+    name = broker.new_vhost(default_queue_type="quorum", tracing=True)
+    broker.delete(path("vhosts", name))
+    broker.put(path("vhosts", name))
+    shown = broker.get(path("vhosts", name))
+    eq((shown["default_queue_type"], shown["tracing"]), ("classic", False))
+    ch = broker.channel(vhost=name)
+    ch.declare("q", durable=True)
+    eq(broker.get(path("queues", name, "q"))["type"], "classic")
+    ch.declare("traced")
+    ch.bind("traced", "amq.rabbitmq.trace", "#")
+    ch.publish("", "q", b"m")
+    eq(ch.get("q").body, b"m")
+    eq(ch.get("traced"), None)
+
+
 @differs("protection is RabbitMQ 4's")
 def test_protected_from_deletion(broker):
     name = broker.new_vhost(protected_from_deletion=True)
