@@ -25,9 +25,14 @@ enum visit_result {
     VISIT_STOPPING, /* the server stops: nothing was done */
 };
 
-/* Have WORK called inside the vhost called NAME, and wait until it is done. */
+/* Have WORK called inside the vhost called NAME, and wait until it is done. One that is being deleted is none
+ * any more, also if that begins while the visit is on its way. */
 enum visit_result visit_vhost(struct server *server, struct bytes name,
                               void (*work)(struct vhost *vhost, void *argument), void *argument);
+
+/* Have WORK called inside each vhost, one after the other. */
+enum visit_result visit_vhosts(struct server *server, void (*work)(struct vhost *vhost, void *argument),
+                               void *argument);
 
 /* Have WORK called on the INDEX-th loop. VISIT_STOPPING also when there are not so many. */
 enum visit_result visit_loop(struct server *server, unsigned index,

@@ -101,18 +101,6 @@ static void ask_for_all(struct vhost *vhost, void *argument)
             without->has_rights[i] || vhost_has_permission(vhost, without->users[i].name);
 }
 
-static void ask_everywhere(struct request *request, struct without *without)
-{
-    size_t count;
-    char **names = visit_vhost_names(request->server, &count);
-
-    for (size_t i = 0; i < count; i++) {
-        visit_vhost(request->server, bytes_from_string(names[i]), ask_for_all, without);
-        free(names[i]);
-    }
-    free((void *)names);
-}
-
 static bool make_without_rows(struct rows *rows, const char *vhost)
 {
     struct without without = {0};
@@ -120,7 +108,7 @@ static bool make_without_rows(struct rows *rows, const char *vhost)
     (void)vhost;
     without.users = users_list(node_users(rows->request->server), &without.count);
     without.has_rights = xcalloc(without.count, sizeof *without.has_rights);
-    ask_everywhere(rows->request, &without);
+    visit_vhosts(rows->request->server, ask_for_all, &without);
     for (size_t i = 0; i < without.count; i++) {
         if (!without.has_rights[i])
             rows_add(rows, NULL, without.users[i].name, user_json(&without.users[i]));

@@ -32,7 +32,6 @@ struct change {
     const json_t *value;
     enum vhost_limit limit;
     int64_t connections_max, queues_max;
-    void (*work)(struct vhost *vhost, void *argument); /* with the change; says in result what came of it */
     enum change_result result;
     char *why;
 };
@@ -91,30 +90,14 @@ static enum change_result refuse(char why[CHANGE_WHY_SIZE], const char *format, 
     return CHANGE_REFUSED;
 }
 
-/* A vhost that is being deleted takes nothing more: what it would keep might outlast it. */
-static bool is_deleted(struct server *server, const struct vhost *vhost)
-{
-    return !server_find_vhost(server, vhost_name(vhost));
-}
-
-static void work_inside(struct vhost *vhost, void *argument)
-{
-    struct change *change = argument;
-
-    if (is_deleted(change->server, vhost))
-        change->result = CHANGE_NO_VHOST;
-    else
-        change->work(vhost, change);
-}
-
-/* Make CHANGE inside VHOST, by WORK. */
+/* Make CHANGE inside VHOST, by WORK, with the change; result says what came of it. A vhost that is being
+ * deleted takes nothing more: what it would keep might outlast it. */
 static enum change_result make_inside(struct change *change, struct bytes vhost,
                                       void (*work)(struct vhost *vhost, void *argument))
 {
     change->target = server_definitions_target(change->server);
     change->result = CHANGE_MADE;
-    change->work = work;
-    switch (visit_vhost(change->server, vhost, work_inside, change)) {
+    switch (visit_vhost(change->server, vhost, work, change)) {
     case VISIT_NO_VHOST:
         return CHANGE_NO_VHOST;
     case VISIT_STOPPING:
@@ -204,17 +187,10 @@ static void remove_user(struct vhost *vhost, void *argument)
 enum change_result changes_remove_user(struct server *server, struct bytes name)
 {
     struct change change = {.server = server, .target = server_definitions_target(server), .user = name};
-    size_t count;
-    char **vhosts;
 
     if (!users_remove(server->users, name))
         return CHANGE_NO_USER;
-    vhosts = visit_vhost_names(server, &count);
-    for (size_t i = 0; i < count; i++) {
-        visit_vhost(server, bytes_from_string(vhosts[i]), remove_user, &change);
-        free(vhosts[i]);
-    }
-    free((void *)vhosts);
+    visit_vhosts(server, remove_user, &change);
     keep_user_now(server, name);
     return tell_user(server, "user.deleted", name, settled(server));
 }
@@ -519,29 +495,10 @@ static struct vhost *make_vhost(void *context, struct bytes name)
     return find_vhost(context, name);
 }
 
-struct importing {
-    struct server *server;
-    void (*work)(struct vhost *vhost, void *argument);
-    void *argument;
-    bool is_done;
-};
-
-static void import_inside(struct vhost *vhost, void *argument)
-{
-    struct importing *importing = argument;
-
-    importing->is_done = !is_deleted(importing->server, vhost);
-    if (importing->is_done)
-        importing->work(vhost, importing->argument);
-}
-
 static bool inside(void *context, struct bytes name, void (*work)(struct vhost *vhost, void *argument),
                    void *argument)
 {
-    struct importing importing = {context, work, argument, false};
-
-    visit_vhost(context, name, import_inside, &importing);
-    return importing.is_done;
+    return visit_vhost(context, name, work, argument) == VISIT_DONE;
 }
 
 static void keep(void *context, struct bytes section, struct bytes vhost, struct bytes name,

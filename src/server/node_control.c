@@ -164,20 +164,6 @@ static void on_all_loops(struct server *server, void (*work)(struct loop *loop, 
         visit_loop(server, i, work, NULL);
 }
 
-/* Call WORK in all vhosts. */
-static void in_all_vhosts(struct server *server, void (*work)(struct vhost *vhost, void *argument),
-                          void *argument)
-{
-    size_t count;
-    char **names = visit_vhost_names(server, &count);
-
-    for (size_t i = 0; i < count; i++) {
-        visit_vhost(server, bytes_from_string(names[i]), work, argument);
-        free(names[i]);
-    }
-    free((void *)names);
-}
-
 static void send_away(struct vhost *vhost, void *argument)
 {
     uint32_t *left = argument;
@@ -200,7 +186,7 @@ static bool empty(struct server *server)
         uint32_t left = 0;
 
         on_all_loops(server, close_early);
-        in_all_vhosts(server, send_away, &left);
+        visit_vhosts(server, send_away, &left);
         if (!left)
             return true;
         nanosleep(&pause, NULL);
@@ -218,7 +204,7 @@ void node_stop_app(struct server *server)
         on_all_loops(server, cut_off);
         empty(server);
     }
-    in_all_vhosts(server, delete_transient, NULL);
+    visit_vhosts(server, delete_transient, NULL);
     log_warning("AMQP has stopped: all clients are gone");
 }
 

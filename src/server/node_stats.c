@@ -13,7 +13,6 @@
 #include "coney/log.h"
 #include "coney/pool.h"
 #include "coney/sys.h"
-#include "coney/visit.h"
 #include "coney/xalloc.h"
 #include "login.h"
 #include "server.h"
@@ -224,24 +223,8 @@ static void add_vhost(struct vhost *vhost, void *argument)
     add_counts(&out->counts, &one.counts);
 }
 
-/* Runners are never freed while the server runs, and new ones are put behind the others. */
-static struct runner *runner_after(struct server *server, const struct runner *before)
-{
-    struct runner *next;
-
-    pthread_mutex_lock(&server->lock);
-    next = before ? before->next : server->runners;
-    pthread_mutex_unlock(&server->lock);
-    return next;
-}
-
 bool node_totals(struct server *server, struct survey_vhost *out)
 {
-    struct runner *runner = NULL;
-
     *out = (struct survey_vhost){0};
-    while ((runner = runner_after(server, runner)) != NULL)
-        if (visit_runner(runner, add_vhost, out) != VISIT_DONE)
-            return false;
-    return true;
+    return visit_runners(server, add_vhost, out) == VISIT_DONE;
 }

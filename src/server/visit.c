@@ -21,6 +21,8 @@
 struct visit {
     struct mail mail;
     struct runner *runner; /* NULL: to the loop itself */
+    bool is_for_living;    /* not if the vhost is deleted; IS_MISSED tells that it was */
+    bool is_missed;
     void (*inside)(struct vhost *vhost, void *argument);
     void (*on_loop)(struct loop *loop, void *argument);
     void *argument;
@@ -31,7 +33,9 @@ static void go_inside(struct vhost *vhost, void *argument)
 {
     struct visit *visit = argument;
 
-    visit->inside(vhost, visit->argument);
+    visit->is_missed = visit->is_for_living && atomic_load(&visit->runner->is_gone);
+    if (!visit->is_missed)
+        visit->inside(vhost, visit->argument);
 }
 
 void visit_take(struct mail *mail, struct loop *loop)
@@ -98,12 +102,54 @@ enum visit_result visit_runner(struct runner *runner, void (*work)(struct vhost 
     return go(runner->server, &visit, &runner->server->loops[0]);
 }
 
+static enum visit_result visit_living(struct runner *runner,
+                                      void (*work)(struct vhost *vhost, void *argument), void *argument)
+{
+    struct visit visit = {.runner = runner, .is_for_living = true, .inside = work, .argument = argument};
+    enum visit_result result = go(runner->server, &visit, &runner->server->loops[0]);
+
+    return result == VISIT_DONE && visit.is_missed ? VISIT_NO_VHOST : result;
+}
+
 enum visit_result visit_vhost(struct server *server, struct bytes name,
                               void (*work)(struct vhost *vhost, void *argument), void *argument)
 {
     struct runner *runner = server_find_vhost(server, name);
 
-    return runner ? visit_runner(runner, work, argument) : VISIT_NO_VHOST;
+    return runner ? visit_living(runner, work, argument) : VISIT_NO_VHOST;
+}
+
+/* Runners are never freed while the server runs, and new ones are put behind the others. */
+static struct runner *runner_after(struct server *server, const struct runner *before)
+{
+    struct runner *next;
+
+    pthread_mutex_lock(&server->lock);
+    next = before ? before->next : server->runners;
+    pthread_mutex_unlock(&server->lock);
+    return next;
+}
+
+enum visit_result visit_runners(struct server *server, void (*work)(struct vhost *vhost, void *argument),
+                                void *argument)
+{
+    enum visit_result result = VISIT_DONE;
+    struct runner *runner = NULL;
+
+    while (result == VISIT_DONE && (runner = runner_after(server, runner)) != NULL)
+        result = visit_runner(runner, work, argument);
+    return result;
+}
+
+enum visit_result visit_vhosts(struct server *server, void (*work)(struct vhost *vhost, void *argument),
+                               void *argument)
+{
+    enum visit_result result = VISIT_DONE;
+    struct runner *runner = NULL;
+
+    while (result != VISIT_STOPPING && (runner = runner_after(server, runner)) != NULL)
+        result = visit_living(runner, work, argument);
+    return result == VISIT_STOPPING ? VISIT_STOPPING : VISIT_DONE;
 }
 
 enum visit_result visit_loop(struct server *server, unsigned index,
