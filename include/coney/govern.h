@@ -35,7 +35,7 @@ void govern_set_topic_permission(const struct definitions_target *target, struct
 void govern_clear_topic_permission(const struct definitions_target *target, struct vhost *vhost,
                                    struct bytes user, struct bytes exchange);
 
-/* VHOST is being deleted: forget what is kept of it, but for its own entry. */
+/* VHOST is being deleted: forget what is kept of it, but for its own entry and its parameters. */
 void govern_clear_vhost(const struct definitions_target *target, struct vhost *vhost);
 
 /* Negative: no limit. */
@@ -57,5 +57,8 @@ void govern_set_parameter(const struct definitions_target *target, struct bytes 
                           struct bytes name, const json_t *value);
 bool govern_clear_parameter(const struct definitions_target *target, struct bytes component,
                             struct bytes vhost, struct bytes name);
+
+/* All those of VHOST. */
+void govern_clear_parameters(const struct definitions_target *target, struct bytes vhost);
 
 #endif

@@ -176,21 +176,6 @@ static void policy_goes(void *context, const struct policy *policy)
         keep_gone_of_two(going->target, "parameters", going->vhost, BYTES_LITERAL("operator_policy"), name);
 }
 
-static void clear_parameters(const struct definitions_target *target, struct bytes vhost)
-{
-    struct parameter *list;
-    size_t count;
-
-    if (target->parameters == NULL)
-        return;
-    list = parameters_list(target->parameters, false, &count);
-    for (size_t i = 0; i < count; i++) {
-        if (bytes_equal(list[i].vhost, vhost))
-            govern_clear_parameter(target, list[i].component, vhost, list[i].name);
-    }
-    parameters_list_free(list, count);
-}
-
 void govern_clear_vhost(const struct definitions_target *target, struct vhost *vhost)
 {
     struct going going = {target, vhost_name(vhost)};
@@ -201,7 +186,6 @@ void govern_clear_vhost(const struct definitions_target *target, struct vhost *v
     survey_policies(vhost, POLICY_OPERATOR, policy_goes, &going);
     keep_gone_of_two(target, "parameters", going.vhost, BYTES_LITERAL("vhost-limits"),
                      BYTES_LITERAL("limits"));
-    clear_parameters(target, going.vhost);
 }
 
 /* ---- policies ---- */
@@ -258,4 +242,17 @@ bool govern_clear_parameter(const struct definitions_target *target, struct byte
     keep_gone_of_two(target, "parameters", vhost, component, name);
     parameters_tell(target->parameters, component, vhost, name);
     return true;
+}
+
+void govern_clear_parameters(const struct definitions_target *target, struct bytes vhost)
+{
+    struct parameter *list;
+    size_t count;
+
+    list = parameters_list(target->parameters, false, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (bytes_equal(list[i].vhost, vhost))
+            govern_clear_parameter(target, list[i].component, vhost, list[i].name);
+    }
+    parameters_list_free(list, count);
 }

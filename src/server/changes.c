@@ -449,6 +449,7 @@ enum change_result changes_set_parameter(struct server *server, struct bytes com
                                          struct bytes name, const json_t *value, char why[CHANGE_WHY_SIZE])
 {
     struct definitions_target target = server_definitions_target(server);
+    bool is_there;
 
     if (!component.size)
         return set_global(server, name, value, why);
@@ -457,8 +458,12 @@ enum change_result changes_set_parameter(struct server *server, struct bytes com
     if (!parameters_check(server->parameters, component, vhost, name, value, why))
         return CHANGE_REFUSED;
     pthread_mutex_lock(&server->change_lock);
-    govern_set_parameter(&target, component, vhost, name, value);
+    is_there = server_find_vhost(server, vhost) != NULL; /* else its parameters may be cleared already */
+    if (is_there)
+        govern_set_parameter(&target, component, vhost, name, value);
     pthread_mutex_unlock(&server->change_lock);
+    if (!is_there)
+        return CHANGE_NO_VHOST;
     return tell_of(server, "parameter.set", "component", component, vhost, name, settled(server));
 }
 

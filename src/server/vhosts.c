@@ -3,7 +3,7 @@
  * coney/vhosts.h. A deleted vhost stays as an empty one that nobody finds (runner->is_gone), since loops and
  * sessions know its runner, and so that its journal's number is never another's; made again it is found
  * again. In the data directory its entry says so, from before it is emptied: an end in between is made good
- * at the next start.
+ * at the next start. It is gone in a turn of its own: visits come before that, or not any more.
  */
 #include "vhosts.h"
 
@@ -59,7 +59,8 @@ void vhosts_note_entry(struct server *server, struct bytes name, struct bytes js
     free(runner->entry);
     runner->entry = strndup((const char *)json.data, json.size);
     pthread_mutex_unlock(&server->lock);
-    atomic_store(&runner->is_gone, json_is_true(json_object_get(entry, DELETED_MEMBER)));
+    if (server->opening)
+        atomic_store(&runner->is_gone, json_is_true(json_object_get(entry, DELETED_MEMBER)));
     json_decref(entry);
 }
 
@@ -113,14 +114,6 @@ struct runner *vhosts_revive(struct server *server, struct bytes name)
 
 /* ---- deleting ---- */
 
-/* Entries of what USER and others may do in a vhost go with it. */
-static void forget_entries(struct server *server, struct vhost *vhost)
-{
-    struct definitions_target target = server_definitions_target(server);
-
-    govern_clear_vhost(&target, vhost);
-}
-
 void vhosts_opened(struct server *server)
 {
     struct definitions_target target = server_definitions_target(server);
@@ -130,8 +123,9 @@ void vhosts_opened(struct server *server)
         json_t *entry = entry_of(runner);
 
         if (atomic_load(&runner->is_gone)) {
+            govern_clear_vhost(&target, runner->vhost);
+            govern_clear_parameters(&target, vhost_name(runner->vhost));
             vhost_empty(runner->vhost, UINT32_MAX);
-            forget_entries(server, runner->vhost);
         }
         govern_forget_strangers(&target, runner->vhost);
         vhost_set_tracing(runner->vhost, json_is_true(json_object_get(entry, "tracing")));
@@ -140,7 +134,7 @@ void vhosts_opened(struct server *server)
 }
 
 struct emptying {
-    struct server *server;
+    struct runner *runner;
     bool is_empty;
 };
 
@@ -155,10 +149,24 @@ static void close_clients(struct vhost *vhost)
 
 static void begin_emptying(struct vhost *vhost, void *argument)
 {
-    struct emptying *emptying = argument;
+    struct runner *runner = ((struct emptying *)argument)->runner;
+    struct definitions_target target = server_definitions_target(runner->server);
+    json_t *entry = json_pack("{s:o,s:b}", "name", text_of(vhost_name(vhost)), DELETED_MEMBER, 1);
 
+    keep(runner->server, vhost_name(vhost), entry);
+    json_decref(entry);
+    atomic_store(&runner->is_gone, true);
     close_clients(vhost);
-    forget_entries(emptying->server, vhost);
+    govern_clear_vhost(&target, vhost);
+}
+
+static void clear_parameters(struct server *server, struct bytes vhost)
+{
+    struct definitions_target target = server_definitions_target(server);
+
+    pthread_mutex_lock(&server->change_lock);
+    govern_clear_parameters(&target, vhost);
+    pthread_mutex_unlock(&server->change_lock);
 }
 
 /* Who had found the vhost before it was gone may come in later; nobody does once it is empty, as nobody has
@@ -174,7 +182,7 @@ static void empty_slice(struct vhost *vhost, void *argument)
 static enum vhosts_result delete_alone(struct server *server, struct bytes name)
 {
     struct runner *runner = vhosts_find(server, name, false);
-    struct emptying emptying = {.server = server};
+    struct emptying emptying = {.runner = runner};
     json_t *entry;
 
     if (!runner)
@@ -185,11 +193,9 @@ static enum vhosts_result delete_alone(struct server *server, struct bytes name)
         return VHOSTS_PROTECTED;
     }
     json_decref(entry);
-    entry = json_pack("{s:o,s:b}", "name", text_of(name), DELETED_MEMBER, 1);
-    keep(server, name, entry);
-    json_decref(entry);
     if (visit_runner(runner, begin_emptying, &emptying) != VISIT_DONE)
         return VHOSTS_STOPPING;
+    clear_parameters(server, name);
     while (!emptying.is_empty)
         if (visit_runner(runner, empty_slice, &emptying) != VISIT_DONE)
             return VHOSTS_STOPPING;

@@ -13,6 +13,7 @@
 #include "coney/changes.h"
 #include "coney/frame.h"
 #include "coney/properties.h"
+#include "coney/vhosts.h"
 #include "desk.h"
 #include "server/storage.h"
 #include "wire.h"
@@ -430,7 +431,32 @@ Test(changes, vhost_limits_are_for_what_is_to_come)
 
 /* ---- what lasts ---- */
 
-static void begin_anew(const char *override)
+static char folder[64], override[96];
+
+static void open_kept(void)
+{
+    alarm(SECONDS_MAX);
+    snprintf(folder, sizeof folder, "/tmp/coney-changes-XXXXXX");
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(override, sizeof override, "data_dir=%s", folder);
+    desk_open(&desk, override);
+}
+
+static void close_kept(void)
+{
+    char command[96];
+
+    while (!desk_is_empty(&desk))
+        desk_turn(&desk);
+    storage_finish(desk.server);
+    desk_close(&desk);
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    cr_expect_eq(system(command), 0); // NOLINT(cert-env33-c): a name that mkdtemp() chose
+}
+
+TestSuite(changes_kept, .init = open_kept, .fini = close_kept);
+
+static void begin_anew(void)
 {
     while (!desk_is_empty(&desk))
         desk_turn(&desk);
@@ -439,26 +465,28 @@ static void begin_anew(const char *override)
     desk_open(&desk, override);
 }
 
+static struct vhost *vhost_called(struct bytes name)
+{
+    struct runner *runner = server_find_vhost(desk.server, name);
+
+    return runner ? runner->vhost : NULL;
+}
+
 Test(changes_kept, are_there_after_a_restart)
 {
-    char folder[] = "/tmp/coney-changes-XXXXXX", override[64], command[64];
     struct vhost *vhost;
     struct user_info info;
 
-    alarm(SECONDS_MAX);
-    cr_assert_not_null(mkdtemp(folder));
-    snprintf(override, sizeof override, "data_dir=%s", folder);
-    desk_open(&desk, override);
     make_user(B("stays"));
     make_user(B("goes"));
     make_user(B("loses"));
     cr_expect_eq(set_topic(B("goes"), B("a"), B("b")), CHANGE_MADE);
-    begin_anew(override);
+    begin_anew();
     cr_expect_eq(remove_user(B("goes")), CHANGE_MADE);
     cr_expect_eq(make((struct asking){.ask = ask_clear, .user = B("loses")}), CHANGE_MADE);
     cr_expect_eq(set_limits(B("/"), -1, 0), CHANGE_MADE);
-    begin_anew(override);
-    vhost = server_find_vhost(desk.server, B("/"))->vhost;
+    begin_anew();
+    vhost = vhost_called(B("/"));
     cr_assert(users_get(desk.server->users, B("stays"), &info));
     cr_expect_eq(info.hashing, PASSWORD_SCRYPT);
     user_info_free(&info);
@@ -476,10 +504,35 @@ Test(changes_kept, are_there_after_a_restart)
             "PRECONDITION_FAILED - cannot declare queue 'q': queue limit in vhost '/' (0) is reached");
         leave(&client);
     }
-    while (!desk_is_empty(&desk))
-        desk_turn(&desk);
-    storage_finish(desk.server);
-    desk_close(&desk);
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    cr_expect_eq(system(command), 0); // NOLINT(cert-env33-c): a name that mkdtemp() chose
+}
+
+static enum change_result ask_put_vhost(const struct asking *asking)
+{
+    json_t *entry = json_object();
+    enum vhosts_result result = vhosts_put(desk.server, asking->vhost, entry, (struct bytes){NULL, 0});
+
+    json_decref(entry);
+    return result == VHOSTS_MADE ? CHANGE_MADE : CHANGE_REFUSED;
+}
+
+static void put_vhost(struct bytes name)
+{
+    cr_assert_eq(make((struct asking){.ask = ask_put_vhost, .vhost = name}), CHANGE_MADE);
+}
+
+/* What the end of a node leaves that comes right when a vhost is being deleted. */
+Test(changes_kept, a_vhost_that_was_being_deleted_leaves_no_rights)
+{
+    make_user(B("u"));
+    put_vhost(B("v"));
+    cr_assert_eq(set_permission(B("v"), B("u"), B(".*"), B(".*"), B(".*")), CHANGE_MADE, "%s", why);
+    storage_keep(desk.server, B("vhosts"), (struct bytes){NULL, 0}, B("v"),
+                 B("{\"name\":\"v\",\"deleted\":true}"));
+    begin_anew();
+    cr_expect_null(vhost_called(B("v")));
+    put_vhost(B("v"));
+    cr_expect_not(vhost_has_permission(vhost_called(B("v")), B("u")));
+    begin_anew();
+    cr_assert_not_null(vhost_called(B("v")));
+    cr_expect_not(vhost_has_permission(vhost_called(B("v")), B("u")), "not from before either");
 }
