@@ -17,7 +17,6 @@
 #include "coney/survey.h"
 #include "coney/visit.h"
 #include "event_mail.h"
-#include "greeting.h"
 #include "runner.h"
 #include "server.h"
 #include "storage.h"
@@ -433,15 +432,13 @@ static enum change_result set_global(struct server *server, struct bytes name, c
                                      char why[CHANGE_WHY_SIZE])
 {
     struct definitions_target target = server_definitions_target(server);
-    bool is_cluster_name = bytes_equal_string(name, "cluster_name");
 
-    if (is_cluster_name && (!json_is_string(value) || json_string_length(value) > SHORTSTR_MAX))
+    if (bytes_equal_string(name, "cluster_name") &&
+        (!json_is_string(value) || json_string_length(value) > SHORTSTR_MAX))
         return refuse(why, "the name should be a string of at most %d octets", SHORTSTR_MAX);
     pthread_mutex_lock(&server->change_lock);
     govern_set_parameter(&target, (struct bytes){NULL, 0}, (struct bytes){NULL, 0}, name, value);
     pthread_mutex_unlock(&server->change_lock);
-    if (is_cluster_name)
-        greeting_set(server, json_string_value(value));
     return tell_user(server, "parameter.set", name, settled(server));
 }
 
@@ -478,8 +475,6 @@ enum change_result changes_remove_parameter(struct server *server, struct bytes 
     pthread_mutex_unlock(&server->change_lock);
     if (!removed)
         return CHANGE_MISSING;
-    if (!component.size && bytes_equal_string(name, "cluster_name"))
-        greeting_set(server, NULL);
     if (!component.size)
         return tell_user(server, "parameter.cleared", name, settled(server));
     return tell_of(server, "parameter.cleared", "component", component, vhost, name, settled(server));
@@ -529,8 +524,6 @@ enum change_result changes_import(struct server *server, json_t *root, struct by
     target.inside = inside;
     target.keep = keep;
     done = definitions_import_json(&target, root, vhost, &result, why);
-    if (result.cluster_name)
-        greeting_set(server, result.cluster_name);
     free(result.cluster_name);
     if (!done)
         return atomic_load(&server->is_stopping) ? CHANGE_STOPPING : CHANGE_REFUSED;

@@ -2,6 +2,7 @@
 /* server.h: putting it together, the directory of vhosts, the memory alarm, stopping. */
 #include "server.h"
 
+#include <jansson.h>
 #include <openssl/rand.h>
 #include <signal.h>
 #include <stdio.h>
@@ -193,11 +194,22 @@ static struct vhost *make_vhost(void *context, struct bytes name)
     return runner->vhost;
 }
 
+/* JSON is the entry of the cluster's name; empty: there is none any more. */
+static void name_cluster(struct server *server, struct bytes json)
+{
+    json_t *entry = json_loadb((const char *)json.data, json.size, 0, NULL);
+
+    greeting_set(server, json_string_value(json_object_get(entry, "value")));
+    json_decref(entry);
+}
+
 static void keep(void *context, struct bytes section, struct bytes vhost, struct bytes name,
                  struct bytes json)
 {
     if (bytes_equal_string(section, "vhosts"))
         vhosts_note_entry(context, name, json);
+    else if (bytes_equal_string(section, "global_parameters") && bytes_equal_string(name, "cluster_name"))
+        name_cluster(context, json);
     storage_keep(context, section, vhost, name, json);
 }
 
