@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What whoever administers asks of a server beside vhosts: logins, users, state. Any thread that may wait. */
+/*
+ * Being somebody at a node: logging in, users, a connection of one's own, and what the node is called. What it
+ * is about and does is node_control.h's, how it fares node_stats.h's. Any thread that may wait.
+ */
 #ifndef CONEY_NODE_ACCESS_H
 #define CONEY_NODE_ACCESS_H
 
@@ -27,7 +30,8 @@ struct users *node_users(struct server *server);
  * when the system refuses, or the server stops. */
 int node_connect(struct server *server, const struct user_info *user, bool is_trusted);
 
-/* "coney@host", and what clients are told in connection.start. */
+/* "rabbit@host", as RabbitMQ's tools expect it, and the cluster's name, which clients are told in
+ * connection.start: "coney@host" or as it was set. */
 const char *node_name(const struct server *server);
 const char *node_cluster_name(const struct server *server);
 

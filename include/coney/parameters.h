@@ -53,6 +53,10 @@ bool parameters_has_component(struct parameters *parameters, struct bytes name);
 /* Store a value, unchecked; true when there was none. */
 bool parameters_set(struct parameters *parameters, const struct parameter *parameter);
 
+/* The same with a value that is not text yet; NULL: null. */
+void parameters_set_json(struct parameters *parameters, struct bytes component, struct bytes vhost,
+                         struct bytes name, const json_t *value);
+
 /* Remove it; false when there is none. */
 bool parameters_remove(struct parameters *parameters, struct bytes component, struct bytes vhost,
                        struct bytes name);

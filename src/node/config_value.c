@@ -72,13 +72,12 @@ static bool is_none_word(const char *value)
     return strcmp(value, "infinity") == 0 || strcmp(value, "undefined") == 0;
 }
 
-/* A number within KEY's bounds. */
-
 bool config_parse_size(const char *text, uint64_t *octets)
 {
     return parse_number(text, size_units, octets);
 }
 
+/* A number within KEY's bounds. */
 static bool parse_bounded(const struct key *key, const char *value, const struct unit *units, uint64_t *out)
 {
     if (key->none_too && is_none_word(value)) {

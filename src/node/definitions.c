@@ -379,26 +379,14 @@ static bool import_topic_permission(struct import *import, const json_t *entry)
 
 /* ---- policies and parameters ---- */
 
-static void store_value(struct parameters *parameters, struct bytes component, struct bytes vhost,
-                        struct bytes name, const json_t *value)
-{
-    char *json = value != NULL ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    struct parameter parameter = {component, vhost, name, bytes_from_string(json != NULL ? json : "null")};
-
-    parameters_set(parameters, &parameter);
-    free(json);
-}
-
 /* Put a policy whose pattern, definition and so on are members of VALUE. */
 static bool put_policy(struct import *import, struct vhost *vhost, enum policy_origin origin,
                        struct bytes name, const json_t *value)
 {
-    struct policy_text text;
     char why[POLICY_WHY_SIZE];
-    bool done = policy_text_read(&text, name, value, why) && vhost_set_policy(vhost, origin, &text.spec, why);
 
-    policy_text_free(&text);
-    return done || refuse(import, "policy '%.*s': %s", BYTES_ARG(name), why);
+    return policy_put_json(vhost, origin, name, value, why) ||
+           refuse(import, "policy '%.*s': %s", BYTES_ARG(name), why);
 }
 
 static bool import_policy(struct import *import, const json_t *entry)
@@ -427,7 +415,7 @@ static bool import_value(struct import *import, struct vhost *vhost, struct byte
     }
     if (!parameters_check(parameters, component, vhost_name(vhost), name, value, why))
         return refuse(import, "'%.*s': %s", BYTES_ARG(name), why);
-    store_value(parameters, component, vhost_name(vhost), name, value);
+    parameters_set_json(parameters, component, vhost_name(vhost), name, value);
     keep_entry_of_two(import->target, import->section, vhost_name(vhost), component, name, entry);
     parameters_tell(parameters, component, vhost_name(vhost), name);
     return true;
@@ -466,8 +454,8 @@ static bool import_global_parameter(struct import *import, const json_t *entry)
         *put_bytes((uint8_t *)import->result->cluster_name, value) = '\0';
     }
     if (import->target->parameters != NULL)
-        store_value(import->target->parameters, (struct bytes){0}, (struct bytes){0}, name,
-                    json_object_get(entry, "value"));
+        parameters_set_json(import->target->parameters, (struct bytes){0}, (struct bytes){0}, name,
+                            json_object_get(entry, "value"));
     keep_entry(import->target, import->section, (struct bytes){0}, name, entry);
     return true;
 }

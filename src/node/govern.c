@@ -194,13 +194,10 @@ bool govern_set_policy(const struct definitions_target *target, struct vhost *vh
                        enum policy_origin origin, struct bytes name, const json_t *value,
                        char why[POLICY_WHY_SIZE])
 {
-    struct policy_text text;
-    bool done = policy_text_read(&text, name, value, why) && vhost_set_policy(vhost, origin, &text.spec, why);
-
-    policy_text_free(&text);
-    if (done)
-        keep_policy(target, vhost_name(vhost), origin == POLICY_OPERATOR, name, value);
-    return done;
+    if (!policy_put_json(vhost, origin, name, value, why))
+        return false;
+    keep_policy(target, vhost_name(vhost), origin == POLICY_OPERATOR, name, value);
+    return true;
 }
 
 bool govern_clear_policy(const struct definitions_target *target, struct vhost *vhost,
@@ -220,12 +217,8 @@ bool govern_clear_policy(const struct definitions_target *target, struct vhost *
 void govern_set_parameter(const struct definitions_target *target, struct bytes component, struct bytes vhost,
                           struct bytes name, const json_t *value)
 {
-    char *json = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-    struct parameter parameter = {component, vhost, name, bytes_from_string(json != NULL ? json : "null")};
-
-    parameters_set(target->parameters, &parameter);
+    parameters_set_json(target->parameters, component, vhost, name, value);
     keep_parameter(target, component, vhost, name, value);
-    free(json);
     if (component.size > 0)
         parameters_tell(target->parameters, component, vhost, name);
 }

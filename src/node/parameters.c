@@ -195,6 +195,16 @@ bool parameters_set(struct parameters *parameters, const struct parameter *param
     return old == NULL;
 }
 
+void parameters_set_json(struct parameters *parameters, struct bytes component, struct bytes vhost,
+                         struct bytes name, const json_t *value)
+{
+    char *json = value != NULL ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+
+    parameters_set(parameters, &(struct parameter){component, vhost, name,
+                                                   bytes_from_string(json != NULL ? json : "null")});
+    free(json);
+}
+
 bool parameters_remove(struct parameters *parameters, struct bytes component, struct bytes vhost,
                        struct bytes name)
 {

@@ -6,9 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "coney/buffer.h"
 #include "coney/json_table.h"
+#include "coney/vhost.h"
 
 #define VALUE_SIZE 128
+
+/* What is read of it; the spec's strings are of the JSON, and of the two below. */
+struct policy_text {
+    struct policy_spec spec;
+    struct buffer table;
+    char *json;
+};
 
 /* VALUE as Erlang would write it, near enough. */
 static const char *describe(const json_t *value, char out[VALUE_SIZE])
@@ -72,10 +81,9 @@ static bool take_definition(struct policy_text *text, const json_t *object, char
     return true;
 }
 
-bool policy_text_read(struct policy_text *text, struct bytes name, const json_t *value,
-                      char why[POLICY_WHY_SIZE])
+static bool read_policy(struct policy_text *text, struct bytes name, const json_t *value,
+                        char why[POLICY_WHY_SIZE])
 {
-    *text = (struct policy_text){.spec = {.name = name}};
     if (!json_is_object(value))
         return refuse(why, "should be an object");
     if (json_object_get(value, "pattern") == NULL)
@@ -85,8 +93,13 @@ bool policy_text_read(struct policy_text *text, struct bytes name, const json_t 
            take_priority(value, &text->spec.priority, why) && take_definition(text, value, why);
 }
 
-void policy_text_free(struct policy_text *text)
+bool policy_put_json(struct vhost *vhost, enum policy_origin origin, struct bytes name, const json_t *value,
+                     char why[POLICY_WHY_SIZE])
 {
-    buffer_free(&text->table);
-    free(text->json);
+    struct policy_text text = {.spec = {.name = name}};
+    bool done = read_policy(&text, name, value, why) && vhost_set_policy(vhost, origin, &text.spec, why);
+
+    buffer_free(&text.table);
+    free(text.json);
+    return done;
 }

@@ -4,20 +4,15 @@
 #define NODE_POLICY_JSON_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
-#include "coney/buffer.h"
 #include "coney/policy.h"
 
-struct policy_text {
-    struct policy_spec spec; /* its strings are of the JSON it was read from, and of the two below */
-    struct buffer table;
-    char *json;
-};
+struct vhost;
 
-/* Read VALUE as the policy called NAME; apply-to and priority may be missing. False, with the reason in WHY
- * as RabbitMQ words it, when it is none; to be freed in any case. */
-bool policy_text_read(struct policy_text *text, struct bytes name, const json_t *value,
-                      char why[POLICY_WHY_SIZE]);
-void policy_text_free(struct policy_text *text);
+/* Inside VHOST: put VALUE as its policy NAME; apply-to and priority may be missing. False, with the reason in
+ * WHY as RabbitMQ words it, when it is none. */
+bool policy_put_json(struct vhost *vhost, enum policy_origin origin, struct bytes name, const json_t *value,
+                     char why[POLICY_WHY_SIZE]);
 
 #endif

@@ -97,6 +97,11 @@ static void sample_other_memory(struct server *server, uint64_t every_ns)
     atomic_store_explicit(&server->other_memory, all > large ? all - large : 0, memory_order_relaxed);
 }
 
+uint64_t server_memory_used(const struct server *server)
+{
+    return pool_bytes_in_use() + atomic_load_explicit(&server->other_memory, memory_order_relaxed);
+}
+
 static bool is_on(const _Atomic unsigned *bits)
 {
     return atomic_load_explicit(bits, memory_order_relaxed) & SERVER_ALARM_MEMORY;
@@ -110,7 +115,7 @@ void server_watch_memory(struct loop *loop)
     bool low = is_on(&server->alarms), is_real = is_on(&server->real_alarms);
 
     sample_other_memory(server, low ? SAMPLE_WHILE_LOW_NS : SAMPLE_EVERY_NS);
-    used = pool_bytes_in_use() + atomic_load_explicit(&server->other_memory, memory_order_relaxed);
+    used = server_memory_used(server);
     if (!is_real && used > server->memory_high)
         server_set_alarm(server, SERVER_ALARM_MEMORY, true);
     else if (low && (is_real || !is_on(&server->rehearsed_alarms)) && used < server->memory_low)

@@ -46,8 +46,9 @@ static void tell(struct events_sink *sink, const char *key, struct bytes headers
     size_t size = strlen(key);
     struct event_letter *letter;
 
-    if (atomic_load(&server->is_stopping) ||
-        atomic_fetch_add(&server->events_under_way, 1) >= UNDER_WAY_MAX) {
+    if (atomic_load(&server->is_stopping))
+        return;
+    if (atomic_fetch_add(&server->events_under_way, 1) >= UNDER_WAY_MAX) {
         atomic_fetch_sub(&server->events_under_way, 1);
         return;
     }

@@ -11,7 +11,6 @@
 #include <utlist.h>
 
 #include "coney/log.h"
-#include "coney/pool.h"
 #include "coney/sys.h"
 #include "coney/xalloc.h"
 #include "login.h"
@@ -90,8 +89,7 @@ static void note_limits(struct server *server, struct node_stats *out)
     unsigned alarms = server_alarms(server);
     int64_t room;
 
-    out->memory_used =
-        pool_bytes_in_use() + atomic_load_explicit(&server->other_memory, memory_order_relaxed);
+    out->memory_used = server_memory_used(server);
     out->memory_limit = atomic_load(&server->memory_high);
     out->has_memory_alarm = alarms & SERVER_ALARM_MEMORY;
     out->has_disk_alarm = alarms & SERVER_ALARM_DISK;

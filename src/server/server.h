@@ -166,6 +166,9 @@ uint64_t server_disk_free_limit(struct server *server);
 /* Set WHICH, a limit of SERVER, until the next start; what follows from it is the caller's to do. */
 void server_set_limit(struct server *server, struct server_limit *which, struct server_limit limit);
 
+/* Any thread: octets in use, as the memory alarm sees them. */
+uint64_t server_memory_used(const struct server *server);
+
 /* Compute the memory watermarks again. */
 void server_set_watermark(struct server *server);
 
