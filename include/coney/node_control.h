@@ -30,7 +30,7 @@ struct node_condition node_condition(struct server *server);
 
 /* A socket that AMQP clients come by. */
 struct node_listener {
-    char ip[48]; /* "::": every address */
+    const char *ip; /* "::": every address */
     unsigned port;
     const char *path; /* of a UNIX socket; NULL: none */
     bool is_tls;

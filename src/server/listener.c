@@ -37,10 +37,10 @@ static const struct timeval pause_after_error = {0, 100000};
 struct listener {
     struct listener *next;
     struct server *server;
-    int fd; /* -1: shut for a while, */
-    char host[SOCKET_TEXT_SIZE];
-    uint16_t port;  /* and so it listened */
-    bool is_passed; /* by the service manager, who listens in any case */
+    int fd;                      /* -1: shut for a while */
+    char host[SOCKET_HOST_SIZE]; /* where it listens, "" on a UNIX socket: to listen there again, even if */
+    uint16_t port;               /* the configuration left the port to the system */
+    bool is_passed;              /* by the service manager, who listens in any case */
     bool is_tls;
     struct evconnlistener *accepting;
     struct event *pause;
@@ -175,26 +175,41 @@ static struct listener *add(struct server *server, int fd, bool is_tls)
 
     listener->server = server;
     listener->fd = fd;
+    socket_address(fd, listener->host, &listener->port);
     listener->is_tls = is_tls;
     LL_APPEND(server->listeners, listener);
     return listener;
 }
 
-static bool open_one(struct server *server, const struct config_listener *from, char *why, size_t why_size)
+/* On the UNIX socket PATH, or if that is NULL at HOST and PORT. */
+static int listen_at(const struct server *server, const char *path, const char *host, uint16_t port)
 {
     unsigned backlog = server->config->tcp_backlog;
-    int fd = *from->path ? socket_listen_unix(from->path, SOCKET_MODE, backlog)
-                         : socket_listen(from->host, from->port, backlog);
+
+    return path ? socket_listen_unix(path, SOCKET_MODE, backlog) : socket_listen(host, port, backlog);
+}
+
+/* ... did not work, errno says why. */
+static void explain(const char *path, const char *host, uint16_t port, char *why, size_t why_size)
+{
+    if (path)
+        snprintf(why, why_size, "cannot listen on %s: %s", path, strerror(errno));
+    else
+        snprintf(why, why_size, "cannot listen on %s port %u: %s", *host ? host : "any address", port,
+                 strerror(errno));
+}
+
+static bool open_one(struct server *server, const struct config_listener *from, char *why, size_t why_size)
+{
+    const char *path = *from->path ? from->path : NULL;
+    int fd = listen_at(server, path, from->host, from->port);
 
     if (fd >= 0)
-        add(server, fd, from->is_tls)->path = *from->path ? from->path : NULL;
+        add(server, fd, from->is_tls)->path = path;
     else if (may_be_missing(from, errno))
         log_info("not listening on [%s]:%u: %s", from->host, from->port, strerror(errno));
-    else if (*from->path)
-        snprintf(why, why_size, "cannot listen on %s: %s", from->path, strerror(errno));
     else
-        snprintf(why, why_size, "cannot listen on %s port %u: %s", *from->host ? from->host : "any address",
-                 from->port, strerror(errno));
+        explain(path, from->host, from->port, why, why_size);
     return !*why;
 }
 
@@ -265,21 +280,6 @@ void listeners_start(struct server *server)
 
 /* ---- for a while ---- */
 
-/* What LISTENER is bound to, to be had again; a port of 0 in the configuration is a certain one by now. */
-static void remember_address(struct listener *listener)
-{
-    char text[SOCKET_TEXT_SIZE], *colon;
-
-    if (!socket_text(listener->fd, text))
-        return;
-    colon = strrchr(text, ':');
-    listener->port = (uint16_t)strtoul(colon + 1, NULL, 10);
-    *colon = '\0';
-    if (*text == '[')
-        text[strlen(text) - 1] = '\0';
-    snprintf(listener->host, sizeof listener->host, "%s", *text == '[' ? text + 1 : text);
-}
-
 static void shut(struct listener *listener)
 {
     event_del(listener->pause);
@@ -287,8 +287,8 @@ static void shut(struct listener *listener)
         evconnlistener_disable(listener->accepting);
         return;
     }
-    if (!listener->path)
-        remember_address(listener);
+    if (listener->fd < 0)
+        return;
     evconnlistener_free(listener->accepting);
     listener->accepting = NULL;
     close(listener->fd);
@@ -297,35 +297,34 @@ static void shut(struct listener *listener)
         unlink(listener->path);
 }
 
-void listeners_suspend(struct server *server)
+static void shut_all(struct server *server)
 {
     struct listener *listener;
 
-    if (atomic_exchange(&server->is_suspended, true))
-        return;
     LL_FOREACH (server->listeners, listener)
         shut(listener);
+}
+
+void listeners_suspend(struct server *server)
+{
+    if (atomic_exchange(&server->is_suspended, true))
+        return;
+    shut_all(server);
     log_warning("listeners are suspended: no AMQP client is let in");
 }
 
 static bool open_again(struct listener *listener, char *why, size_t why_size)
 {
-    unsigned backlog = listener->server->config->tcp_backlog;
-
     if (listener->is_passed) {
         evconnlistener_enable(listener->accepting);
         return true;
     }
-    if (listener->fd >= 0)
-        return true;
-    listener->fd = listener->path ? socket_listen_unix(listener->path, SOCKET_MODE, backlog)
-                                  : socket_listen(listener->host, listener->port, backlog);
+    listener->fd = listen_at(listener->server, listener->path, listener->host, listener->port);
     if (listener->fd >= 0) {
         accept_on(listener);
         return true;
     }
-    snprintf(why, why_size, "cannot listen on %s port %u: %s",
-             listener->path ? listener->path : listener->host, listener->port, strerror(errno));
+    explain(listener->path, listener->host, listener->port, why, why_size);
     log_error("%s", why);
     return false;
 }
@@ -333,14 +332,15 @@ static bool open_again(struct listener *listener, char *why, size_t why_size)
 bool listeners_resume(struct server *server, char *why, size_t why_size)
 {
     struct listener *listener;
-    bool done = true;
 
     if (!atomic_load(&server->is_suspended))
         return true;
-    LL_FOREACH (server->listeners, listener)
-        done = open_again(listener, why, why_size) && done;
-    if (!done)
-        return false;
+    LL_FOREACH (server->listeners, listener) {
+        if (!open_again(listener, why, why_size)) {
+            shut_all(server);
+            return false;
+        }
+    }
     atomic_store(&server->is_suspended, false);
     log_warning("listeners are resumed");
     return true;
@@ -352,15 +352,13 @@ void listeners_show(struct server *server, void (*show)(void *context, const str
     struct listener *listener;
 
     LL_FOREACH (server->listeners, listener) {
-        struct node_listener view = {.path = listener->path, .is_tls = listener->is_tls};
+        const struct node_listener view = {.ip = listener->host,
+                                           .port = listener->port,
+                                           .path = listener->path,
+                                           .is_tls = listener->is_tls};
 
-        if (listener->fd < 0 || (listener->is_passed && atomic_load(&server->is_suspended)))
-            continue;
-        if (!listener->path)
-            remember_address(listener);
-        snprintf(view.ip, sizeof view.ip, "%.*s", (int)sizeof view.ip - 1, listener->host);
-        view.port = listener->port;
-        show(context, &view);
+        if (listener->fd >= 0 && !(listener->is_passed && atomic_load(&server->is_suspended)))
+            show(context, &view);
     }
 }
 
@@ -377,10 +375,11 @@ void listeners_close(struct server *server)
             evconnlistener_free(listener->accepting);
         if (listener->pause)
             event_free(listener->pause);
-        if (listener->fd >= 0)
+        if (listener->fd >= 0) {
             close(listener->fd);
-        if (listener->path)
-            unlink(listener->path);
+            if (listener->path)
+                unlink(listener->path); /* else it may be somebody else's by now */
+        }
         free(listener);
     }
 }

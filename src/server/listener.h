@@ -16,7 +16,8 @@ bool listeners_open(struct server *server, char *why, size_t why_size);
 /* Print "listening amqp ADDRESS" for each and begin to accept. */
 void listeners_start(struct server *server);
 
-/* Shut them for a while, and listen again where they listened: false with WHY when one cannot be had. */
+/* Shut them for a while, and listen again where they listened: all of them, or none, and then false with WHY
+ * when one cannot be had. */
 void listeners_suspend(struct server *server);
 bool listeners_resume(struct server *server, char *why, size_t why_size);
 

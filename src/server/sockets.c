@@ -7,6 +7,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -117,18 +118,30 @@ int socket_listen_unix(const char *path, unsigned mode, unsigned backlog)
     return fd;
 }
 
-bool socket_text(int fd, char out[SOCKET_TEXT_SIZE])
+bool socket_address(int fd, char host[SOCKET_HOST_SIZE], uint16_t *port)
 {
     struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
-    char host[INET6_ADDRSTRLEN], port[8];
-    bool v6;
+    char digits[8];
 
     if (getsockname(fd, (struct sockaddr *)&address, &size) < 0 ||
-        getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
+        (address.ss_family != AF_INET && address.ss_family != AF_INET6) ||
+        getnameinfo((struct sockaddr *)&address, size, host, SOCKET_HOST_SIZE, digits, sizeof digits,
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return false;
-    v6 = address.ss_family == AF_INET6;
-    snprintf(out, SOCKET_TEXT_SIZE, "%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "", port);
+    *port = (uint16_t)strtoul(digits, NULL, 10);
+    return true;
+}
+
+bool socket_text(int fd, char out[SOCKET_TEXT_SIZE])
+{
+    char host[SOCKET_HOST_SIZE];
+    uint16_t port;
+    bool v6;
+
+    if (!socket_address(fd, host, &port))
+        return false;
+    v6 = strchr(host, ':') != NULL;
+    snprintf(out, SOCKET_TEXT_SIZE, "%s%s%s:%u", v6 ? "[" : "", host, v6 ? "]" : "", port);
     return true;
 }

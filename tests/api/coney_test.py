@@ -146,16 +146,25 @@ def test_listeners_are_suspended_and_resumed(_):
 
 
 def test_an_address_that_was_taken_meanwhile(_):
-    with Node() as node:
-        host, port = node.address(0)
-        node.post("coney/suspend-listeners")
-        with socket.socket() as taken:
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            taken.bind((host, port))
-            taken.listen()
-            node.refused("POST", "coney/resume-listeners", status=503, reason="port %d" % port)
-        node.post("coney/resume-listeners")
-        ok(is_let_in(node), "not let in")
+    with Node("--set", "listeners.tcp.2=127.0.0.1:0", "--set", "listeners.tcp.3=@/amqp") as node:
+        for place in 0, 1:
+            host, port = node.address(place)
+            node.post("coney/suspend-listeners")
+            with socket.socket() as taken:
+                taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                taken.bind((host, port))
+                taken.listen()
+                for verb in "resume", "suspend", "resume":
+                    status, reason = (503, "port %d" % port) if verb == "resume" else (204, None)
+                    if reason:
+                        node.refused("POST", "coney/resume-listeners", status=status, reason=reason)
+                    else:
+                        eq(node.post("coney/suspend-listeners").status, status)
+                    eq([l for l in node.get("overview")["listeners"] if l["protocol"] == "amqp"], [])
+                    ok(not os.path.exists(node.path("amqp")), "the UNIX socket is there")
+            node.post("coney/resume-listeners")
+            ok(is_let_in(node), "not let in")
+            amqp_raw.Connection(node.path("amqp"), None).close()
 
 
 # --- alarms and limits ------------------------------------------------------------------------------------------
