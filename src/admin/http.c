@@ -21,6 +21,7 @@
 #include "admin_fields.h"
 #include "coney/log.h"
 #include "coney/node_access.h"
+#include "coney/node_control.h"
 #include "coney/sockets.h"
 #include "coney/xalloc.h"
 #include "https.h"
@@ -571,16 +572,20 @@ void http_print(const struct http *http)
 }
 
 void http_show_listeners(const struct http *http,
-                         void (*show)(void *context, enum http_kind kind, const char *address,
-                                      const char *path),
+                         void (*show)(void *context, enum http_kind kind,
+                                      const struct node_listener *listener),
                          void *context)
 {
-    struct http_listener *listener;
-    char address[SOCKET_TEXT_SIZE] = "";
+    const struct http_listener *listener;
 
     LL_FOREACH (http->listeners, listener) {
-        if (listener->path || socket_text(evhttp_bound_socket_get_fd(listener->bound), address))
-            show(context, listener->kind, address, listener->path);
+        char host[SOCKET_HOST_SIZE] = "";
+        uint16_t port = 0;
+
+        if (listener->path || socket_address(evhttp_bound_socket_get_fd(listener->bound), host, &port))
+            show(context, listener->kind,
+                 &(struct node_listener){
+                     .ip = host, .port = port, .path = listener->path, .is_tls = listener->https != NULL});
     }
 }
 

@@ -16,6 +16,7 @@ struct admin;
 struct event_base;
 struct http;
 struct https;
+struct node_listener;
 struct request;
 
 enum http_kind {
@@ -38,10 +39,10 @@ struct event_base *http_base(const struct http *http);
 /* Print "listening ..." for each listener. */
 void http_print(const struct http *http);
 
-/* Show each listener: where it is, or PATH of a UNIX socket. */
+/* Show each listener. */
 void http_show_listeners(const struct http *http,
-                         void (*show)(void *context, enum http_kind kind, const char *address,
-                                      const char *path),
+                         void (*show)(void *context, enum http_kind kind,
+                                      const struct node_listener *listener),
                          void *context);
 
 bool http_start(struct http *http);

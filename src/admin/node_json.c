@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -51,52 +50,31 @@ struct listing_sockets {
     bool with_unix;
 };
 
-static void add(struct listing_sockets *listing, const char *protocol, const char *ip, unsigned port,
-                const char *path)
+static void add(struct listing_sockets *listing, const char *protocol, const struct node_listener *listener)
 {
     const char *node = node_name(listing->request->server);
 
-    if (path && listing->with_unix)
+    if (listener->path && listing->with_unix)
         json_array_append_new(listing->out, json_pack("{s:s,s:s,s:s,s:i}", "node", node, "protocol", protocol,
-                                                      "path", path, "port", 0));
-    else if (!path)
+                                                      "path", listener->path, "port", 0));
+    else if (!listener->path)
         json_array_append_new(listing->out,
                               json_pack("{s:s,s:s,s:s,s:i,s:{}}", "node", node, "protocol", protocol,
-                                        "ip_address", ip, "port", (int)port, "socket_opts"));
+                                        "ip_address", listener->ip, "port", (int)listener->port,
+                                        "socket_opts"));
 }
 
 static void add_amqp(void *context, const struct node_listener *listener)
 {
-    add(context, listener->is_tls ? "amqp/ssl" : "amqp", listener->ip, listener->port, listener->path);
+    add(context, listener->is_tls ? "amqp/ssl" : "amqp", listener);
 }
 
-/* "127.0.0.1:15672" or "[::]:15672" in two. */
-static unsigned cut_address(char *address, const char **ip)
-{
-    char *colon = strrchr(address, ':');
-
-    *ip = address;
-    if (!colon)
-        return 0;
-    *colon = '\0';
-    if (*address == '[' && colon > address + 1) {
-        colon[-1] = '\0';
-        ++*ip;
-    }
-    return (unsigned)strtoul(colon + 1, NULL, 10);
-}
-
-static void add_http(void *context, enum http_kind kind, const char *address, const char *path)
+static void add_http(void *context, enum http_kind kind, const struct node_listener *listener)
 {
     static const char *const protocols[] = {
         [HTTP_API] = "http", [HTTP_CONTROL] = "http", [HTTP_METRICS] = "http/prometheus"};
-    char copy[128];
-    const char *ip;
-    unsigned port;
 
-    snprintf(copy, sizeof copy, "%s", address);
-    port = cut_address(copy, &ip);
-    add(context, protocols[kind], ip, port, path);
+    add(context, protocols[kind], listener);
 }
 
 json_t *listeners_json(struct request *request, bool with_unix)
@@ -113,16 +91,15 @@ struct listing_contexts {
     json_t *out;
 };
 
-static void add_context(void *context, enum http_kind kind, const char *address, const char *path)
+static void add_context(void *context, enum http_kind kind, const struct node_listener *listener)
 {
     const struct listing_contexts *listing = context;
-    const char *description = kind == HTTP_API ? "RabbitMQ Management" : "RabbitMQ Prometheus", *ip;
-    char copy[128], port[16];
+    const char *description = kind == HTTP_API ? "RabbitMQ Management" : "RabbitMQ Prometheus";
+    char port[16];
 
-    if (path)
+    if (listener->path)
         return;
-    snprintf(copy, sizeof copy, "%s", address);
-    snprintf(port, sizeof port, "%u", cut_address(copy, &ip));
+    snprintf(port, sizeof port, "%u", listener->port);
     json_array_append_new(listing->out, json_pack("{s:[],s:s,s:s,s:s,s:s}", "ssl_opts", "node",
                                                   node_name(listing->request->server), "description",
                                                   description, "path", "/", "port", port));
