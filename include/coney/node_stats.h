@@ -15,6 +15,7 @@
 #include "coney/survey.h"
 
 struct server;
+struct vhost;
 
 #define NODE_LOOPS_MAX 64
 
@@ -85,5 +86,8 @@ void node_stats_clear(struct node_stats *stats);
 /* What all vhosts have, and have counted since the node began; those that are deleted too, so that counts
  * never go back. What cannot be added up is 0. False when the server stops. */
 bool node_totals(struct server *server, struct survey_vhost *out);
+
+/* For visits: add what VHOST has to SUM, a struct survey_vhost. */
+void node_add_vhost(struct vhost *vhost, void *sum);
 
 #endif

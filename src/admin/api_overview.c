@@ -10,6 +10,7 @@
 #include "access.h"
 #include "admin_fields.h"
 #include "coney/node_access.h"
+#include "coney/node_stats.h"
 #include "coney/vhost.h"
 #include "coney/visit.h"
 #include "coney/xalloc.h"
@@ -25,26 +26,6 @@ static const struct config *config_of(const struct request *request)
 
 /* ---- overview ---- */
 
-static void add_vhost(struct vhost *vhost, void *argument)
-{
-    struct survey_vhost *sum = argument, one;
-    uint64_t counts[MESSAGE_COUNTS], sums[MESSAGE_COUNTS];
-
-    survey_vhost(vhost, &one);
-    memcpy(counts, &one.counts.messages, sizeof counts);
-    memcpy(sums, &sum->counts.messages, sizeof sums);
-    for (size_t i = 0; i < MESSAGE_COUNTS; i++)
-        sums[i] += counts[i];
-    memcpy(&sum->counts.messages, sums, sizeof sums);
-    sum->connections += one.connections;
-    sum->channels += one.channels;
-    sum->consumers += one.consumers;
-    sum->queues += one.queues;
-    sum->exchanges += one.exchanges;
-    sum->ready += one.ready;
-    sum->unacked += one.unacked;
-}
-
 /* Of the vhosts that the asker has rights in: who is no monitor sees no more. */
 static void sum_up_own(struct request *request, struct survey_vhost *out)
 {
@@ -54,7 +35,7 @@ static void sum_up_own(struct request *request, struct survey_vhost *out)
     *out = (struct survey_vhost){0};
     for (size_t i = 0; i < count; i++) {
         if (access_has_vhost(request, bytes_from_string(names[i])))
-            visit_vhost(request->server, bytes_from_string(names[i]), add_vhost, out);
+            visit_vhost(request->server, bytes_from_string(names[i]), node_add_vhost, out);
         free(names[i]);
     }
     free((void *)names);

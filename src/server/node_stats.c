@@ -205,9 +205,9 @@ static void add_counts(struct vhost_counts *to, const struct vhost_counts *from)
         sums[i] += addends[i];
 }
 
-static void add_vhost(struct vhost *vhost, void *argument)
+void node_add_vhost(struct vhost *vhost, void *sum)
 {
-    struct survey_vhost *out = argument, one;
+    struct survey_vhost *out = sum, one;
 
     survey_vhost(vhost, &one);
     out->connections += one.connections;
@@ -224,5 +224,5 @@ static void add_vhost(struct vhost *vhost, void *argument)
 bool node_totals(struct server *server, struct survey_vhost *out)
 {
     *out = (struct survey_vhost){0};
-    return visit_runners(server, add_vhost, out) == VISIT_DONE;
+    return visit_runners(server, node_add_vhost, out) == VISIT_DONE;
 }
