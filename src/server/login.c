@@ -80,21 +80,43 @@ void logins_free(struct logins *logins)
 
 /* ---- deciding ---- */
 
+/* Enter PLACE for a login from PEER; false when there is no room. */
+static bool enter(struct logins *logins, const struct peer *peer, struct login_place *place, uint64_t *delay)
+{
+    struct login_address address = login_address_of(peer);
+    bool has_room;
+
+    pthread_mutex_lock(&logins->mutex);
+    has_room = login_sources_enter(logins->sources, place, &address, server_now_ns(), delay);
+    logins->counters.too_many += !has_room;
+    logins->counters.slowed += has_room && *delay;
+    pthread_mutex_unlock(&logins->mutex);
+    return has_room;
+}
+
+/* The mutex is held, but not while REQUEST is looked up. */
+static enum login_result look_up(struct logins *logins, const struct auth_request *request,
+                                 struct user_info *user)
+{
+    enum login_result result = LOGIN_OK;
+
+    pthread_mutex_unlock(&logins->mutex);
+    /* Of many that came at once with the same password only the first costs. */
+    if (!auth_recall(logins->auth, request, user))
+        result = auth_decide(logins->auth, request, user);
+    pthread_mutex_lock(&logins->mutex);
+    logins->counters.results[result]++;
+    return result;
+}
+
 /* The mutex is held, but not while LOGIN is being decided: it is nobody else's then. */
 static void decide(struct logins *logins, struct login *login)
 {
     struct loop *loop = login->loop;
 
     login->is_decided = !logins->is_cancelled;
-    if (login->is_decided) {
-        pthread_mutex_unlock(&logins->mutex);
-        /* Of many that came at once with the same password only the first costs. */
-        login->result = auth_recall(logins->auth, &login->request, &login->user)
-                            ? LOGIN_OK
-                            : auth_decide(logins->auth, &login->request, &login->user);
-        pthread_mutex_lock(&logins->mutex);
-        logins->counters.results[login->result]++;
-    }
+    if (login->is_decided)
+        login->result = look_up(logins, &login->request, &login->user);
     login_sources_leave(logins->sources, &login->place, login->is_decided && login->result != LOGIN_OK,
                         server_now_ns());
     loop_post(loop, &login->mail); /* from here on it is the loop's */
@@ -213,14 +235,15 @@ static bool wait_held_back(struct logins *logins, uint64_t delay)
     struct timespec wait = {.tv_sec = (time_t)(delay / (1000 * NS_PER_MS)),
                             .tv_nsec = (long)(delay % (1000 * NS_PER_MS))};
 
-    if (delay && logins->held_back >= HELD_BACK_MAX)
+    if (!delay)
+        return true;
+    if (logins->held_back >= HELD_BACK_MAX)
         return false;
-    logins->held_back += delay != 0;
+    logins->held_back++;
     pthread_mutex_unlock(&logins->mutex);
-    if (delay)
-        nanosleep(&wait, NULL);
+    nanosleep(&wait, NULL);
     pthread_mutex_lock(&logins->mutex);
-    logins->held_back -= delay != 0;
+    logins->held_back--;
     return true;
 }
 
@@ -229,25 +252,16 @@ enum login_result node_log_in(struct server *server, const struct auth_request *
 {
     struct logins *logins = server->logins;
     enum login_result result = LOGIN_WRONG_PASSWORD;
-    struct login_address address;
     struct login_place place;
     struct peer from;
     uint64_t delay;
 
     peer_from_text(peer, &from);
-    address = login_address_of(&from);
-    pthread_mutex_lock(&logins->mutex);
-    if (!login_sources_enter(logins->sources, &place, &address, server_now_ns(), &delay)) {
-        logins->counters.too_many++;
-        pthread_mutex_unlock(&logins->mutex);
+    if (!enter(logins, &from, &place, &delay))
         return result;
-    }
-    logins->counters.slowed += delay != 0;
+    pthread_mutex_lock(&logins->mutex);
     if (wait_held_back(logins, delay)) {
-        pthread_mutex_unlock(&logins->mutex);
-        result = auth_recall(logins->auth, request, out) ? LOGIN_OK : auth_decide(logins->auth, request, out);
-        pthread_mutex_lock(&logins->mutex);
-        logins->counters.results[result]++;
+        result = look_up(logins, request, out);
         logins->counters.elsewhere[result]++;
     }
     login_sources_leave(logins->sources, &place, result != LOGIN_OK, server_now_ns());
@@ -305,21 +319,6 @@ static void login_free(struct login *login)
     free(login);
 }
 
-/* Enter PLACE; false when there is no room. */
-static bool enter(struct session *session, struct login_place *place, uint64_t *delay)
-{
-    struct logins *logins = session->server->logins;
-    struct login_address address = login_address_of(&session->peer);
-    bool has_room;
-
-    pthread_mutex_lock(&logins->mutex);
-    has_room = login_sources_enter(logins->sources, place, &address, server_now_ns(), delay);
-    logins->counters.too_many += !has_room;
-    logins->counters.slowed += has_room && *delay;
-    pthread_mutex_unlock(&logins->mutex);
-    return has_room;
-}
-
 static void leave(struct logins *logins, struct login_place *place, bool is_recalled)
 {
     pthread_mutex_lock(&logins->mutex);
@@ -339,7 +338,7 @@ enum login_begun login_begin(struct session *session, const struct auth_request 
     struct login *login;
     uint64_t delay;
 
-    if (!enter(session, &place, &delay))
+    if (!enter(logins, &session->peer, &place, &delay))
         return LOGIN_BEGUN_TOO_MANY;
     if (!delay && auth_recall(logins->auth, request, user)) {
         leave(logins, &place, true);

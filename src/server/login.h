@@ -5,8 +5,9 @@
  *     loop                                              login thread
  *     login_begin(): known already? then that was it
  *     slowed? wait for the timer
- *     pushed ─────────────────────────────────────────► taken in turn (login_sources.h), decided by
- * auth_decide() login_take_answer() ◄────────────── mail to the loop
+ *     pushed ─────────────────────────────────────────► taken in turn (login_sources.h),
+ *                                                       decided by auth_decide()
+ *     login_take_answer() ◄──────────────────────────── mail to the loop
  *
  * Until its answer is there a session's login is *out*, and the session is not freed, whatever becomes of its
  * socket: an attempt that was begun is decided and counted even when nobody waits for the answer.
