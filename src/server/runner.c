@@ -21,6 +21,7 @@ struct runner *runner_new(struct server *server)
 
     runner->server = server;
     runner->mail = xcalloc(server->loop_count, sizeof *runner->mail);
+    runner->octets = xcalloc(server->loop_count, sizeof *runner->octets);
     runner->role.kind = MAIL_ROLE;
     runner->alarm.kind = MAIL_ALARM;
     runner->answer.kind = MAIL_ANSWER;
@@ -33,6 +34,7 @@ void runner_free(struct runner *runner)
 {
     vhost_free(runner->vhost);
     free(runner->mail);
+    free(runner->octets);
     free(runner->entry);
     free(runner);
 }

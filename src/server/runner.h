@@ -40,6 +40,13 @@ struct job {
     struct runner *runner;   /* whom it is for */
 };
 
+/* What one loop's sessions have read and written, in octets: only that loop writes, so it need not lock the
+ * bus for each read of a socket; and not into a line that others write. */
+struct runner_octets {
+    _Atomic uint64_t received, sent;
+    char apart[48];
+};
+
 struct runner {
     struct server *server;
     struct vhost *vhost;              /* the runner's */
@@ -60,10 +67,15 @@ struct runner {
     struct runner *next;        /* server->runners */
     atomic_bool is_gone;        /* the vhost is deleted: nobody finds it */
     char *entry;                /* the vhost's, as JSON; owned, behind server->lock; NULL: nothing is known */
-
-    /* their loops': octets that the vhost's clients have sent, and were sent */
-    _Atomic uint64_t received, sent;
+    struct runner_octets *octets; /* of the vhost's clients, by loop */
 };
+
+/* Its loop: there are MORE octets. */
+static inline void runner_count(_Atomic uint64_t *octets, uint64_t more)
+{
+    atomic_store_explicit(octets, atomic_load_explicit(octets, memory_order_relaxed) + more,
+                          memory_order_relaxed);
+}
 
 /* A runner for VHOST with room for the server's loops. */
 struct runner *runner_new(struct server *server);

@@ -795,7 +795,7 @@ void session_on_readable(evutil_socket_t fd, short what, void *arg)
     session->received += (uint64_t)got;
     session->reads++;
     if (session->runner)
-        atomic_fetch_add_explicit(&session->runner->received, (uint64_t)got, memory_order_relaxed);
+        runner_count(&session->runner->octets[session->loop->index].received, (uint64_t)got);
     if ((size_t)got == place.direct + place.room)
         session->loop->read_full = true;
     else if (got < READ_IS_SMALL)

@@ -424,7 +424,7 @@ static enum write_result write_pieces(struct session *session, struct iovec *pie
         session->sent += (uint64_t)n;
         session->writes++;
         if (session->runner)
-            atomic_fetch_add_explicit(&session->runner->sent, (uint64_t)n, memory_order_relaxed);
+            runner_count(&session->runner->octets[session->loop->index].sent, (uint64_t)n);
         *first = consume(pieces, *first, count, (size_t)n);
     }
     return WRITE_ALL;

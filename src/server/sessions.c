@@ -209,11 +209,13 @@ bool session_show_one(struct loop *loop, uint32_t place, uint64_t serial, sessio
 
 struct session_octets sessions_octets(struct server *server, struct bytes name)
 {
-    struct runner *runner = server_find_vhost(server, name);
+    const struct runner *runner = server_find_vhost(server, name);
     struct session_octets octets = {0, 0};
 
-    if (runner)
-        octets = (struct session_octets){atomic_load(&runner->received), atomic_load(&runner->sent)};
+    for (unsigned i = 0; runner && i < server->loop_count; i++) {
+        octets.received += atomic_load_explicit(&runner->octets[i].received, memory_order_relaxed);
+        octets.sent += atomic_load_explicit(&runner->octets[i].sent, memory_order_relaxed);
+    }
     return octets;
 }
 
