@@ -402,7 +402,7 @@ static void say_heartbeat(struct session *session)
     static const uint8_t heartbeat[] = {FRAME_HEARTBEAT, 0, 0, 0, 0, 0, 0, FRAME_END};
 
     buffer_append(&session->own, heartbeat, sizeof heartbeat);
-    session->written -= sizeof heartbeat; /* a heartbeat is no sign of life for the next one */
+    session->sent_before += sizeof heartbeat; /* a heartbeat is no sign of life for the next one */
     session_list_write(session);
 }
 
@@ -410,9 +410,9 @@ static void say_heartbeat(struct session *session)
  * the peer end it (connection-and-channel.md 4). While we do not read, nothing can be missed. */
 static void heartbeat_tick(struct session *session)
 {
-    bool silent = session->written == session->written_before;
+    bool silent = session->sent == session->sent_before;
 
-    session->written_before = session->written;
+    session->sent_before = session->sent;
     /* What a peer that does not read was not given yet will be a sign of life when it does. */
     if ((silent && !session->is_writing) || !session->first_beat_sent)
         say_heartbeat(session);

@@ -125,8 +125,7 @@ struct session {
     uint32_t user_channel_max;
     int64_t user_connections_max; /* negative: none */
     uint8_t missed;               /* checks without an octet received */
-    uint64_t written;             /* octets sent, heartbeats not counted */
-    uint64_t written_before;      /* at the last check */
+    uint64_t sent_before;         /* `sent` at the last check, and the heartbeat that was said then */
     uint64_t login_deadline_ns;
     bool was_read; /* something was received since the last check */
     uint8_t ticks; /* half intervals passed */

@@ -420,7 +420,6 @@ static enum write_result write_pieces(struct session *session, struct iovec *pie
             continue;
         if (n < 0)
             return errno == EAGAIN ? WRITE_SOME : WRITE_FAILED;
-        session->written += (uint64_t)n;
         session->sent += (uint64_t)n;
         session->writes++;
         if (session->runner)
