@@ -33,7 +33,7 @@ static void begin_anew(struct level *level, int64_t now)
     level->waiting_since = now;
 }
 
-/* Every second mark goes; the first and the last stay. */
+/* Every second mark goes, but not the first: what came behind one that goes counts from the one before. */
 static void thin_out(struct ages *ages)
 {
     uint32_t kept = 0;

@@ -164,7 +164,7 @@ struct queue {
     struct queue *slowing_prev, *slowing_next; /* vhost->slowing: those that hold publishers */
     uint64_t *slowed;                          /* ids of publishers held for credit */
     struct queue_lists *lists;                 /* NULL until it is on one */
-    struct queue_counts *counts;               /* NULL until something happened; see queue_count() */
+    struct queue_counts *counts;               /* NULL until something happened; see queue_counts() */
     uint16_t oldest_era;                       /* no unsaved entry is of an older one */
     bool durable, auto_delete, exclusive;
     bool had_consumer;
