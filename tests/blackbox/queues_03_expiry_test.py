@@ -185,26 +185,26 @@ def test_publishing_is_no_use(broker):
 
 
 def test_get_and_declares_renew_the_lease(broker):
-    for renew in ("get", "passive", "active"):
-        ch = broker.channel()
-        queue = broker.name(renew)
-        ch.declare(queue, {"x-expires": 500})
-        began = time.monotonic()
+    lease = 1500
+    ch = broker.channel()
+    got, passive, active = queues = [broker.name(renew) for renew in ("get", "passive", "active")]
+    for queue in queues:
+        ch.declare(queue, {"x-expires": lease})
+    began = time.monotonic()
 
-        def used():
-            if renew == "get":
-                ch.get(queue)
-            elif renew == "passive":
-                ch.count(queue)
-            else:
-                ch.declare(queue, {"x-expires": 500})
-            return time.monotonic() - began > 1.2
-        wait_until(used, 5, "1.2 s of use")
-        expires_after(broker, ch, queue, 0.4, time.monotonic())
-        ch.connection.close()
+    def used():
+        ch.get(got)
+        ch.count(passive)
+        ch.declare(active, {"x-expires": lease})
+        return time.monotonic() - began > 2 * lease / 1000
+    wait_until(used, 10, "two leases of use")
+    ended = time.monotonic()
+    for queue in queues:
+        expires_after(broker, ch, queue, 0.8 * lease / 1000, ended)
+    ch.connection.close()
 
 
-test_get_and_declares_renew_the_lease.seconds = 5
+test_get_and_declares_renew_the_lease.seconds = 6
 
 
 def test_consumer_holds_the_queue_and_the_lease_starts_with_its_end(broker):
