@@ -10,15 +10,14 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
 
+#include "coney/base64.h"
 #include "coney/inspect.h"
 #include "coney/properties.h"
 #include "coney/table.h"
-#include "coney/xalloc.h"
 
 /* ---- JSON ---- */
 
@@ -26,11 +25,9 @@ static json_t *as_table(struct bytes table);
 
 static json_t *base64(struct bytes octets)
 {
-    char *text = xmalloc(octets.size / 3 * 4 + 5);
-    json_t *value;
-    int size = EVP_EncodeBlock((unsigned char *)text, octets.data, (int)octets.size);
+    char *text = base64_encode(octets);
+    json_t *value = json_string(text);
 
-    value = json_stringn(text, (size_t)size);
     free(text);
     return value;
 }

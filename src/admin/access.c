@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base64.h"
+#include "coney/base64.h"
 #include "coney/node_access.h"
 #include "coney/vhost.h"
 #include "coney/visit.h"

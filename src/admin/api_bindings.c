@@ -13,9 +13,9 @@
 #include <string.h>
 
 #include "amqp.h"
-#include "base64.h"
 #include "bindings.h"
 #include "body.h"
+#include "coney/base64.h"
 #include "coney/crc32c.h"
 #include "coney/survey.h"
 #include "coney/table.h"

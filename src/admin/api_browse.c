@@ -5,12 +5,12 @@
  * A message that is on disk is waited for; a visit takes few messages, since each is copied, or routed,
  * inside the vhost.
  */
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "changing.h"
+#include "coney/base64.h"
 #include "coney/browse.h"
 #include "coney/changes.h"
 #include "coney/vhost.h"
@@ -172,7 +172,6 @@ static void peek_slice(struct vhost *vhost, void *argument)
 
 static json_t *payload_json(struct bytes body, const char **encoding)
 {
-    size_t size = (body.size + 2) / 3 * 4 + 1;
     char *text;
     json_t *out;
 
@@ -180,8 +179,7 @@ static json_t *payload_json(struct bytes body, const char **encoding)
     if (utf8_is_valid(body))
         return json_text(body);
     *encoding = "base64";
-    text = xmalloc(size);
-    EVP_EncodeBlock((unsigned char *)text, body.data, (int)body.size);
+    text = base64_encode(body);
     out = json_string(text);
     free(text);
     return out;

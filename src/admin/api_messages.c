@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "amqp.h"
-#include "base64.h"
 #include "bindings.h"
 #include "body.h"
+#include "coney/base64.h"
 #include "coney/properties.h"
 #include "json.h"
 #include "router.h"

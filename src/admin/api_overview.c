@@ -2,13 +2,13 @@
 /* Overview (management-http-api.md 3.1), and small things that tools ask for when they begin. */
 #include <event2/keyvalq_struct.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "access.h"
 #include "admin_fields.h"
+#include "coney/base64.h"
 #include "coney/node_access.h"
 #include "coney/node_stats.h"
 #include "coney/vhost.h"
@@ -209,14 +209,19 @@ static void show_auth(struct request *request)
 /* The header that says USER and PASSWORD. */
 static char *basic_header(const char *user, const char *password)
 {
-    size_t size = strlen(user) + strlen(password) + 1;
-    char *both = xmalloc(size + 1), *out = xmalloc(6 + (size + 2) / 3 * 4 + 1);
+    static const char scheme[] = "Basic ";
+    size_t size = strlen(user) + strlen(password) + 1, room;
+    char *both = xmalloc(size + 1), *text, *out;
 
     snprintf(both, size + 1, "%s:%s", user, password);
-    memcpy(out, "Basic ", 6);
-    EVP_EncodeBlock((uint8_t *)out + 6, (const uint8_t *)both, (int)size);
+    text = base64_encode((struct bytes){(const uint8_t *)both, size});
     OPENSSL_cleanse(both, size);
     free(both);
+    room = sizeof scheme + strlen(text);
+    out = xmalloc(room);
+    snprintf(out, room, "%s%s", scheme, text);
+    OPENSSL_cleanse(text, strlen(text));
+    free(text);
     return out;
 }
 
