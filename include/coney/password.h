@@ -54,6 +54,9 @@ enum password_hashing password_hashing_from_size(size_t size);
  * randomness or no memory for it. */
 bool password_hash(struct password_secret *out, struct bytes password);
 
+/* The same by HASHING, for whoever wants what RabbitMQ understands too. */
+bool password_hash_as(struct password_secret *out, enum password_hashing hashing, struct bytes password);
+
 /* Tell whether PASSWORD is the one. Takes as long for a wrong one as for the right one. */
 bool password_matches(const struct password_secret *secret, struct bytes password);
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Users and who one is (management-http-api.md 3.10). */
-#include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -246,26 +244,19 @@ static void delete_users(struct request *request)
 
 /* ---- passwords ---- */
 
-#define SALT_SIZE 4
-#define HASH_SIZE 32
-
 /* What RabbitMQ's default algorithm makes of it, which both understand. */
 static void hash_password(struct request *request)
 {
-    struct bytes password = request_segment(request, 3);
-    size_t size = SALT_SIZE + password.size;
-    uint8_t *salted = xmalloc(size), secret[SALT_SIZE + HASH_SIZE], text[(SALT_SIZE + HASH_SIZE) / 3 * 4 + 5];
+    struct password_secret secret;
+    char *text;
 
-    put_bytes(salted + SALT_SIZE, password);
-    if (RAND_bytes(salted, SALT_SIZE) == 1 &&
-        EVP_Digest(salted, size, secret + SALT_SIZE, NULL, EVP_sha256(), NULL) == 1) {
-        memcpy(secret, salted, SALT_SIZE);
-        EVP_EncodeBlock(text, secret, sizeof secret);
-        reply_json(request, 200, json_pack("{s:s}", "ok", (const char *)text));
-    } else {
+    if (!password_hash_as(&secret, PASSWORD_SHA256, request_segment(request, 3))) {
         reply_error(request, 503, "service_unavailable", "the system has no randomness");
+        return;
     }
-    free(salted);
+    text = password_to_base64(&secret);
+    reply_json(request, 200, json_pack("{s:s}", "ok", text));
+    free(text);
 }
 
 static void authenticate(struct request *request)

@@ -141,8 +141,19 @@ static bool fill_in(struct password_secret *secret, struct bytes password)
 
 bool password_hash(struct password_secret *out, struct bytes password)
 {
-    *out = (struct password_secret){.hashing = PASSWORD_SCRYPT, .octets = {SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P}};
-    return RAND_bytes(out->octets + SCRYPT_SALT, SCRYPT_SALT_SIZE) == 1 && scrypt(out, password);
+    return password_hash_as(out, PASSWORD_SCRYPT, password);
+}
+
+bool password_hash_as(struct password_secret *out, enum password_hashing hashing, struct bytes password)
+{
+    bool is_scrypt = hashing == PASSWORD_SCRYPT;
+
+    *out = (struct password_secret){.hashing = hashing};
+    if (is_scrypt)
+        memcpy(out->octets, (const uint8_t[]){SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P}, SCRYPT_SALT);
+    return RAND_bytes(out->octets + (is_scrypt ? SCRYPT_SALT : 0),
+                      is_scrypt ? SCRYPT_SALT_SIZE : SALT_SIZE) == 1 &&
+           fill_in(out, password);
 }
 
 bool password_matches(const struct password_secret *secret, struct bytes password)
