@@ -72,6 +72,8 @@ bool users_remove(struct users *users, struct bytes name);
 /* Copy what is stored about NAME; false when there is no such user. */
 bool users_get(struct users *users, struct bytes name, struct user_info *out);
 
+bool users_has(struct users *users, struct bytes name);
+
 /* Copy everything, sorted by name; free() the array after user_info_free() of each. */
 struct user_info *users_list(struct users *users, size_t *count);
 

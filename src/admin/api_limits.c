@@ -2,8 +2,8 @@
 /* Limits of users and of vhosts (management-http-api.md 3.12). */
 #include <stdlib.h>
 
-#include "access.h"
 #include "changing.h"
+#include "clients.h"
 #include "coney/node_access.h"
 #include "coney/survey.h"
 #include "coney/visit.h"
@@ -46,12 +46,6 @@ static bool find_user_limit(struct bytes name, enum user_limit *limit)
     return *limit == USER_LIMIT_CHANNELS || bytes_equal_string(name, "max-connections");
 }
 
-/* Who is no monitor sees their own. */
-static bool may_see(const struct request *request, struct bytes user)
-{
-    return access_is_monitor(request) || bytes_equal(user, request->user.name);
-}
-
 static bool make_user_rows(struct rows *rows, const char *vhost)
 {
     size_t count;
@@ -62,7 +56,7 @@ static bool make_user_rows(struct rows *rows, const char *vhost)
         json_t *limits = user_limits_json(&users[i]);
         bool is_meant = !rows->argument.data || bytes_equal(users[i].name, rows->argument);
 
-        if (is_meant && json_object_size(limits) && may_see(rows->request, users[i].name))
+        if (is_meant && json_object_size(limits) && may_see_client(rows->request, users[i].name))
             rows_add(rows, NULL, users[i].name,
                      json_pack("{s:o,s:O}", "user", json_text(users[i].name), "value", limits));
         json_decref(limits);
@@ -85,18 +79,15 @@ static void list_user(struct request *request)
                         .make = make_user_rows,
                         .is_of_node = true,
                         .argument = request_segment(request, 2)};
-    struct user_info user;
 
-    if (!may_see(request, rows.argument)) {
+    if (!may_see_client(request, rows.argument)) {
         reply_refused(request, "Not administrator user");
         return;
     }
-    if (!users_get(node_users(request->server), rows.argument, &user)) {
+    if (users_has(node_users(request->server), rows.argument))
+        rows_run(&rows, NULL);
+    else
         reply_not_found(request);
-        return;
-    }
-    user_info_free(&user);
-    rows_run(&rows, NULL);
 }
 
 static void put_user_limit(struct request *request)

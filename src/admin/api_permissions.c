@@ -78,14 +78,10 @@ static void list_topics_of_vhost(struct request *request)
 
 static bool user_is_there(struct request *request, struct bytes name)
 {
-    struct user_info user;
-
-    if (!users_get(node_users(request->server), name, &user)) {
-        reply_not_found(request);
-        return false;
-    }
-    user_info_free(&user);
-    return true;
+    if (users_has(node_users(request->server), name))
+        return true;
+    reply_not_found(request);
+    return false;
 }
 
 static void list_of_user(struct request *request)

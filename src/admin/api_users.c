@@ -167,11 +167,8 @@ static void put_with_tags(struct request *request, struct user_spec *spec, json_
 {
     struct bytes *tags = xcalloc(json_array_size(words), sizeof *tags);
     char why[CHANGE_WHY_SIZE] = "";
-    struct user_info old;
-    bool is_new = !users_get(node_users(request->server), spec->name, &old);
+    bool is_new = !users_has(node_users(request->server), spec->name);
 
-    if (!is_new)
-        user_info_free(&old);
     spec->tag_count = json_array_size(words);
     for (size_t i = 0; i < spec->tag_count; i++)
         tags[i] = body_bytes(json_array_get(words, i));
@@ -211,13 +208,10 @@ static void delete_user(struct request *request)
 static bool are_users(struct request *request, const json_t *names)
 {
     for (size_t i = 0; i < json_array_size(names); i++) {
-        struct user_info user;
-
-        if (!users_get(node_users(request->server), body_bytes(json_array_get(names, i)), &user)) {
+        if (!users_has(node_users(request->server), body_bytes(json_array_get(names, i)))) {
             reply_bad_request(request, "no_such_user: %s", json_string_value(json_array_get(names, i)));
             return false;
         }
-        user_info_free(&user);
     }
     return true;
 }

@@ -164,17 +164,11 @@ static bool get_vhost(struct import *import, const json_t *entry, struct vhost *
 
 static bool get_user(struct import *import, const json_t *entry, struct bytes *out)
 {
-    struct user_info info;
-
     if (!get_name(import, entry, "user", out))
         return false;
     /* What was kept may name a user whose own entry comes later, or who was being removed. */
-    if (import->index == ENTRY_ALONE)
-        return true;
-    if (!users_get(import->target->users, *out, &info))
-        return refuse(import, "there is no user '%.*s'", BYTES_ARG(*out));
-    user_info_free(&info);
-    return true;
+    return import->index == ENTRY_ALONE || users_has(import->target->users, *out) ||
+           refuse(import, "there is no user '%.*s'", BYTES_ARG(*out));
 }
 
 static bool get_pattern(struct import *import, const json_t *entry, const char *key, struct bytes *out)

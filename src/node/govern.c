@@ -14,14 +14,10 @@
 
 void govern_keep_user(const struct definitions_target *target, struct bytes name)
 {
-    struct user_info info;
-
-    if (!users_get(target->users, name, &info)) {
+    if (users_has(target->users, name))
+        keep_user(target, name);
+    else
         keep_gone(target, "users", (struct bytes){0}, name);
-        return;
-    }
-    user_info_free(&info);
-    keep_user(target, name);
 }
 
 struct removal {

@@ -235,6 +235,16 @@ bool users_get(struct users *users, struct bytes name, struct user_info *out)
     return user != NULL;
 }
 
+bool users_has(struct users *users, struct bytes name)
+{
+    bool has;
+
+    pthread_mutex_lock(&users->mutex);
+    has = find(users, name) != NULL;
+    pthread_mutex_unlock(&users->mutex);
+    return has;
+}
+
 static int by_name(const void *a, const void *b)
 {
     return bytes_compare(((const struct user_info *)a)->name, ((const struct user_info *)b)->name);

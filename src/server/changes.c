@@ -107,16 +107,6 @@ static enum change_result make_inside(struct change *change, struct bytes vhost,
     return change->result == CHANGE_MADE ? settled(change->server) : change->result;
 }
 
-static bool user_exists(struct server *server, struct bytes name)
-{
-    struct user_info info;
-
-    if (!users_get(server->users, name, &info))
-        return false;
-    user_info_free(&info);
-    return true;
-}
-
 /* ---- users ---- */
 
 /* What is kept follows what is stored: one at a time, each looking again. */
@@ -153,7 +143,7 @@ enum change_result changes_put_user(struct server *server, const struct user_spe
                                     char why[CHANGE_WHY_SIZE])
 {
     uint32_t most = server->config->name_size_max;
-    bool is_new = !user_exists(server, spec->name);
+    bool is_new = !users_has(server->users, spec->name);
     enum change_result result;
 
     if (spec->name.size > most)
@@ -219,7 +209,7 @@ static void set_permission(struct vhost *vhost, void *argument)
 {
     struct change *change = argument;
 
-    if (user_exists(change->server, change->user))
+    if (users_has(change->server->users, change->user))
         govern_set_permission(&change->target, vhost, change->user, change->configure, change->write,
                               change->read);
     else
@@ -267,7 +257,7 @@ static void set_topic_permission(struct vhost *vhost, void *argument)
 {
     struct change *change = argument;
 
-    if (user_exists(change->server, change->user))
+    if (users_has(change->server->users, change->user))
         govern_set_topic_permission(&change->target, vhost, change->user, change->exchange, change->write,
                                     change->read);
     else
