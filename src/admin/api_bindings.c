@@ -389,7 +389,7 @@ static void with_binding(struct request *request,
 
 static void show_one(struct request *request, const struct listing_key *key)
 {
-    reply_json(request, 200, json_columns(row_of(key), request_query(request, "columns")));
+    reply_row(request, row_of(key));
 }
 
 static void show(struct request *request)

@@ -400,10 +400,7 @@ static void show_channel(struct request *request)
         return;
     key = find(&listing, request_segment(request, 2));
     row = key ? channel_in_full(&listing, key) : NULL;
-    if (row)
-        reply_json(request, 200, json_columns(row, request_query(request, "columns")));
-    else
-        reply_not_found(request);
+    reply_row(request, row);
     free(listing.keys);
     arena_clear(&listing.arena);
 }

@@ -158,7 +158,7 @@ static void show_status(struct request *request)
              json_pack("{s:I,s:I,s:I}", "connection_count", (json_int_t)totals.connections, "queue_count",
                        (json_int_t)totals.queues, "virtual_host_count", (json_int_t)vhosts));
     node_stats_clear(&node);
-    reply_json(request, 200, json_columns(out, request_query(request, "columns")));
+    reply_row(request, out);
 }
 
 /* ---- having it do things ---- */

@@ -456,8 +456,7 @@ static void show(struct request *request)
         return;
     if (next_vhost(&fetching))
         visit_vhost(request->server, fetching.vhost, count_channels, &fetching);
-    reply_json(request, 200,
-               json_columns(connection_json(request, fetching.rows), request_query(request, "columns")));
+    reply_row(request, connection_json(request, fetching.rows));
     done(&fetching);
 }
 

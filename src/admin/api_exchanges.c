@@ -175,13 +175,11 @@ static void show(struct request *request)
 {
     json_t *row = find(request);
 
-    if (!row) {
-        reply_not_found(request);
-        return;
+    if (row) {
+        json_put(row, "incoming", json_array());
+        json_put(row, "outgoing", json_array());
     }
-    json_put(row, "incoming", json_array());
-    json_put(row, "outgoing", json_array());
-    reply_json(request, 200, json_columns(row, request_query(request, "columns")));
+    reply_row(request, row);
 }
 
 static bool exists(struct request *request)

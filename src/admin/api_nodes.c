@@ -207,7 +207,7 @@ static void show_node(struct request *request)
     json_t *row = is_ours(request, 2) ? node_json(request) : NULL;
 
     if (row)
-        reply_json(request, 200, json_columns(row, request_query(request, "columns")));
+        reply_row(request, row);
 }
 
 /* ---- memory ---- */

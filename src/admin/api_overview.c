@@ -144,7 +144,7 @@ static void show_overview(struct request *request)
         json_put(out, "listeners", listeners_json(request, false));
         json_put(out, "contexts", contexts_json(request));
     }
-    reply_json(request, 200, json_columns(out, request_query(request, "columns")));
+    reply_row(request, out);
 }
 
 /* ---- small things ---- */
@@ -270,7 +270,7 @@ static void show_config(struct request *request)
             json_put(out, key.name, json_text(bytes_from_string(value)));
         free(value);
     }
-    reply_json(request, 200, json_columns(out, request_query(request, "columns")));
+    reply_row(request, out);
 }
 
 /* ---- for people ---- */

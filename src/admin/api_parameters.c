@@ -14,14 +14,8 @@
 
 static bool make(struct rows *rows, const char *vhost)
 {
-    json_t *list = parameters_json(rows->request->server, bytes_from_string(vhost), rows->argument), *row;
-    size_t i;
-
-    json_array_foreach(list, i, row)
-    {
-        rows_add(rows, vhost, body_bytes(json_object_get(row, "name")), json_incref(row));
-    }
-    json_decref(list);
+    rows_add_all(rows, vhost,
+                 parameters_json(rows->request->server, bytes_from_string(vhost), rows->argument));
     return true;
 }
 
@@ -52,27 +46,14 @@ static void list_vhost(struct request *request)
 /* The row that the path names, a new reference; NULL when there is none. */
 static json_t *find(struct request *request)
 {
-    json_t *rows = parameters_json(request->server, request_segment(request, 3), request_segment(request, 2));
-    json_t *row, *found = NULL;
-    size_t i;
-
-    json_array_foreach(rows, i, row)
-    {
-        if (bytes_equal(body_bytes(json_object_get(row, "name")), request_segment(request, 4)))
-            found = json_incref(row);
-    }
-    json_decref(rows);
-    return found;
+    return rows_pick(
+        parameters_json(request->server, request_segment(request, 3), request_segment(request, 2)),
+        request_segment(request, 4));
 }
 
 static void show(struct request *request)
 {
-    json_t *row = find(request);
-
-    if (row)
-        reply_json(request, 200, json_columns(row, request_query(request, "columns")));
-    else
-        reply_not_found(request);
+    reply_row(request, find(request));
 }
 
 /* RabbitMQ's reasons end with a newline each. */
@@ -208,15 +189,8 @@ static void delete_one(struct request *request)
 
 static bool make_global(struct rows *rows, const char *vhost)
 {
-    json_t *list = global_parameters_json(rows->request->server, true), *row;
-    size_t i;
-
     (void)vhost;
-    json_array_foreach(list, i, row)
-    {
-        rows_add(rows, NULL, body_bytes(json_object_get(row, "name")), json_incref(row));
-    }
-    json_decref(list);
+    rows_add_all(rows, NULL, global_parameters_json(rows->request->server, true));
     return true;
 }
 
@@ -229,26 +203,12 @@ static void list_global(struct request *request)
 
 static json_t *find_global(struct request *request, struct bytes name)
 {
-    json_t *list = global_parameters_json(request->server, true), *row, *found = NULL;
-    size_t i;
-
-    json_array_foreach(list, i, row)
-    {
-        if (bytes_equal(body_bytes(json_object_get(row, "name")), name))
-            found = json_incref(row);
-    }
-    json_decref(list);
-    return found;
+    return rows_pick(global_parameters_json(request->server, true), name);
 }
 
 static void show_global(struct request *request)
 {
-    json_t *row = find_global(request, request_segment(request, 2));
-
-    if (row)
-        reply_json(request, 200, json_columns(row, request_query(request, "columns")));
-    else
-        reply_not_found(request);
+    reply_row(request, find_global(request, request_segment(request, 2)));
 }
 
 static void set_global(struct request *request, struct bytes name, const json_t *value, bool is_new)

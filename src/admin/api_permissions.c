@@ -118,11 +118,7 @@ static void show(struct request *request)
 {
     json_t *rows = rows_of(request, false);
 
-    if (json_array_size(rows))
-        reply_json(request, 200,
-                   json_columns(json_incref(json_array_get(rows, 0)), request_query(request, "columns")));
-    else
-        reply_not_found(request);
+    reply_row(request, json_incref(json_array_get(rows, 0)));
     json_decref(rows);
 }
 

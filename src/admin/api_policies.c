@@ -10,16 +10,9 @@
 
 static bool make(struct rows *rows, const char *vhost, enum policy_origin origin)
 {
-    json_t *list = policies_json(rows->request->server, bytes_from_string(vhost), origin,
-                                 (struct bytes){NULL, 0}),
-           *row;
-    size_t i;
-
-    json_array_foreach(list, i, row)
-    {
-        rows_add(rows, vhost, body_bytes(json_object_get(row, "name")), json_incref(row));
-    }
-    json_decref(list);
+    rows_add_all(
+        rows, vhost,
+        policies_json(rows->request->server, bytes_from_string(vhost), origin, (struct bytes){NULL, 0}));
     return true;
 }
 
@@ -68,11 +61,7 @@ static void show_of(struct request *request, enum policy_origin origin)
     json_t *list =
         policies_json(request->server, request_segment(request, 2), origin, request_segment(request, 3));
 
-    if (json_array_size(list))
-        reply_json(request, 200,
-                   json_columns(json_incref(json_array_get(list, 0)), request_query(request, "columns")));
-    else
-        reply_not_found(request);
+    reply_row(request, json_incref(json_array_get(list, 0)));
     json_decref(list);
 }
 

@@ -434,16 +434,12 @@ static void show(struct request *request)
 {
     json_t *row = find(request);
 
-    if (!row) {
-        reply_not_found(request);
-        return;
-    }
-    if (!request_query_is_true(request, "disable_stats")) {
+    if (row && !request_query_is_true(request, "disable_stats")) {
         json_put(row, "consumer_details", consumers_of(request));
         json_put(row, "incoming", json_array());
         json_put(row, "deliveries", json_array());
     }
-    reply_json(request, 200, json_columns(row, request_query(request, "columns")));
+    reply_row(request, row);
 }
 
 static void list_bindings(struct request *request)

@@ -71,7 +71,7 @@ static void show(struct request *request)
         reply_not_found(request);
         return;
     }
-    reply_json(request, 200, json_columns(user_json(&user), request_query(request, "columns")));
+    reply_row(request, user_json(&user));
     user_info_free(&user);
 }
 

@@ -69,6 +69,14 @@ void reply_json(struct request *request, int status, json_t *json)
     json_decref(json);
 }
 
+void reply_row(struct request *request, json_t *row)
+{
+    if (row)
+        reply_json(request, 200, json_columns(row, request_query(request, "columns")));
+    else
+        reply_not_found(request);
+}
+
 static void reply_error_v(struct request *request, int status, const char *error, const char *format,
                           va_list arguments) __attribute__((format(printf, 4, 0)));
 

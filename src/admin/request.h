@@ -100,6 +100,10 @@ void reply_empty(struct request *request, int status);
 /* STATUS with JSON, which is taken over. */
 void reply_json(struct request *request, int status, json_t *json);
 
+/* One thing: 200 with the columns of ROW, which is taken over, that the query asks for; 404 when ROW is NULL.
+ */
+void reply_row(struct request *request, json_t *row);
+
 /* {"error": ERROR, "reason": ...}. */
 void reply_error(struct request *request, int status, const char *error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

@@ -2,10 +2,43 @@
 /* rows.h: the listing's id of a thing is its row. */
 #include "rows.h"
 
+#include "changing.h"
+
 void rows_add(struct rows *rows, const char *vhost, struct bytes name, json_t *row)
 {
     json_array_append_new(rows->kept, row);
     listing_add(rows->listing, vhost, name, (uint64_t)(uintptr_t)row, 0);
+}
+
+static struct bytes name_of(const json_t *row)
+{
+    return body_bytes(json_object_get(row, "name"));
+}
+
+void rows_add_all(struct rows *rows, const char *vhost, json_t *list)
+{
+    json_t *row;
+    size_t i;
+
+    json_array_foreach(list, i, row)
+    {
+        rows_add(rows, vhost, name_of(row), json_incref(row));
+    }
+    json_decref(list);
+}
+
+json_t *rows_pick(json_t *list, struct bytes name)
+{
+    json_t *row, *found = NULL;
+    size_t i;
+
+    json_array_foreach(list, i, row)
+    {
+        if (!found && bytes_equal(name_of(row), name))
+            found = json_incref(row);
+    }
+    json_decref(list);
+    return found;
 }
 
 static bool collect(struct listing *listing, const char *vhost)

@@ -19,6 +19,12 @@ struct rows {
 /* ROW, which is taken over, is sorted by NAME; VHOST is the maker's. */
 void rows_add(struct rows *rows, const char *vhost, struct bytes name, json_t *row);
 
+/* The same with each of LIST, which is given back, by the "name" that it has. */
+void rows_add_all(struct rows *rows, const char *vhost, json_t *list);
+
+/* The one of LIST, which is given back, whose "name" is NAME: a new reference; NULL when there is none. */
+json_t *rows_pick(json_t *list, struct bytes name);
+
 /* Answer ROWS->request with the list: of VHOST, or with NULL of wherever the asker may look. */
 void rows_run(struct rows *rows, const char *vhost);
 
