@@ -383,8 +383,7 @@ static void with_binding(struct request *request,
         use(request, &listing.keys[at]);
     else
         reply_not_found(request);
-    free(listing.keys);
-    arena_clear(&listing.arena);
+    listing_clear(&listing);
 }
 
 static void show_one(struct request *request, const struct listing_key *key)

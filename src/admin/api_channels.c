@@ -394,15 +394,12 @@ static void show_channel(struct request *request)
 {
     struct listing listing = {.request = request};
     const struct listing_key *key;
-    json_t *row;
 
-    if (!collect_all_channels(&listing, NULL))
-        return;
-    key = find(&listing, request_segment(request, 2));
-    row = key ? channel_in_full(&listing, key) : NULL;
-    reply_row(request, row);
-    free(listing.keys);
-    arena_clear(&listing.arena);
+    if (collect_all_channels(&listing, NULL)) {
+        key = find(&listing, request_segment(request, 2));
+        reply_row(request, key ? channel_in_full(&listing, key) : NULL);
+    }
+    listing_clear(&listing);
 }
 
 const struct route routes_channels[] = {

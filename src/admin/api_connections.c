@@ -418,6 +418,12 @@ static bool compare(void *context, const struct found *found, unsigned loop)
     return false;
 }
 
+static void done(struct fetching *fetching)
+{
+    free(fetching->rows);
+    arena_clear(&fetching->arena);
+}
+
 /* Find the connection that the path names, and what it is; false after answering. Who may not see it is
  * refused, rather than told that it is not there. */
 static bool find(struct request *request, struct search *search, struct fetching *fetching, bool may_monitor)
@@ -436,15 +442,8 @@ static bool find(struct request *request, struct search *search, struct fetching
         reply_not_found(request);
     else if (is_own(request, fetching->rows->view.user, may_monitor))
         return true;
-    free(fetching->rows);
-    arena_clear(&fetching->arena);
+    done(fetching);
     return false;
-}
-
-static void done(struct fetching *fetching)
-{
-    free(fetching->rows);
-    arena_clear(&fetching->arena);
 }
 
 static void show(struct request *request)
@@ -504,13 +503,12 @@ static void close_user(struct request *request)
     struct bytes user = request_segment(request, 3);
     struct listing listing = {.request = request, .argument = user};
 
-    if (!is_own(request, user, false) || !collect_all(&listing, NULL))
-        return;
-    for (size_t i = 0; i < listing.count; i++)
-        close_key(request, &listing.keys[i]);
-    free(listing.keys);
-    arena_clear(&listing.arena);
-    reply_empty(request, 204);
+    if (is_own(request, user, false) && collect_all(&listing, NULL)) {
+        for (size_t i = 0; i < listing.count; i++)
+            close_key(request, &listing.keys[i]);
+        reply_empty(request, 204);
+    }
+    listing_clear(&listing);
 }
 
 const struct route routes_connections[] = {

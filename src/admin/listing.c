@@ -29,7 +29,7 @@ void listing_add(struct listing *listing, const char *vhost, struct bytes name, 
         (struct listing_key){vhost, arena_copy(&listing->arena, name), id, number, NULL};
 }
 
-static void listing_free(struct listing *listing)
+void listing_clear(struct listing *listing)
 {
     for (size_t i = 0; i < listing->count; i++)
         json_decref(listing->keys[i].value);
@@ -379,5 +379,5 @@ void listing_run(struct request *request, const struct listing_source *source, c
     struct listing listing = {.request = request, .source = source, .vhost = vhost, .argument = argument};
 
     run(&listing);
-    listing_free(&listing);
+    listing_clear(&listing);
 }

@@ -55,4 +55,7 @@ void listing_add(struct listing *listing, const char *vhost, struct bytes name, 
 void listing_run(struct request *request, const struct listing_source *source, const char *vhost,
                  struct bytes argument);
 
+/* Give back what a listing that was collected without listing_run() has. */
+void listing_clear(struct listing *listing);
+
 #endif
