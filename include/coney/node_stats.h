@@ -87,7 +87,7 @@ void node_stats_clear(struct node_stats *stats);
  * never go back. What cannot be added up is 0. False when the server stops. */
 bool node_totals(struct server *server, struct survey_vhost *out);
 
-/* For visits: add what VHOST has to SUM, a struct survey_vhost. */
+/* For visits: add what VHOST has and has counted to the struct survey_vhost at SUM. */
 void node_add_vhost(struct vhost *vhost, void *sum);
 
 #endif

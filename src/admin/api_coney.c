@@ -10,7 +10,6 @@
 #include "coney/config.h"
 #include "coney/log.h"
 #include "coney/node_access.h"
-#include "coney/pool.h"
 #include "coney/visit.h"
 #include "json.h"
 #include "node_json.h"
@@ -47,9 +46,8 @@ static json_t *status_listeners(struct request *request)
 
 static json_t *status_memory(const struct node_stats *node)
 {
-    uint64_t messages = pool_bytes_in_use();
+    uint64_t messages = memory_of_messages(node);
 
-    messages = messages < node->memory_used ? messages : node->memory_used;
     return json_pack("{s:I,s:I,s:I,s:I}", "messages", (json_int_t)messages, "other",
                      (json_int_t)(node->memory_used - messages), "resident", (json_int_t)node->resident,
                      "total", (json_int_t)node->memory_used);
@@ -74,27 +72,6 @@ static const char *run_state_name(enum node_run_state state)
                                         [NODE_STOPPING] = "stopping"};
 
     return names[state];
-}
-
-static void put_files(json_t *out, const struct node_condition *condition)
-{
-    const struct config *config = condition->config;
-    struct log_settings settings;
-    json_t *logs = json_array();
-    char *path;
-
-    config_log_settings(config, &settings, &path);
-    if (path)
-        json_array_append_new(logs, json_text(bytes_from_string(path)));
-    if (config->log_console)
-        json_array_append_new(logs, json_string("<stderr>"));
-    free(path);
-    json_put(out, "log_files", logs);
-    json_put(out, "data_directory",
-             *config->data_dir ? json_text(bytes_from_string(config->data_dir)) : json_null());
-    json_put(out, "config_files",
-             condition->config_path ? json_pack("[o]", json_text(bytes_from_string(condition->config_path)))
-                                    : json_array());
 }
 
 static void put_system(json_t *out, const struct node_stats *node)
@@ -152,6 +129,9 @@ static void show_status(struct request *request)
              json_boolean(condition.run_state == NODE_DRAINING || condition.is_suspended));
     put_system(out, &node);
     put_files(out, &condition);
+    json_put(out, "data_directory",
+             *condition.config->data_dir ? json_text(bytes_from_string(condition.config->data_dir))
+                                         : json_null());
     put_limits(out, &node, &condition);
     json_put(out, "listeners", status_listeners(request));
     json_put(out, "totals",

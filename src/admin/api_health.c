@@ -13,25 +13,24 @@
 #include "node_json.h"
 #include "router.h"
 
-/* {"status": "ok"} with what MORE, which is taken over, has; NULL: nothing. */
-static void say_ok(struct request *request, json_t *more)
+/* OUT with what MORE has; both are taken over. NULL: nothing. */
+static void say(struct request *request, int status, json_t *out, json_t *more)
 {
-    json_t *out = json_pack("{s:s}", "status", "ok");
-
     if (more)
         json_object_update(out, more);
     json_decref(more);
-    reply_json(request, 200, out);
+    reply_json(request, status, out);
+}
+
+/* {"status": "ok"} with what MORE, which is taken over, has. */
+static void say_ok(struct request *request, json_t *more)
+{
+    say(request, 200, json_pack("{s:s}", "status", "ok"), more);
 }
 
 static void say_failed(struct request *request, const char *reason, json_t *more)
 {
-    json_t *out = json_pack("{s:s,s:s}", "status", "failed", "reason", reason);
-
-    if (more)
-        json_object_update(out, more);
-    json_decref(more);
-    reply_json(request, 503, out);
+    say(request, 503, json_pack("{s:s,s:s}", "status", "failed", "reason", reason), more);
 }
 
 /* ---- alarms ---- */
@@ -155,26 +154,6 @@ static void check_certificates(struct request *request)
 
 /* ---- listeners ---- */
 
-/* The MEMBER of each listener, each once. */
-static json_t *members(struct request *request, const char *member)
-{
-    json_t *listeners = listeners_json(request, false), *listener, *out = json_array();
-    size_t i;
-
-    json_array_foreach(listeners, i, listener)
-    {
-        json_t *value = json_object_get(listener, member), *seen;
-        size_t j;
-        bool is_new = true;
-
-        json_array_foreach(out, j, seen) is_new = is_new && !json_equal(seen, value);
-        if (is_new)
-            json_array_append(out, value);
-    }
-    json_decref(listeners);
-    return out;
-}
-
 static bool contains(const json_t *array, const json_t *value)
 {
     json_t *seen;
@@ -186,6 +165,23 @@ static bool contains(const json_t *array, const json_t *value)
             return true;
     }
     return false;
+}
+
+/* The MEMBER of each listener, each once. */
+static json_t *members(struct request *request, const char *member)
+{
+    json_t *listeners = listeners_json(request, false), *listener, *out = json_array();
+    size_t i;
+
+    json_array_foreach(listeners, i, listener)
+    {
+        json_t *value = json_object_get(listener, member);
+
+        if (!contains(out, value))
+            json_array_append(out, value);
+    }
+    json_decref(listeners);
+    return out;
 }
 
 /* WANTED, taken over, must be among the listeners' MEMBERs. */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The node, there is one (management-http-api.md 3.2), its memory, and attempts to log in. */
-#include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +8,6 @@
 
 #include "admin_fields.h"
 #include "coney/node_access.h"
-#include "coney/pool.h"
 #include "json.h"
 #include "node_json.h"
 #include "router.h"
@@ -31,21 +29,6 @@ static json_t *mechanisms_json(const struct config *config)
         json_array_append_new(
             out, json_pack("{s:s,s:s,s:b}", "name", name, "description", description, "enabled", 1));
     }
-    return out;
-}
-
-static json_t *log_files_json(const struct config *config)
-{
-    struct log_settings settings;
-    json_t *out = json_array();
-    char *path;
-
-    config_log_settings(config, &settings, &path);
-    if (path)
-        json_array_append_new(out, json_text(bytes_from_string(path)));
-    if (config->log_console)
-        json_array_append_new(out, json_string("<stderr>"));
-    free(path);
     return out;
 }
 
@@ -91,17 +74,6 @@ static void put_store(json_t *out, const struct store_counters *store)
     put_count_with_rate(out, "msg_store_read_count", store->fetched_runs);
 }
 
-static void put_churn(json_t *out, const struct vhost_counts *counts)
-{
-    put_count_with_rate(out, "connection_created", counts->connections_opened);
-    put_count_with_rate(out, "connection_closed", counts->connections_closed);
-    put_count_with_rate(out, "channel_created", counts->channels_opened);
-    put_count_with_rate(out, "channel_closed", counts->channels_closed);
-    put_count_with_rate(out, "queue_declared", counts->queues_declared);
-    put_count_with_rate(out, "queue_created", counts->queues_created);
-    put_count_with_rate(out, "queue_deleted", counts->queues_deleted);
-}
-
 /* What Erlang and its database have. */
 static void put_foreign(json_t *out)
 {
@@ -141,17 +113,11 @@ static void put_configuration(json_t *out, struct request *request, const struct
                        "AMQP 0-9-1 message broker", "version", PACKAGE_VERSION, "name", "rabbit",
                        "description", "RabbitMQ", "version", config->product_version));
     json_put(out, "contexts", contexts_json(request));
-    json_put(out, "log_files", log_files_json(config));
     json_put(out, "db_dir", json_text(bytes_from_string(config->data_dir)));
-    json_put(out, "config_files",
-             condition->config_path ? json_pack("[o]", json_text(bytes_from_string(condition->config_path)))
-                                    : json_array());
     json_put(out, "enabled_plugins",
              json_pack("[s,s,s]", "rabbitmq_event_exchange", "rabbitmq_management", "rabbitmq_prometheus"));
-    json_put(out, "rabbitmq_version", json_string(config->product_version));
-    json_put(out, "erlang_version", json_string("none"));
-    json_put(out, "erlang_full_version", json_string("none: coney is written in C"));
-    json_put(out, "crypto_lib_version", json_string(OpenSSL_version(OPENSSL_VERSION)));
+    put_files(out, condition);
+    put_versions(out, config);
 }
 
 /* NULL after answering. */
@@ -215,6 +181,7 @@ static void show_node(struct request *request)
 static const char *const nothing_here[] = {"connection_readers",
                                            "connection_writers",
                                            "connection_channels",
+                                           "connection_other",
                                            "queue_procs",
                                            "queue_slave_procs",
                                            "quorum_queue_procs",
@@ -240,15 +207,13 @@ static const char *const nothing_here[] = {"connection_readers",
 /* What is told apart here: messages; all else that was allocated; and what the process has beside that. */
 static json_t *memory_json(const struct node_stats *node)
 {
-    uint64_t messages = pool_bytes_in_use();
+    uint64_t messages = memory_of_messages(node);
     json_t *out = json_object();
 
-    messages = messages < node->memory_used ? messages : node->memory_used;
     for (const char *const *name = nothing_here; *name; name++)
         json_put_count(out, *name, 0);
     json_put_count(out, "binary", messages);
     json_put_count(out, "other_proc", node->memory_used - messages);
-    json_put_count(out, "connection_other", 0);
     json_put_count(out, "reserved_unallocated",
                    node->resident > node->memory_used ? node->resident - node->memory_used : 0);
     return out;
@@ -295,6 +260,7 @@ static void show_relative_memory(struct request *request)
 
 /* ---- attempts to log in ---- */
 
+/* Looked at behind the mutex too, or what another one forgets meanwhile would be more than there was. */
 static struct {
     pthread_mutex_t mutex;
     struct node_logins amqp, http; /* not counted any more */
@@ -319,29 +285,33 @@ static void list_attempts(struct request *request)
     struct node_stats node;
     json_t *out;
 
-    if (!is_ours(request, 3) || !look_at_node(request, &node))
+    if (!is_ours(request, 3))
         return;
-    out = json_array();
     pthread_mutex_lock(&forgotten.mutex);
-    json_array_append_new(out, attempts_json("http", &node.http_logins, &forgotten.http));
-    json_array_append_new(out, attempts_json("amqp091", &node.logins, &forgotten.amqp));
+    if (look_at_node(request, &node)) {
+        out = json_array();
+        json_array_append_new(out, attempts_json("http", &node.http_logins, &forgotten.http));
+        json_array_append_new(out, attempts_json("amqp091", &node.logins, &forgotten.amqp));
+        node_stats_clear(&node);
+        reply_json(request, 200, out);
+    }
     pthread_mutex_unlock(&forgotten.mutex);
-    node_stats_clear(&node);
-    reply_json(request, 200, out);
 }
 
 static void forget_attempts(struct request *request)
 {
     struct node_stats node;
 
-    if (!is_ours(request, 3) || !look_at_node(request, &node))
+    if (!is_ours(request, 3))
         return;
     pthread_mutex_lock(&forgotten.mutex);
-    forgotten.http = node.http_logins;
-    forgotten.amqp = node.logins;
+    if (look_at_node(request, &node)) {
+        forgotten.http = node.http_logins;
+        forgotten.amqp = node.logins;
+        node_stats_clear(&node);
+        reply_empty(request, 204);
+    }
     pthread_mutex_unlock(&forgotten.mutex);
-    node_stats_clear(&node);
-    reply_empty(request, 204);
 }
 
 /* Nobody keeps them by source, as in a RabbitMQ that was not told to. */

@@ -41,18 +41,15 @@ static void sum_up_own(struct request *request, struct survey_vhost *out)
     free((void *)names);
 }
 
-static void put_versions(json_t *out, struct request *request)
+static void put_product(json_t *out, struct request *request)
 {
     const struct config *config = config_of(request);
 
     json_put(out, "management_version", json_string(config->product_version));
-    json_put(out, "rabbitmq_version", json_string(config->product_version));
     json_put(out, "product_name", json_string(config->product_name));
     json_put(out, "product_version", json_string(config->product_version));
     json_put(out, "coney_version", json_string(PACKAGE_VERSION));
-    json_put(out, "erlang_version", json_string("none"));
-    json_put(out, "erlang_full_version", json_string("none: coney is written in C"));
-    json_put(out, "crypto_lib_version", json_string(OpenSSL_version(OPENSSL_VERSION)));
+    put_versions(out, config);
     json_put(out, "release_series_support_status", json_string("supported"));
 }
 
@@ -76,13 +73,7 @@ static json_t *churn_json(struct request *request, const struct vhost_counts *co
 {
     json_t *out = json_object();
 
-    put_count_with_rate(out, "channel_closed", counts->channels_closed);
-    put_count_with_rate(out, "channel_created", counts->channels_opened);
-    put_count_with_rate(out, "connection_closed", counts->connections_closed);
-    put_count_with_rate(out, "connection_created", counts->connections_opened);
-    put_count_with_rate(out, "queue_created", counts->queues_created);
-    put_count_with_rate(out, "queue_declared", counts->queues_declared);
-    put_count_with_rate(out, "queue_deleted", counts->queues_deleted);
+    put_churn(out, counts);
     stats_add_node(request, out);
     return out;
 }
@@ -113,12 +104,14 @@ static void put_disk(json_t *out, struct request *request)
     json_t *messages = json_object_get(out, "message_stats");
     struct node_stats node;
 
-    if (json_object_size(messages) && node_stats(request->server, &node)) {
+    if (!json_object_size(messages))
+        return;
+    if (node_stats(request->server, &node)) {
         put_count_with_rate(messages, "disk_reads", node.store.fetched_runs);
         put_count_with_rate(messages, "disk_writes", node.store.journal_records);
         stats_add_node(request, messages);
-        node_stats_clear(&node);
     }
+    node_stats_clear(&node);
 }
 
 static void show_overview(struct request *request)
@@ -134,7 +127,7 @@ static void show_overview(struct request *request)
     if (!is_all)
         sum_up_own(request, &totals);
     out = json_object();
-    put_versions(out, request);
+    put_product(out, request);
     put_constants(out, request);
     put_totals(out, request, &totals, is_all);
     json_put(out, "churn_rates", is_all ? churn_json(request, &totals.counts) : json_object());

@@ -3,12 +3,14 @@
 #include "node_json.h"
 
 #include <arpa/inet.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "admin_fields.h"
 #include "coney/node_access.h"
+#include "coney/pool.h"
 #include "http.h"
 #include "json.h"
 
@@ -171,6 +173,50 @@ void put_zeros(json_t *object, const char *const *names)
 {
     for (; *names; names++)
         put_count_with_rate(object, *names, 0);
+}
+
+void put_churn(json_t *object, const struct vhost_counts *counts)
+{
+    put_count_with_rate(object, "connection_created", counts->connections_opened);
+    put_count_with_rate(object, "connection_closed", counts->connections_closed);
+    put_count_with_rate(object, "channel_created", counts->channels_opened);
+    put_count_with_rate(object, "channel_closed", counts->channels_closed);
+    put_count_with_rate(object, "queue_declared", counts->queues_declared);
+    put_count_with_rate(object, "queue_created", counts->queues_created);
+    put_count_with_rate(object, "queue_deleted", counts->queues_deleted);
+}
+
+void put_versions(json_t *object, const struct config *config)
+{
+    json_put(object, "rabbitmq_version", json_string(config->product_version));
+    json_put(object, "erlang_version", json_string("none"));
+    json_put(object, "erlang_full_version", json_string("none: coney is written in C"));
+    json_put(object, "crypto_lib_version", json_string(OpenSSL_version(OPENSSL_VERSION)));
+}
+
+void put_files(json_t *object, const struct node_condition *condition)
+{
+    json_t *logs = json_array(), *configs = json_array();
+    struct log_settings settings;
+    char *path;
+
+    config_log_settings(condition->config, &settings, &path);
+    if (path)
+        json_array_append_new(logs, json_text(bytes_from_string(path)));
+    if (condition->config->log_console)
+        json_array_append_new(logs, json_string("<stderr>"));
+    free(path);
+    if (condition->config_path)
+        json_array_append_new(configs, json_text(bytes_from_string(condition->config_path)));
+    json_put(object, "log_files", logs);
+    json_put(object, "config_files", configs);
+}
+
+uint64_t memory_of_messages(const struct node_stats *node)
+{
+    uint64_t messages = pool_bytes_in_use();
+
+    return messages < node->memory_used ? messages : node->memory_used;
 }
 
 bool look_at_node(struct request *request, struct node_stats *out)

@@ -31,6 +31,19 @@ void put_with_rate(json_t *object, const char *name, json_t *value);
 void put_count_with_rate(json_t *object, const char *name, uint64_t value);
 void put_zeros(json_t *object, const char *const *names);
 
+/* How often connections, channels and queues were opened, closed and so on, each with its _details, whose
+ * rate is 0 so far. */
+void put_churn(json_t *object, const struct vhost_counts *counts);
+
+/* What it says it is, to those who ask for a RabbitMQ, and what it is made of. */
+void put_versions(json_t *object, const struct config *config);
+
+/* "log_files" and "config_files". */
+void put_files(json_t *object, const struct node_condition *condition);
+
+/* Octets of messages, as far as they are in the memory that the alarm counts. */
+uint64_t memory_of_messages(const struct node_stats *node);
+
 /* Look at the node; false after answering that it stops. Given back with node_stats_clear(). */
 bool look_at_node(struct request *request, struct node_stats *out);
 

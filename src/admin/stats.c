@@ -586,10 +586,13 @@ static bool look_at_node(struct stats *stats, uint64_t values[NODE_VALUES])
     struct survey_vhost totals;
     struct node_stats node;
     const struct vhost_counts *counts = &totals.counts;
-    bool done = node_totals(stats->server, &totals) && node_stats(stats->server, &node);
 
-    if (!done)
+    if (!node_totals(stats->server, &totals))
         return false;
+    if (!node_stats(stats->server, &node)) {
+        node_stats_clear(&node);
+        return false;
+    }
     memcpy(values, &counts->messages, sizeof counts->messages);
     values[AT_READY] = totals.ready;
     values[AT_UNACKED] = totals.unacked;
