@@ -25,6 +25,23 @@ struct message_counts {
 
 #define MESSAGE_COUNTS (sizeof(struct message_counts) / sizeof(uint64_t))
 
+/* Their places, where they are copied to an array. */
+enum message_count_place {
+    COUNT_PUBLISH,
+    COUNT_CONFIRM,
+    COUNT_RETURN,
+    COUNT_DROP,
+    COUNT_DELIVER,
+    COUNT_DELIVER_NO_ACK,
+    COUNT_GET,
+    COUNT_GET_NO_ACK,
+    COUNT_GET_EMPTY,
+    COUNT_REDELIVER,
+    COUNT_ACK,
+};
+
+_Static_assert(COUNT_ACK + 1 == MESSAGE_COUNTS, "a place for each");
+
 /* Messages that died in a queue with a dead-letter exchange, and without, by enum death_reason. */
 #define DEATH_REASONS 4
 

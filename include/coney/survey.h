@@ -69,6 +69,13 @@ struct survey_queue {
     const struct death_counts *deaths;
 };
 
+/* Octets of the ready messages that are not in memory, told from the average. */
+static inline uint64_t survey_queue_away_bytes(const struct survey_queue *queue)
+{
+    return queue->ready ? (uint64_t)((double)queue->ready_bytes * (double)queue->away / (double)queue->ready)
+                        : 0;
+}
+
 /* Show up to MOST queues from CURSOR on. */
 void survey_queues(struct vhost *vhost, struct survey_cursor *cursor, unsigned most,
                    void (*show)(void *context, const struct survey_queue *queue), void *context);

@@ -180,7 +180,7 @@ static json_t *channel_json(struct request *request, const char *vhost, const st
 {
     const struct survey_channel *channel = &row->channel;
     char name[CHANNEL_NAME_SIZE];
-    json_t *out = json_object(), *messages = json_message_stats(&row->counts, NULL);
+    json_t *out = json_object(), *messages = json_message_stats(&row->counts);
 
     json_put(out, "name", json_string(channel_name_text(&row->connection, channel->number, name)));
     json_put(out, "pid", pid_json(request, row->connection.serial, channel->number));

@@ -81,7 +81,7 @@ static json_t *churn_json(struct request *request, const struct vhost_counts *co
 /* What is of the node alone has rates; of some vhosts together nobody keeps any. */
 static void put_totals(json_t *out, struct request *request, const struct survey_vhost *totals, bool is_all)
 {
-    json_t *messages = json_message_stats(&totals->counts.messages, NULL), *lengths = json_object();
+    json_t *messages = json_message_stats(&totals->counts.messages), *lengths = json_object();
 
     if (is_all)
         stats_add_messages(request, stats_key_of_node(), messages);

@@ -162,9 +162,7 @@ static void write_totals(struct writer *writer, const struct survey_queue *queue
 static void write_messages(struct writer *writer, const struct survey_queue *queue)
 {
     uint64_t messages = queue->ready + queue->unacked, octets = queue->ready_bytes + queue->unacked_bytes;
-    uint64_t away_octets =
-        queue->ready ? (uint64_t)((double)queue->ready_bytes / (double)queue->ready * (double)queue->away)
-                     : 0;
+    uint64_t away_octets = survey_queue_away_bytes(queue);
 
     write_totals(writer, queue);
     writer_count(writer, "messages_ram", messages - queue->away);
@@ -211,7 +209,7 @@ static void write_message_stats(struct writer *writer, struct request *request, 
 
     if (!writer_wants(writer, "message_stats"))
         return;
-    stats = json_message_stats(counts, NULL);
+    stats = json_message_stats(counts);
     stats_add_messages(request, key, stats);
     writer_json(writer, "message_stats", stats);
 }

@@ -100,7 +100,7 @@ static json_t *vhost_json(struct request *request, struct bytes name)
     put_count(out, "messages_unacknowledged", "messages_unacknowledged_details", state.unacked);
     put_count(out, "recv_oct", "recv_oct_details", octets.received);
     put_count(out, "send_oct", "send_oct_details", octets.sent);
-    messages = json_message_stats(&state.counts.messages, NULL);
+    messages = json_message_stats(&state.counts.messages);
     stats_add_messages(request, key, messages);
     stats_add_lengths(request, key, out);
     stats_add_vhost_data(request, key, out);

@@ -176,55 +176,44 @@ json_t *json_rate(double rate)
     return json_pack("{s:f}", "rate", rate);
 }
 
-static const char *const count_names[MESSAGE_COUNTS] = {
-    "publish", "confirm",    "return_unroutable", "drop_unroutable", "deliver", "deliver_no_ack",
-    "get",     "get_no_ack", "get_empty",         "redeliver",       "ack"};
-
-static const char *const rate_names[MESSAGE_COUNTS] = {"publish_details",
-                                                       "confirm_details",
-                                                       "return_unroutable_details",
-                                                       "drop_unroutable_details",
-                                                       "deliver_details",
-                                                       "deliver_no_ack_details",
-                                                       "get_details",
-                                                       "get_no_ack_details",
-                                                       "get_empty_details",
-                                                       "redeliver_details",
-                                                       "ack_details"};
-
-static uint64_t count_at(const struct message_counts *counts, size_t at)
-{
-    uint64_t values[MESSAGE_COUNTS];
-
-    memcpy(values, counts, sizeof values);
-    return values[at];
-}
-
-/* What was handed out, in whatever way. */
-static void add_deliver_get(json_t *out, const struct message_counts *counts, const double *rates)
-{
-    enum { DELIVER = 4, DELIVER_NO_ACK, GET, GET_NO_ACK };
-    uint64_t sum = counts->deliver + counts->deliver_no_ack + counts->get + counts->get_no_ack;
-    double rate = rates ? rates[DELIVER] + rates[DELIVER_NO_ACK] + rates[GET] + rates[GET_NO_ACK] : 0;
-
-    json_object_set_new(out, "deliver_get", json_integer((json_int_t)sum));
-    json_object_set_new(out, "deliver_get_details", json_rate(rate));
-}
-
-json_t *json_message_stats(const struct message_counts *counts, const double *rates)
-{
-    json_t *out = json_object();
-    bool is_idle = true;
-
-    for (size_t i = 0; i < MESSAGE_COUNTS; i++)
-        is_idle = is_idle && !count_at(counts, i);
-    if (is_idle)
-        return out;
-    for (size_t i = 0; i < MESSAGE_COUNTS; i++) {
-        json_object_set_new_nocheck(out, count_names[i], json_integer((json_int_t)count_at(counts, i)));
-        json_object_set_new_nocheck(out, rate_names[i], json_rate(rates ? rates[i] : 0));
+#define NAMED(name)           \
+    {                         \
+        name, name "_details" \
     }
-    add_deliver_get(out, counts, rates);
+
+static const struct {
+    const char *count, *details;
+} count_names[MESSAGE_COUNTS] = {
+    [COUNT_PUBLISH] = NAMED("publish"),
+    [COUNT_CONFIRM] = NAMED("confirm"),
+    [COUNT_RETURN] = NAMED("return_unroutable"),
+    [COUNT_DROP] = NAMED("drop_unroutable"),
+    [COUNT_DELIVER] = NAMED("deliver"),
+    [COUNT_DELIVER_NO_ACK] = NAMED("deliver_no_ack"),
+    [COUNT_GET] = NAMED("get"),
+    [COUNT_GET_NO_ACK] = NAMED("get_no_ack"),
+    [COUNT_GET_EMPTY] = NAMED("get_empty"),
+    [COUNT_REDELIVER] = NAMED("redeliver"),
+    [COUNT_ACK] = NAMED("ack"),
+};
+
+json_t *json_message_stats(const struct message_counts *counts)
+{
+    static const struct message_counts none;
+    uint64_t values[MESSAGE_COUNTS];
+    json_t *out = json_object();
+
+    if (memcmp(counts, &none, sizeof none) == 0)
+        return out;
+    memcpy(values, counts, sizeof values);
+    for (size_t i = 0; i < MESSAGE_COUNTS; i++) {
+        json_put_count(out, count_names[i].count, values[i]);
+        json_put(out, count_names[i].details, json_rate(0));
+    }
+    /* What was handed out, in whatever way. */
+    json_put_count(out, "deliver_get",
+                   counts->deliver + counts->deliver_no_ack + counts->get + counts->get_no_ack);
+    json_put(out, "deliver_get_details", json_rate(0));
     return out;
 }
 

@@ -24,9 +24,9 @@ void json_put_count(json_t *object, const char *name, uint64_t value);
 /* {"rate": RATE} */
 json_t *json_rate(double rate);
 
-/* message_stats: what is not 0 of COUNTS, each with its _details, whose rates are RATES' where that is not
- * NULL; deliver_get too. Empty when nothing happened. */
-json_t *json_message_stats(const struct message_counts *counts, const double *rates);
+/* message_stats: COUNTS and deliver_get, each with its _details, whose rate is 0 so far. Empty when nothing
+ * happened. */
+json_t *json_message_stats(const struct message_counts *counts);
 
 /* Only what COLUMNS names, parts of a path between dots, several between commas: a new object. OBJECT is
  * given back. NULL columns: OBJECT itself. */

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <uthash.h>
 
 #include "coney/sessions.h"
@@ -28,19 +29,11 @@ enum channel_figure {
     PREFETCH,
     PREFETCH_GLOBAL,
     NOTHING, /* what RabbitMQ has and coney has not */
-    PUBLISH,
-    CONFIRM,
-    RETURN,
-    DROP,
-    GET,
-    GET_NO_ACK,
-    GET_EMPTY,
-    DELIVER,
-    DELIVER_NO_ACK,
-    REDELIVER,
-    ACK,
-    CHANNEL_FIGURES,
+    COUNTS,
+    CHANNEL_FIGURES = COUNTS + MESSAGE_COUNTS,
 };
+
+#define COUNT(place) (COUNTS + COUNT_##place)
 
 _Static_assert((int)CHANNEL_FIGURES <= METRIC_FIGURES_MAX, "room for every figure");
 
@@ -64,21 +57,6 @@ struct collecting {
     size_t count, capacity;
 };
 
-static void note_counts(const struct message_counts *counts, uint64_t *out)
-{
-    out[PUBLISH] = counts->publish;
-    out[CONFIRM] = counts->confirm;
-    out[RETURN] = counts->return_unroutable;
-    out[DROP] = counts->drop_unroutable;
-    out[GET] = counts->get;
-    out[GET_NO_ACK] = counts->get_no_ack;
-    out[GET_EMPTY] = counts->get_empty;
-    out[DELIVER] = counts->deliver;
-    out[DELIVER_NO_ACK] = counts->deliver_no_ack;
-    out[REDELIVER] = counts->redeliver;
-    out[ACK] = counts->ack;
-}
-
 static void copy_channel(void *context, const struct survey_channel *channel)
 {
     struct collecting *collecting = context;
@@ -99,7 +77,7 @@ static void copy_channel(void *context, const struct survey_channel *channel)
     seen->figures[PREFETCH] = channel->prefetch;
     seen->figures[PREFETCH_GLOBAL] = channel->prefetch_global;
     seen->figures[NOTHING] = 0;
-    note_counts(channel->counts, seen->figures);
+    memcpy(&seen->figures[COUNTS], channel->counts, sizeof *channel->counts);
 }
 
 static void copy_channels(struct vhost *vhost, void *argument)
@@ -139,7 +117,7 @@ static void take_channels(struct collecting *collecting, const char *vhost)
         const struct seen_channel *seen = &collecting->seen[i];
         const char *labels = metrics->channels.is_summed ? NULL : channel_labels(metrics, seen, vhost);
 
-        metrics->publishers += seen->figures[PUBLISH] != 0;
+        metrics->publishers += seen->figures[COUNT(PUBLISH)] != 0;
         metric_rows_take(&metrics->channels, labels, seen->figures);
         if (!metrics->channels.is_summed)
             count_channel(metrics, seen->connection.serial);
@@ -315,27 +293,29 @@ static const struct metric_line channel_lines[] = {
                 "Limit of unacknowledged messages for each consumer"),
     METRIC_LINE(FAMILY_CHANNEL, PREFETCH_GLOBAL, METRIC_GAUGE, "channel_prefetch",
                 "Limit of unacknowledged messages for all consumers of a channel"),
-    METRIC_LINE(EXCHANGE, PUBLISH, METRIC_COUNTER, "channel_messages_published_total", "Messages published"),
-    METRIC_LINE(EXCHANGE, CONFIRM, METRIC_COUNTER, "channel_messages_confirmed_total",
+    METRIC_LINE(EXCHANGE, COUNT(PUBLISH), METRIC_COUNTER, "channel_messages_published_total",
+                "Messages published"),
+    METRIC_LINE(EXCHANGE, COUNT(CONFIRM), METRIC_COUNTER, "channel_messages_confirmed_total",
                 "Messages published and confirmed"),
-    METRIC_LINE(EXCHANGE, RETURN, METRIC_COUNTER, "channel_messages_unroutable_returned_total",
+    METRIC_LINE(EXCHANGE, COUNT(RETURN), METRIC_COUNTER, "channel_messages_unroutable_returned_total",
                 "Mandatory messages that no queue took, returned"),
-    METRIC_LINE(EXCHANGE, DROP, METRIC_COUNTER, "channel_messages_unroutable_dropped_total",
+    METRIC_LINE(EXCHANGE, COUNT(DROP), METRIC_COUNTER, "channel_messages_unroutable_dropped_total",
                 "Messages that no queue took, dropped"),
     METRIC_LINE(PROCESS, NOTHING, METRIC_COUNTER, "channel_process_reductions_total",
                 "Always 0: no Erlang here"),
-    METRIC_LINE(QUEUE, GET, METRIC_COUNTER, "channel_get_ack_total",
+    METRIC_LINE(QUEUE, COUNT(GET), METRIC_COUNTER, "channel_get_ack_total",
                 "Messages taken by basic.get, to be acknowledged"),
-    METRIC_LINE(QUEUE, GET_NO_ACK, METRIC_COUNTER, "channel_get_total",
+    METRIC_LINE(QUEUE, COUNT(GET_NO_ACK), METRIC_COUNTER, "channel_get_total",
                 "Messages taken by basic.get without acknowledgement"),
-    METRIC_LINE(QUEUE, DELIVER, METRIC_COUNTER, "channel_messages_delivered_ack_total",
+    METRIC_LINE(QUEUE, COUNT(DELIVER), METRIC_COUNTER, "channel_messages_delivered_ack_total",
                 "Messages delivered to consumers that acknowledge"),
-    METRIC_LINE(QUEUE, DELIVER_NO_ACK, METRIC_COUNTER, "channel_messages_delivered_total",
+    METRIC_LINE(QUEUE, COUNT(DELIVER_NO_ACK), METRIC_COUNTER, "channel_messages_delivered_total",
                 "Messages delivered to consumers that do not acknowledge"),
-    METRIC_LINE(QUEUE, REDELIVER, METRIC_COUNTER, "channel_messages_redelivered_total",
+    METRIC_LINE(QUEUE, COUNT(REDELIVER), METRIC_COUNTER, "channel_messages_redelivered_total",
                 "Messages delivered, not for the first time"),
-    METRIC_LINE(QUEUE, ACK, METRIC_COUNTER, "channel_messages_acked_total", "Messages acknowledged"),
-    METRIC_LINE(QUEUE, GET_EMPTY, METRIC_COUNTER, "channel_get_empty_total", "basic.get that found nothing"),
+    METRIC_LINE(QUEUE, COUNT(ACK), METRIC_COUNTER, "channel_messages_acked_total", "Messages acknowledged"),
+    METRIC_LINE(QUEUE, COUNT(GET_EMPTY), METRIC_COUNTER, "channel_get_empty_total",
+                "basic.get that found nothing"),
     METRIC_LINES_END,
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* metrics.h: queues. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "coney/death.h"
 #include "coney/survey.h"
@@ -28,19 +29,14 @@ enum figure {
     UNACKED_BYTES,
     AWAY,
     AWAY_BYTES,
-    GET,
-    GET_NO_ACK,
-    GET_EMPTY,
-    DELIVER,
-    DELIVER_NO_ACK,
-    REDELIVER,
-    ACK,
-    PUBLISH,
     OLDEST,
     OLDEST_UNACKED,
     DEAD, /* by reason */
-    FIGURES = DEAD + DEATH_REASONS,
+    COUNTS = DEAD + DEATH_REASONS,
+    FIGURES = COUNTS + MESSAGE_COUNTS,
 };
+
+#define COUNT(place) (COUNTS + COUNT_##place)
 
 _Static_assert((int)FIGURES <= METRIC_FIGURES_MAX, "room for every figure");
 
@@ -67,21 +63,12 @@ static uint64_t positive(int64_t value)
 
 static void note_counts(const struct survey_queue *queue, uint64_t *out)
 {
-    const struct message_counts *counts = queue->counts;
-
-    out[GET] = counts->get;
-    out[GET_NO_ACK] = counts->get_no_ack;
-    out[GET_EMPTY] = counts->get_empty;
-    out[DELIVER] = counts->deliver;
-    out[DELIVER_NO_ACK] = counts->deliver_no_ack;
-    out[REDELIVER] = counts->redeliver;
-    out[ACK] = counts->ack;
-    out[PUBLISH] = counts->publish;
+    memcpy(&out[COUNTS], queue->counts, sizeof *queue->counts);
     for (int reason = 0; reason < DEATH_REASONS; reason++)
         out[DEAD + reason] = queue->deaths->dead_lettered[reason] + queue->deaths->dropped[reason];
 }
 
-/* The size of what is away is told from the average; all that a durable queue has counts as persistent. */
+/* All that a durable queue has counts as persistent. */
 static void note_figures(const struct survey_queue *queue, uint64_t *out)
 {
     out[READY] = queue->ready;
@@ -95,9 +82,7 @@ static void note_figures(const struct survey_queue *queue, uint64_t *out)
     out[UNACKED_BYTES] = queue->unacked_bytes;
     out[BYTES] = queue->ready_bytes + queue->unacked_bytes;
     out[AWAY] = queue->away;
-    out[AWAY_BYTES] =
-        queue->ready ? (uint64_t)((double)queue->ready_bytes * (double)queue->away / (double)queue->ready)
-                     : 0;
+    out[AWAY_BYTES] = survey_queue_away_bytes(queue);
     out[READY_IN_MEMORY] = queue->ready - queue->away;
     out[IN_MEMORY] = out[READY_IN_MEMORY] + queue->unacked;
     out[IN_MEMORY_BYTES] = out[BYTES] - out[AWAY_BYTES];
@@ -224,19 +209,20 @@ static const struct metric_line lines[] = {
                 "Always 0: see coney_store_fetched_runs_total"),
     METRIC_LINE(FAMILY_QUEUE, NOTHING, METRIC_COUNTER, "queue_disk_writes_total",
                 "Always 0: see coney_store_saved_runs_total"),
-    METRIC_LINE(DELIVERY, GET, METRIC_COUNTER, "queue_get_ack_total",
+    METRIC_LINE(DELIVERY, COUNT(GET), METRIC_COUNTER, "queue_get_ack_total",
                 "Messages taken by basic.get, to be acknowledged"),
-    METRIC_LINE(DELIVERY, GET_NO_ACK, METRIC_COUNTER, "queue_get_total",
+    METRIC_LINE(DELIVERY, COUNT(GET_NO_ACK), METRIC_COUNTER, "queue_get_total",
                 "Messages taken by basic.get without acknowledgement"),
-    METRIC_LINE(DELIVERY, DELIVER, METRIC_COUNTER, "queue_messages_delivered_ack_total",
+    METRIC_LINE(DELIVERY, COUNT(DELIVER), METRIC_COUNTER, "queue_messages_delivered_ack_total",
                 "Messages delivered to consumers that acknowledge"),
-    METRIC_LINE(DELIVERY, DELIVER_NO_ACK, METRIC_COUNTER, "queue_messages_delivered_total",
+    METRIC_LINE(DELIVERY, COUNT(DELIVER_NO_ACK), METRIC_COUNTER, "queue_messages_delivered_total",
                 "Messages delivered to consumers that do not acknowledge"),
-    METRIC_LINE(DELIVERY, REDELIVER, METRIC_COUNTER, "queue_messages_redelivered_total",
+    METRIC_LINE(DELIVERY, COUNT(REDELIVER), METRIC_COUNTER, "queue_messages_redelivered_total",
                 "Messages delivered, not for the first time"),
-    METRIC_LINE(DELIVERY, ACK, METRIC_COUNTER, "queue_messages_acked_total", "Messages acknowledged"),
-    METRIC_LINE(DELIVERY, GET_EMPTY, METRIC_COUNTER, "queue_get_empty_total", "basic.get that found nothing"),
-    METRIC_LINE(PUBLISHED, PUBLISH, METRIC_COUNTER, "queue_messages_published_total",
+    METRIC_LINE(DELIVERY, COUNT(ACK), METRIC_COUNTER, "queue_messages_acked_total", "Messages acknowledged"),
+    METRIC_LINE(DELIVERY, COUNT(GET_EMPTY), METRIC_COUNTER, "queue_get_empty_total",
+                "basic.get that found nothing"),
+    METRIC_LINE(PUBLISHED, COUNT(PUBLISH), METRIC_COUNTER, "queue_messages_published_total",
                 "Messages that entered the queue"),
     METRIC_LINES_END,
 };

@@ -8,7 +8,7 @@
 
 #include "metrics_text.h"
 
-#define METRIC_FIGURES_MAX 32
+#define METRIC_FIGURES_MAX 36
 
 enum metric_shape {
     METRIC_PLAIN,

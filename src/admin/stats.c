@@ -906,18 +906,19 @@ bool stats_is_still(struct request *request, uint64_t key)
 #define ADD(request, key, object, range, fields) \
     add(request, key, object, range, fields, sizeof(fields) / sizeof *(fields))
 
-static const struct field message_fields[] = {{"publish", BIT(0)},
-                                              {"confirm", BIT(1)},
-                                              {"return_unroutable", BIT(2)},
-                                              {"drop_unroutable", BIT(3)},
-                                              {"deliver", BIT(4)},
-                                              {"deliver_no_ack", BIT(5)},
-                                              {"get", BIT(6)},
-                                              {"get_no_ack", BIT(7)},
-                                              {"get_empty", BIT(8)},
-                                              {"redeliver", BIT(9)},
-                                              {"ack", BIT(10)},
-                                              {"deliver_get", BIT(4) | BIT(5) | BIT(6) | BIT(7)}};
+static const struct field message_fields[] = {
+    {"publish", BIT(COUNT_PUBLISH)},
+    {"confirm", BIT(COUNT_CONFIRM)},
+    {"return_unroutable", BIT(COUNT_RETURN)},
+    {"drop_unroutable", BIT(COUNT_DROP)},
+    {"deliver", BIT(COUNT_DELIVER)},
+    {"deliver_no_ack", BIT(COUNT_DELIVER_NO_ACK)},
+    {"get", BIT(COUNT_GET)},
+    {"get_no_ack", BIT(COUNT_GET_NO_ACK)},
+    {"get_empty", BIT(COUNT_GET_EMPTY)},
+    {"redeliver", BIT(COUNT_REDELIVER)},
+    {"ack", BIT(COUNT_ACK)},
+    {"deliver_get", BIT(COUNT_DELIVER) | BIT(COUNT_DELIVER_NO_ACK) | BIT(COUNT_GET) | BIT(COUNT_GET_NO_ACK)}};
 
 void stats_add_messages(struct request *request, uint64_t key, json_t *object)
 {
