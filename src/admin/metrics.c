@@ -150,6 +150,26 @@ static void choose_vhosts(struct metrics *metrics)
 
 /* ---- collecting ---- */
 
+bool metrics_walk_vhosts(struct metrics *metrics, struct metrics_walk *walk, struct arena *arena)
+{
+    enum visit_result visited = VISIT_DONE;
+    enum survey_of of = walk->cursor.of;
+
+    for (size_t i = 0; visited != VISIT_STOPPING && i < metrics->vhost_count; i++) {
+        struct bytes vhost = bytes_from_string(metrics->vhosts[i]);
+        const char *label = metrics_label(arena, "", "vhost", vhost);
+
+        walk->cursor = (struct survey_cursor){.of = of};
+        walk->place = 0;
+        do {
+            walk->has_more = false;
+            visited = visit_vhost(metrics->server, vhost, walk->copy, walk);
+            walk->take(walk, label);
+        } while (visited == VISIT_DONE && walk->has_more);
+    }
+    return visited != VISIT_STOPPING;
+}
+
 #define NEED_CHANNELS (FAMILIES_OF_CHANNELS | FAMILY_CONNECTION | FAMILY_GLOBAL)
 #define NEED_QUEUES   (FAMILIES_OF_QUEUES | FAMILY_MEMORY | FAMILY_OWN)
 
@@ -258,8 +278,8 @@ static void put_scrapes(struct metrics *metrics)
 static void put_process_start(struct metrics *metrics)
 {
     metrics->text.prefix = "process_";
-    metrics_one(&metrics->text, METRIC_GAUGE, "start_time_seconds", "When the process began",
-                (uint64_t)(metrics->node.started_at / 1000));
+    metrics_gauge(metrics, "start_time_seconds", "When the process began",
+                  (uint64_t)(metrics->node.started_at / 1000));
 }
 
 static void put_all(struct metrics *metrics)

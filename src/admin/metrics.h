@@ -85,9 +85,39 @@ static inline bool metrics_sum_up(const struct metrics *metrics)
     return metrics->endpoint == METRICS_AGGREGATED || metrics->endpoint == METRICS_MEMORY;
 }
 
+/* A family of one sample without labels. */
+static inline void metrics_gauge(struct metrics *metrics, const char *name, const char *help, uint64_t value)
+{
+    metrics_one(&metrics->text, METRIC_GAUGE, name, help, value);
+}
+
+static inline void metrics_counter(struct metrics *metrics, const char *name, const char *help,
+                                   uint64_t value)
+{
+    metrics_one(&metrics->text, METRIC_COUNTER, name, help, value);
+}
+
+static inline void metrics_counter_real(struct metrics *metrics, const char *name, const char *help,
+                                        double value)
+{
+    metrics_one_real(&metrics->text, METRIC_COUNTER, name, help, value);
+}
+
 /* Families that follow are RabbitMQ's, or coney's own. */
 void metrics_are_rabbits(struct metrics *metrics);
 void metrics_are_own(struct metrics *metrics);
+
+/* Going through what vhosts have, slice by slice; a collector's own begins with this. */
+struct metrics_walk {
+    void (*copy)(struct vhost *vhost, void *walk);                    /* inside: a slice; sets has_more */
+    void (*take)(struct metrics_walk *walk, const char *vhost_label); /* outside: what was copied */
+    struct survey_cursor cursor;                                      /* of queues or exchanges; */
+    uint32_t place;                                                   /* of channels */
+    bool has_more;
+};
+
+/* Go through each vhost that is looked at, whose label is ARENA's. False when the server stops. */
+bool metrics_walk_vhosts(struct metrics *metrics, struct metrics_walk *walk, struct arena *arena);
 
 /* Collect; false when the server stops. */
 bool metrics_collect_queues(struct metrics *metrics);

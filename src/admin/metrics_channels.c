@@ -50,9 +50,8 @@ struct seen_channel {
 };
 
 struct collecting {
+    struct metrics_walk walk;
     struct metrics *metrics;
-    uint32_t place;
-    bool has_more;
     struct seen_channel *seen;
     size_t count, capacity;
 };
@@ -82,9 +81,9 @@ static void copy_channel(void *context, const struct survey_channel *channel)
 
 static void copy_channels(struct vhost *vhost, void *argument)
 {
-    struct collecting *collecting = argument;
+    struct metrics_walk *walk = argument;
 
-    collecting->has_more = survey_channels(vhost, &collecting->place, SLICE, copy_channel, collecting);
+    walk->has_more = survey_channels(vhost, &walk->place, SLICE, copy_channel, walk);
 }
 
 static void count_channel(struct metrics *metrics, uint64_t serial)
@@ -109,8 +108,9 @@ static const char *channel_labels(struct metrics *metrics, const struct seen_cha
     return metrics_label(&metrics->channels.arena, vhost, "channel", bytes_from_string(name));
 }
 
-static void take_channels(struct collecting *collecting, const char *vhost)
+static void take_channels(struct metrics_walk *walk, const char *vhost)
 {
+    struct collecting *collecting = (struct collecting *)walk;
     struct metrics *metrics = collecting->metrics;
 
     for (size_t i = 0; i < collecting->count; i++) {
@@ -127,24 +127,14 @@ static void take_channels(struct collecting *collecting, const char *vhost)
 
 bool metrics_collect_channels(struct metrics *metrics)
 {
-    struct collecting collecting = {.metrics = metrics};
-    enum visit_result visited = VISIT_DONE;
+    struct collecting collecting = {.walk = {.copy = copy_channels, .take = take_channels},
+                                    .metrics = metrics};
+    bool done;
 
     metrics->channels.figures = CHANNEL_FIGURES;
-    for (size_t i = 0; visited != VISIT_STOPPING && i < metrics->vhost_count; i++) {
-        struct bytes vhost = bytes_from_string(metrics->vhosts[i]);
-        const char *label = metrics_label(&metrics->channels.arena, "", "vhost", vhost);
-
-        collecting.place = 0;
-        collecting.has_more = true;
-        visited = VISIT_DONE;
-        while (visited == VISIT_DONE && collecting.has_more) {
-            visited = visit_vhost(metrics->server, vhost, copy_channels, &collecting);
-            take_channels(&collecting, label);
-        }
-    }
+    done = metrics_walk_vhosts(metrics, &collecting.walk, &metrics->channels.arena);
     free(collecting.seen);
-    return visited != VISIT_STOPPING;
+    return done;
 }
 
 /* ---- connections ---- */

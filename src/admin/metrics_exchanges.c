@@ -18,7 +18,8 @@ struct seen {
 };
 
 struct collecting {
-    struct survey_cursor cursor;
+    struct metrics_walk walk;
+    struct metrics *metrics;
     struct arena scratch;
     struct seen *seen; /* SLICE */
     size_t count;
@@ -41,11 +42,14 @@ static void copy_slice(struct vhost *vhost, void *argument)
 {
     struct collecting *collecting = argument;
 
-    survey_exchanges(vhost, &collecting->cursor, SLICE, copy, collecting);
+    survey_exchanges(vhost, &collecting->walk.cursor, SLICE, copy, collecting);
+    collecting->walk.has_more = !collecting->walk.cursor.is_at_end;
 }
 
-static void take_slice(struct metrics *metrics, struct collecting *collecting, const char *vhost)
+static void take_slice(struct metrics_walk *walk, const char *vhost)
 {
+    struct collecting *collecting = (struct collecting *)walk;
+    struct metrics *metrics = collecting->metrics;
     struct arena *arena = &metrics->exchanges.arena;
     bool has_type = metrics_want(metrics, FAMILY_EXCHANGE_NAMES | FAMILY_EXCHANGE_BINDINGS);
 
@@ -63,23 +67,16 @@ static void take_slice(struct metrics *metrics, struct collecting *collecting, c
 
 bool metrics_collect_exchanges(struct metrics *metrics)
 {
-    struct collecting collecting = {.seen = xcalloc(SLICE, sizeof *collecting.seen)};
-    enum visit_result visited = VISIT_DONE;
+    struct collecting collecting = {
+        .walk = {.copy = copy_slice, .take = take_slice, .cursor = {.of = SURVEY_EXCHANGES}},
+        .metrics = metrics,
+        .seen = xcalloc(SLICE, sizeof *collecting.seen)};
+    bool done;
 
     metrics->exchanges.figures = FIGURES;
-    for (size_t i = 0; visited != VISIT_STOPPING && i < metrics->vhost_count; i++) {
-        struct bytes vhost = bytes_from_string(metrics->vhosts[i]);
-        const char *label = metrics_label(&metrics->exchanges.arena, "", "vhost", vhost);
-
-        collecting.cursor = (struct survey_cursor){.of = SURVEY_EXCHANGES};
-        visited = VISIT_DONE;
-        while (visited == VISIT_DONE && !collecting.cursor.is_at_end) {
-            visited = visit_vhost(metrics->server, vhost, copy_slice, &collecting);
-            take_slice(metrics, &collecting, label);
-        }
-    }
+    done = metrics_walk_vhosts(metrics, &collecting.walk, &metrics->exchanges.arena);
     free(collecting.seen);
-    return visited != VISIT_STOPPING;
+    return done;
 }
 
 /* ---- lines ---- */

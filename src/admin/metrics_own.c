@@ -10,57 +10,48 @@
 #define MS_PER_S 1e3
 #define NS_PER_S 1e9
 
-static void gauge(struct metrics *metrics, const char *name, const char *help, uint64_t value)
-{
-    metrics_one(&metrics->text, METRIC_GAUGE, name, help, value);
-}
-
-static void counter(struct metrics *metrics, const char *name, const char *help, uint64_t value)
-{
-    metrics_one(&metrics->text, METRIC_COUNTER, name, help, value);
-}
-
-static void counter_real(struct metrics *metrics, const char *name, const char *help, double value)
-{
-    metrics_one_real(&metrics->text, METRIC_COUNTER, name, help, value);
-}
-
 /* ---- what lasts ---- */
 
 static void put_journal(struct metrics *metrics)
 {
     const struct store_counters *store = &metrics->node.store;
 
-    counter(metrics, "journal_written_bytes_total", "Octets written to the journal", store->journal_octets);
-    counter(metrics, "journal_records_total", "Records written to the journal", store->journal_records);
-    counter(metrics, "journal_batches_total", "Batches written to the journal", store->journal_batches);
-    counter(metrics, "journal_syncs_total", "Syncs of the journal", store->journal_syncs);
-    counter_real(metrics, "journal_sync_seconds_total", "Time that syncs of the journal took",
-                 (double)store->journal_sync_ns / NS_PER_S);
-    gauge(metrics, "journal_backlog_bytes", "Octets that wait to be written", store->journal_backlog);
-    gauge(metrics, "journal_largest_batch_bytes", "The largest batch so far", store->journal_largest_batch);
-    gauge(metrics, "journal_files", "Files of the journal in use", store->journal_files);
+    metrics_counter(metrics, "journal_written_bytes_total", "Octets written to the journal",
+                    store->journal_octets);
+    metrics_counter(metrics, "journal_records_total", "Records written to the journal",
+                    store->journal_records);
+    metrics_counter(metrics, "journal_batches_total", "Batches written to the journal",
+                    store->journal_batches);
+    metrics_counter(metrics, "journal_syncs_total", "Syncs of the journal", store->journal_syncs);
+    metrics_counter_real(metrics, "journal_sync_seconds_total", "Time that syncs of the journal took",
+                         (double)store->journal_sync_ns / NS_PER_S);
+    metrics_gauge(metrics, "journal_backlog_bytes", "Octets that wait to be written", store->journal_backlog);
+    metrics_gauge(metrics, "journal_largest_batch_bytes", "The largest batch so far",
+                  store->journal_largest_batch);
+    metrics_gauge(metrics, "journal_files", "Files of the journal in use", store->journal_files);
 }
 
 static void put_store(struct metrics *metrics)
 {
     const struct store_counters *store = &metrics->node.store;
 
-    gauge(metrics, "store_enabled", "1: there is a data directory; 0: nothing outlasts the node",
-          metrics->node.has_store);
-    counter(metrics, "store_saved_runs_total", "Runs of messages written, by spilling and checkpoints",
-            store->saved_runs);
-    counter(metrics, "store_saved_bytes_total", "Octets of them", store->saved_octets);
-    counter(metrics, "store_fetched_runs_total", "Runs of messages read back", store->fetched_runs);
-    counter(metrics, "store_moved_runs_total", "Runs of messages moved by compaction", store->moved_runs);
-    counter(metrics, "store_checkpoints_total", "Checkpoints", store->checkpoints);
-    gauge(metrics, "store_segment_bytes", "Octets of files that are kept", store->segment_octets);
-    gauge(metrics, "store_spill_bytes", "Octets of files that go with the node", store->spill_octets);
-    gauge(metrics, "store_waiting_messages_bytes", "Memory of messages that wait in queues", store->used);
-    gauge(metrics, "store_unreadable_runs", "Runs of messages that could not be read",
-          store->unreadable_runs);
-    gauge(metrics, "store_disk_full", "1: there is less room than disk_free_limit", store->disk_full);
-    gauge(metrics, "queues_relaxed", "Queues with relaxed durability", metrics->relaxed_queues);
+    metrics_gauge(metrics, "store_enabled", "1: there is a data directory; 0: nothing outlasts the node",
+                  metrics->node.has_store);
+    metrics_counter(metrics, "store_saved_runs_total",
+                    "Runs of messages written, by spilling and checkpoints", store->saved_runs);
+    metrics_counter(metrics, "store_saved_bytes_total", "Octets of them", store->saved_octets);
+    metrics_counter(metrics, "store_fetched_runs_total", "Runs of messages read back", store->fetched_runs);
+    metrics_counter(metrics, "store_moved_runs_total", "Runs of messages moved by compaction",
+                    store->moved_runs);
+    metrics_counter(metrics, "store_checkpoints_total", "Checkpoints", store->checkpoints);
+    metrics_gauge(metrics, "store_segment_bytes", "Octets of files that are kept", store->segment_octets);
+    metrics_gauge(metrics, "store_spill_bytes", "Octets of files that go with the node", store->spill_octets);
+    metrics_gauge(metrics, "store_waiting_messages_bytes", "Memory of messages that wait in queues",
+                  store->used);
+    metrics_gauge(metrics, "store_unreadable_runs", "Runs of messages that could not be read",
+                  store->unreadable_runs);
+    metrics_gauge(metrics, "store_disk_full", "1: there is less room than disk_free_limit", store->disk_full);
+    metrics_gauge(metrics, "queues_relaxed", "Queues with relaxed durability", metrics->relaxed_queues);
 }
 
 /* ---- loops ---- */
@@ -105,10 +96,10 @@ static void put_loops(struct metrics *metrics)
     put_loop_family(metrics, METRIC_GAUGE, "loop_busy_percent",
                     "Processor time of the last tenth of a second that it was up", busy);
     put_loop_family(metrics, METRIC_GAUGE, "loop_sessions", "Connections of an event loop", sessions);
-    gauge(metrics, "connections_blocked", "Connections that an alarm holds",
-          metrics->node.connections_blocked);
-    gauge(metrics, "connections_accepted", "Connections accepted and open, logged in or not",
-          metrics->node.connections);
+    metrics_gauge(metrics, "connections_blocked", "Connections that an alarm holds",
+                  metrics->node.connections_blocked);
+    metrics_gauge(metrics, "connections_accepted", "Connections accepted and open, logged in or not",
+                  metrics->node.connections);
 }
 
 /* ---- logins ---- */
@@ -139,13 +130,13 @@ static void put_logins(struct metrics *metrics)
     metrics_family(&metrics->text, METRIC_COUNTER, "logins_total", "Logins that were decided");
     put_login_results(metrics, "amqp091", &node->logins);
     put_login_results(metrics, "http", &node->http_logins);
-    counter(metrics, "logins_recalled_total", "Logins accepted at once, known already",
-            node->logins_recalled);
-    counter(metrics, "logins_slowed_total", "Logins that had to wait for earlier failures",
-            node->logins_slowed);
-    counter(metrics, "logins_too_many_total", "Logins refused unseen: too many waited",
-            node->logins_too_many);
-    gauge(metrics, "logins_waiting", "Logins that wait to be decided", node->logins_waiting);
+    metrics_counter(metrics, "logins_recalled_total", "Logins accepted at once, known already",
+                    node->logins_recalled);
+    metrics_counter(metrics, "logins_slowed_total", "Logins that had to wait for earlier failures",
+                    node->logins_slowed);
+    metrics_counter(metrics, "logins_too_many_total", "Logins refused unseen: too many waited",
+                    node->logins_too_many);
+    metrics_gauge(metrics, "logins_waiting", "Logins that wait to be decided", node->logins_waiting);
 }
 
 /* ---- TLS ---- */
@@ -173,13 +164,15 @@ static void put_tls(struct metrics *metrics)
 {
     const struct node_stats *node = &metrics->node;
 
-    counter(metrics, "tls_handshakes_total", "TLS handshakes that succeeded", node->tls_handshakes);
-    counter(metrics, "tls_handshake_failures_total", "TLS handshakes that did not", node->tls_failures);
-    counter(metrics, "tls_kernel_connections_total", "Connections whose records the kernel encrypts",
-            node->tls_by_kernel);
-    counter(metrics, "tls_reloads_total", "Changes of certificates that were taken", node->tls_reloads);
-    counter(metrics, "tls_failed_reloads_total", "Changes of certificates that were not taken",
-            node->tls_failed_reloads);
+    metrics_counter(metrics, "tls_handshakes_total", "TLS handshakes that succeeded", node->tls_handshakes);
+    metrics_counter(metrics, "tls_handshake_failures_total", "TLS handshakes that did not",
+                    node->tls_failures);
+    metrics_counter(metrics, "tls_kernel_connections_total", "Connections whose records the kernel encrypts",
+                    node->tls_by_kernel);
+    metrics_counter(metrics, "tls_reloads_total", "Changes of certificates that were taken",
+                    node->tls_reloads);
+    metrics_counter(metrics, "tls_failed_reloads_total", "Changes of certificates that were not taken",
+                    node->tls_failed_reloads);
     put_certificates(metrics, "tls_certificate_expiry_timestamp_seconds",
                      "When a certificate in service ends, its chain included", 0);
     put_certificates(metrics, "tls_certificate_expires_in_seconds", "How long it is until then",
@@ -198,26 +191,26 @@ static void put_process(struct metrics *metrics)
 {
     const struct node_stats *node = &metrics->node;
 
-    counter_real(metrics, "process_cpu_seconds_total", "Processor time of the process",
-                 (double)node->cpu_ns / NS_PER_S);
-    gauge(metrics, "memory_used_bytes", "Memory in use, as the alarm counts it", node->memory_used);
-    counter(metrics, "log_lost_lines_total", "Log lines lost: they came too fast to be written",
-            node->log_lost);
-    counter(metrics, "log_left_out_lines_total", "Log lines left out: more than one place may say",
-            node->log_left_out);
+    metrics_counter_real(metrics, "process_cpu_seconds_total", "Processor time of the process",
+                         (double)node->cpu_ns / NS_PER_S);
+    metrics_gauge(metrics, "memory_used_bytes", "Memory in use, as the alarm counts it", node->memory_used);
+    metrics_counter(metrics, "log_lost_lines_total", "Log lines lost: they came too fast to be written",
+                    node->log_lost);
+    metrics_counter(metrics, "log_left_out_lines_total", "Log lines left out: more than one place may say",
+                    node->log_left_out);
 }
 
 static void put_http(struct metrics *metrics)
 {
     struct workers_counters counters = workers_counters(metrics->request->admin->workers);
 
-    counter(metrics, "http_requests_total", "HTTP requests answered", counters.answered);
-    counter(metrics, "http_requests_refused_total", "HTTP requests refused: too many waited",
-            counters.refused);
-    gauge(metrics, "http_workers", "Threads that answer HTTP requests", counters.threads);
-    gauge(metrics, "http_workers_waiting", "Threads whose clients are slow to take what was written",
-          counters.for_clients);
-    gauge(metrics, "http_requests_waiting", "HTTP requests that wait for a thread", counters.waiting);
+    metrics_counter(metrics, "http_requests_total", "HTTP requests answered", counters.answered);
+    metrics_counter(metrics, "http_requests_refused_total", "HTTP requests refused: too many waited",
+                    counters.refused);
+    metrics_gauge(metrics, "http_workers", "Threads that answer HTTP requests", counters.threads);
+    metrics_gauge(metrics, "http_workers_waiting", "Threads whose clients are slow to take what was written",
+                  counters.for_clients);
+    metrics_gauge(metrics, "http_requests_waiting", "HTTP requests that wait for a thread", counters.waiting);
 }
 
 void metrics_put_own(struct metrics *metrics)

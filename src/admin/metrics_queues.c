@@ -48,8 +48,8 @@ struct seen {
 };
 
 struct collecting {
+    struct metrics_walk walk;
     struct metrics *metrics;
-    struct survey_cursor cursor;
     struct arena scratch;
     struct seen *seen; /* SLICE */
     size_t count;
@@ -108,13 +108,15 @@ static void copy_slice(struct vhost *vhost, void *argument)
 {
     struct collecting *collecting = argument;
 
-    survey_queues(vhost, &collecting->cursor, SLICE, copy, collecting);
+    survey_queues(vhost, &collecting->walk.cursor, SLICE, copy, collecting);
+    collecting->walk.has_more = !collecting->walk.cursor.is_at_end;
 }
 
 /* ---- outside ---- */
 
-static void take_slice(struct collecting *collecting, const char *vhost_label)
+static void take_slice(struct metrics_walk *walk, const char *vhost_label)
 {
+    struct collecting *collecting = (struct collecting *)walk;
     struct metric_rows *rows = &collecting->metrics->queues;
 
     for (size_t i = 0; i < collecting->count; i++) {
@@ -128,30 +130,17 @@ static void take_slice(struct collecting *collecting, const char *vhost_label)
     arena_clear(&collecting->scratch);
 }
 
-static bool collect_vhost(struct collecting *collecting, struct bytes vhost)
-{
-    struct metrics *metrics = collecting->metrics;
-    const char *label = metrics_label(&metrics->queues.arena, "", "vhost", vhost);
-    enum visit_result visited = VISIT_DONE;
-
-    collecting->cursor = (struct survey_cursor){.of = SURVEY_QUEUES};
-    while (visited == VISIT_DONE && !collecting->cursor.is_at_end) {
-        visited = visit_vhost(metrics->server, vhost, copy_slice, collecting);
-        take_slice(collecting, label);
-    }
-    return visited != VISIT_STOPPING;
-}
-
 bool metrics_collect_queues(struct metrics *metrics)
 {
-    struct collecting collecting = {.metrics = metrics, .seen = xcalloc(SLICE, sizeof *collecting.seen)};
-    bool done = true;
+    struct collecting collecting = {
+        .walk = {.copy = copy_slice, .take = take_slice, .cursor = {.of = SURVEY_QUEUES}},
+        .metrics = metrics,
+        .seen = xcalloc(SLICE, sizeof *collecting.seen)};
+    bool done;
 
     metrics->queues.figures = FIGURES;
-    for (size_t i = 0; done && i < metrics->vhost_count; i++)
-        done = collect_vhost(&collecting, bytes_from_string(metrics->vhosts[i]));
+    done = metrics_walk_vhosts(metrics, &collecting.walk, &metrics->queues.arena);
     metrics->relaxed_queues = collecting.relaxed;
-    arena_clear(&collecting.scratch);
     free(collecting.seen);
     return done;
 }
