@@ -156,18 +156,53 @@ static void fetch(struct listing *listing, const struct listing_key *keys, size_
 
 /* ---- inside the vhost ---- */
 
+/* Going through what ends, or begins, at one exchange or queue. */
 struct collecting {
     struct listing *listing;
     const char *vhost;
-    struct survey_cursor cursor; /* of all bindings, or of queues for their implicit ones */
-    enum survey_side side;       /* of one end, called: */
+    enum survey_side side; /* of END */
     struct bytes end;
     struct bytes source; /* only those from there; data NULL: all */
     uint64_t skip;
     bool is_more;
 };
 
-static void note_binding(void *context, const struct survey_binding *binding)
+static void note_implicit(struct listing *listing, const char *vhost, const struct survey_queue *queue)
+{
+    const struct survey_binding binding = {.destination = queue->name, .routing_key = queue->name};
+
+    add(listing, vhost, &binding);
+}
+
+static void note_any(void *context, const struct survey_binding *binding)
+{
+    const struct listing_survey *survey = context;
+
+    add(survey->listing, survey->vhost, binding);
+}
+
+static void note_any_implicit(void *context, const struct survey_queue *queue)
+{
+    const struct listing_survey *survey = context;
+
+    note_implicit(survey->listing, survey->vhost, queue);
+}
+
+static void collect_slice(struct vhost *vhost, void *argument)
+{
+    struct listing_survey *survey = argument;
+
+    survey_bindings(vhost, &survey->cursor, 2 * LISTING_SLICE, note_any, survey);
+}
+
+static void collect_implicit_slice(struct vhost *vhost, void *argument)
+{
+    struct listing_survey *survey = argument;
+
+    survey_queues(vhost, &survey->cursor, 2 * LISTING_SLICE, note_any_implicit, survey);
+}
+
+static void note_wanted(void *context, const struct survey_binding *binding)
 {
     const struct collecting *collecting = context;
 
@@ -175,111 +210,87 @@ static void note_binding(void *context, const struct survey_binding *binding)
         add(collecting->listing, collecting->vhost, binding);
 }
 
-static void note_implicit(void *context, const struct survey_queue *queue)
-{
-    const struct collecting *collecting = context;
-    const struct survey_binding binding = {.destination = queue->name, .routing_key = queue->name};
-
-    add(collecting->listing, collecting->vhost, &binding);
-}
-
-static void collect_all_slice(struct vhost *vhost, void *argument)
-{
-    struct collecting *collecting = argument;
-
-    survey_bindings(vhost, &collecting->cursor, 2 * LISTING_SLICE, note_binding, collecting);
-}
-
-static void collect_implicit_slice(struct vhost *vhost, void *argument)
-{
-    struct collecting *collecting = argument;
-
-    survey_queues(vhost, &collecting->cursor, 2 * LISTING_SLICE, note_implicit, collecting);
-}
-
 static void collect_end_slice(struct vhost *vhost, void *argument)
 {
     struct collecting *collecting = argument;
     unsigned shown = survey_bindings_of(vhost, collecting->side, collecting->end, collecting->skip,
-                                        2 * LISTING_SLICE, note_binding, collecting);
+                                        2 * LISTING_SLICE, note_wanted, collecting);
 
     collecting->skip += shown;
     collecting->is_more = shown == 2 * LISTING_SLICE;
+}
+
+static void note_one_implicit(void *context, const struct survey_queue *queue)
+{
+    const struct collecting *collecting = context;
+
+    note_implicit(collecting->listing, collecting->vhost, queue);
 }
 
 static void collect_one_implicit(struct vhost *vhost, void *argument)
 {
     struct collecting *collecting = argument;
 
-    survey_queue(vhost, collecting->end, note_implicit, collecting);
+    survey_queue(vhost, collecting->end, note_one_implicit, collecting);
 }
 
 /* ---- collecting ---- */
 
+/* False after answering that the node stops. */
 static bool visit(struct collecting *collecting, void (*work)(struct vhost *vhost, void *argument))
 {
     struct request *request = collecting->listing->request;
 
-    if (visit_vhost(request->server, bytes_from_string(collecting->vhost), work, collecting) == VISIT_DONE)
-        return true;
-    collecting->cursor.is_at_end = true; /* the vhost is gone, or all is going */
     collecting->is_more = false;
+    if (visit_vhost(request->server, bytes_from_string(collecting->vhost), work, collecting) !=
+        VISIT_STOPPING)
+        return true;
+    reply_stopping(request);
     return false;
 }
 
-static void collect_by_cursor(struct collecting *collecting, enum survey_of of,
-                              void (*work)(struct vhost *vhost, void *argument))
+static bool collect_of(struct collecting *collecting, enum survey_side side)
 {
-    collecting->cursor = (struct survey_cursor){.of = of};
-    while (!collecting->cursor.is_at_end)
-        visit(collecting, work);
+    bool done;
+
+    collecting->side = side;
+    do
+        done = visit(collecting, collect_end_slice);
+    while (done && collecting->is_more);
+    return done;
 }
 
-static void collect_of(struct collecting *collecting, enum survey_side side, struct bytes end)
+static bool collect_all_implicit(struct listing *listing, const char *vhost)
 {
-    collecting->side = side;
-    collecting->end = end;
-    collecting->skip = 0;
-    do
-        visit(collecting, collect_end_slice);
-    while (collecting->is_more);
+    return listing_collect(listing, vhost, SURVEY_QUEUES, collect_implicit_slice);
 }
 
 static bool collect_everything(struct listing *listing, const char *vhost)
 {
-    struct collecting collecting = {.listing = listing, .vhost = vhost};
-
-    collect_by_cursor(&collecting, SURVEY_QUEUES, collect_implicit_slice);
-    collect_by_cursor(&collecting, SURVEY_BINDINGS, collect_all_slice);
-    return true;
+    return collect_all_implicit(listing, vhost) &&
+           listing_collect(listing, vhost, SURVEY_BINDINGS, collect_slice);
 }
 
 static bool collect_from_exchange(struct listing *listing, const char *vhost)
 {
-    struct collecting collecting = {.listing = listing, .vhost = vhost};
+    struct collecting collecting = {.listing = listing, .vhost = vhost, .end = listing->argument};
 
-    if (listing->argument.size)
-        collect_of(&collecting, SURVEY_FROM_EXCHANGE, listing->argument);
-    else
-        collect_by_cursor(&collecting, SURVEY_QUEUES, collect_implicit_slice);
-    return true;
+    return collecting.end.size ? collect_of(&collecting, SURVEY_FROM_EXCHANGE)
+                               : collect_all_implicit(listing, vhost);
 }
 
 static bool collect_to_exchange(struct listing *listing, const char *vhost)
 {
-    struct collecting collecting = {.listing = listing, .vhost = vhost};
+    struct collecting collecting = {.listing = listing, .vhost = vhost, .end = listing->argument};
 
-    collect_of(&collecting, SURVEY_TO_EXCHANGE, listing->argument);
-    return true;
+    return collect_of(&collecting, SURVEY_TO_EXCHANGE);
 }
 
 static bool collect_to_queue(struct listing *listing, const char *vhost)
 {
     struct collecting collecting = {.listing = listing, .vhost = vhost, .end = listing->argument};
 
-    visit(&collecting, collect_one_implicit);
-    collect_of(&collecting, SURVEY_TO_QUEUE, listing->argument);
-    return true;
+    return visit(&collecting, collect_one_implicit) && collect_of(&collecting, SURVEY_TO_QUEUE);
 }
 
 /* ---- lists ---- */
@@ -338,11 +349,8 @@ static bool collect_between(struct listing *listing, const char *vhost)
         .listing = listing, .vhost = vhost, .end = between.destination, .source = between.source};
 
     if (!between.source.size && !between.to_exchange)
-        visit(&collecting, collect_one_implicit);
-    else
-        collect_of(&collecting, between.to_exchange ? SURVEY_TO_EXCHANGE : SURVEY_TO_QUEUE,
-                   between.destination);
-    return true;
+        return visit(&collecting, collect_one_implicit);
+    return collect_of(&collecting, between.to_exchange ? SURVEY_TO_EXCHANGE : SURVEY_TO_QUEUE);
 }
 
 static const struct listing_source between_two = {
@@ -376,13 +384,14 @@ static void with_binding(struct request *request,
     struct listing listing = {.request = request, .vhost = request->segments[2]};
     size_t at = 0;
 
-    collect_between(&listing, listing.vhost);
-    while (at < listing.count && !is_called(&listing.keys[at], request_segment(request, 7)))
-        at++;
-    if (at < listing.count)
-        use(request, &listing.keys[at]);
-    else
-        reply_not_found(request);
+    if (collect_between(&listing, listing.vhost)) {
+        while (at < listing.count && !is_called(&listing.keys[at], request_segment(request, 7)))
+            at++;
+        if (at < listing.count)
+            use(request, &listing.keys[at]);
+        else
+            reply_not_found(request);
+    }
     listing_clear(&listing);
 }
 

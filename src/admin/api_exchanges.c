@@ -24,24 +24,18 @@ struct exchange_row {
 
 /* ---- inside the vhost: copy, no more ---- */
 
-struct collecting {
-    struct listing *listing;
-    const char *vhost;
-    struct survey_cursor cursor;
-};
-
 static void note_name(void *context, const struct survey_exchange *exchange)
 {
-    const struct collecting *collecting = context;
+    const struct listing_survey *survey = context;
 
-    listing_add(collecting->listing, collecting->vhost, exchange->name, 0, 0);
+    listing_add(survey->listing, survey->vhost, exchange->name, 0, 0);
 }
 
 static void collect_slice(struct vhost *vhost, void *argument)
 {
-    struct collecting *collecting = argument;
+    struct listing_survey *survey = argument;
 
-    survey_exchanges(vhost, &collecting->cursor, 4 * LISTING_SLICE, note_name, collecting);
+    survey_exchanges(vhost, &survey->cursor, 4 * LISTING_SLICE, note_name, survey);
 }
 
 struct fetching {
@@ -117,20 +111,7 @@ static json_t *exchange_json(struct request *request, const char *vhost, const s
 
 static bool collect(struct listing *listing, const char *vhost)
 {
-    struct collecting collecting = {.listing = listing, .vhost = vhost, .cursor = {.of = SURVEY_EXCHANGES}};
-
-    while (!collecting.cursor.is_at_end) {
-        switch (visit_vhost(listing->request->server, bytes_from_string(vhost), collect_slice, &collecting)) {
-        case VISIT_DONE:
-            break;
-        case VISIT_NO_VHOST:
-            return true;
-        case VISIT_STOPPING:
-            reply_stopping(listing->request);
-            return false;
-        }
-    }
-    return true;
+    return listing_collect(listing, vhost, SURVEY_EXCHANGES, collect_slice);
 }
 
 static void fetch(struct listing *listing, const struct listing_key *keys, size_t count, json_t **rows)

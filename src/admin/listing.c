@@ -68,6 +68,25 @@ static bool collect(struct listing *listing)
     return collect_everywhere(listing);
 }
 
+bool listing_collect(struct listing *listing, const char *vhost, enum survey_of of,
+                     void (*slice)(struct vhost *vhost, void *survey))
+{
+    struct listing_survey survey = {.listing = listing, .vhost = vhost, .cursor = {.of = of}};
+
+    while (!survey.cursor.is_at_end) {
+        switch (visit_vhost(listing->request->server, bytes_from_string(vhost), slice, &survey)) {
+        case VISIT_DONE:
+            break;
+        case VISIT_NO_VHOST:
+            return true;
+        case VISIT_STOPPING:
+            reply_stopping(listing->request);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* ---- filtering by name ---- */
 
 static bool has_substring(struct bytes name, const char *part)

@@ -8,6 +8,7 @@
 #define ADMIN_LISTING_H
 
 #include "coney/arena.h"
+#include "coney/survey.h"
 #include "request.h"
 #include "writer.h"
 
@@ -50,6 +51,18 @@ struct listing {
 
 /* NAME is copied. */
 void listing_add(struct listing *listing, const char *vhost, struct bytes name, uint64_t id, uint32_t number);
+
+/* A vhost's things on their way into a listing. */
+struct listing_survey {
+    struct listing *listing;
+    const char *vhost;
+    struct survey_cursor cursor;
+};
+
+/* For a source's collect(): have SLICE called inside VHOST with a struct listing_survey until that one's
+ * cursor, of OF, is at its end. False after answering that the node stops. */
+bool listing_collect(struct listing *listing, const char *vhost, enum survey_of of,
+                     void (*slice)(struct vhost *vhost, void *survey));
 
 /* Answer REQUEST with the list of what SOURCE has: in VHOST, or with NULL wherever the asker may look. */
 void listing_run(struct request *request, const struct listing_source *source, const char *vhost,

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "clients.h"
 #include "coney/sessions.h"
 #include "coney/survey.h"
 #include "coney/visit.h"
@@ -101,11 +102,10 @@ static void count_channel(struct metrics *metrics, uint64_t serial)
 
 static const char *channel_labels(struct metrics *metrics, const struct seen_channel *seen, const char *vhost)
 {
-    char connection[SESSION_NAME_SIZE], name[SESSION_NAME_SIZE + 8];
+    char name[CHANNEL_NAME_SIZE];
 
-    snprintf(name, sizeof name, "%s (%u)", session_name_text(&seen->connection, connection),
-             (unsigned)seen->number);
-    return metrics_label(&metrics->channels.arena, vhost, "channel", bytes_from_string(name));
+    return metrics_label(&metrics->channels.arena, vhost, "channel",
+                         bytes_from_string(channel_name_text(&seen->connection, seen->number, name)));
 }
 
 static void take_channels(struct metrics_walk *walk, const char *vhost)
