@@ -33,6 +33,11 @@ struct bytes exchange_of_segment(const struct request *request, unsigned index)
     return bytes_equal_string(name, "amq.default") ? (struct bytes){(const uint8_t *)"", 0} : name;
 }
 
+bool exchange_is_brokers(struct bytes name)
+{
+    return !name.size || (name.size >= 4 && memcmp(name.data, "amq.", 4) == 0);
+}
+
 static bool is_plain(uint8_t c)
 {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' ||

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "admin_fields.h"
+#include "bindings.h"
 #include "changing.h"
 #include "coney/config.h"
 #include "coney/node_access.h"
@@ -38,11 +39,6 @@ struct export
     bool is_gone;     /* the client */
 };
 
-static int write_text(const char *text, size_t size, void *context)
-{
-    return evbuffer_add(context, text, size);
-}
-
 static void begin_list(struct export *out, const char *name)
 {
     evbuffer_add_printf(out->request->out, ",\"%s\":[", name);
@@ -61,7 +57,7 @@ static void add(struct export *out, json_t *row)
 
     evbuffer_add(to, ",", !out->is_first);
     out->is_first = false;
-    json_dump_callback(row, write_text, to, JSON_COMPACT);
+    json_write(to, row);
     json_decref(row);
     if (!out->is_gone && evbuffer_get_length(to) > PART_SIZE)
         out->is_gone = !reply_part(out->request);
@@ -191,16 +187,11 @@ static void note_queue(void *context, const struct survey_queue *queue)
     thing->auto_delete = queue->auto_delete;
 }
 
-static bool is_predeclared(struct bytes name)
-{
-    return !name.size || (name.size >= 4 && memcmp(name.data, "amq.", 4) == 0);
-}
-
 static void note_exchange(void *context, const struct survey_exchange *exchange)
 {
     struct thing *thing;
 
-    if (is_predeclared(exchange->name))
+    if (exchange_is_brokers(exchange->name))
         return;
     thing = thing_new(context, exchange->name, exchange->arguments);
     thing->type = bytes_from_string(exchange->type);
@@ -341,14 +332,14 @@ static void begin(struct export *out)
     name_file(out->request);
     reply_begin(out->request, 200, "application/json");
     evbuffer_add_printf(to, "{\"rabbit_version\":");
-    json_dump_callback(version, write_text, to, JSON_ENCODE_ANY);
+    json_write(to, version);
     if (!out->is_of_vhost) {
         evbuffer_add_printf(to, ",\"rabbitmq_version\":");
-        json_dump_callback(version, write_text, to, JSON_ENCODE_ANY);
+        json_write(to, version);
         evbuffer_add_printf(to, ",\"product_name\":");
-        json_dump_callback(product, write_text, to, JSON_ENCODE_ANY);
+        json_write(to, product);
         evbuffer_add_printf(to, ",\"product_version\":");
-        json_dump_callback(version, write_text, to, JSON_ENCODE_ANY);
+        json_write(to, version);
     }
     json_decref(version);
     json_decref(product);

@@ -70,11 +70,6 @@ static void fetch_rows(struct vhost *vhost, void *argument)
 
 /* ---- outside: rows ---- */
 
-static bool is_system(struct bytes name)
-{
-    return !name.size || (name.size > 4 && memcmp(name.data, "amq.", 4) == 0);
-}
-
 static json_t *message_stats(struct request *request, const char *vhost,
                              const struct survey_exchange *exchange)
 {
@@ -101,7 +96,7 @@ static json_t *exchange_json(struct request *request, const char *vhost, const s
     json_put(out, "internal", json_boolean(exchange->internal));
     json_put(out, "arguments", json_table(exchange->arguments));
     json_put(out, "user_who_performed_action",
-             json_string(is_system(exchange->name) ? "rmq-internal" : "unknown"));
+             json_string(exchange_is_brokers(exchange->name) ? "rmq-internal" : "unknown"));
     if (row->policy.data)
         json_put(out, "policy", json_text(row->policy));
     if (!request_query_is_true(request, "disable_stats"))

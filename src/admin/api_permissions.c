@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Permissions and topic permissions (management-http-api.md 3.11). */
 #include "access.h"
+#include "bindings.h"
 #include "changing.h"
 #include "coney/node_access.h"
 #include "json.h"
@@ -153,20 +154,24 @@ static void reply_put(struct request *request, enum change_result result, bool i
         reply_change(request, result, is_new, why);
 }
 
+/* Three members of the body, which are texts; false after answering. */
+static bool take_texts(struct request *request, const char *const keys[3], struct bytes texts[3])
+{
+    json_t *body = request_json(request);
+
+    return body && body_has(request, body, keys, 3) && body_text(request, body, keys[0], &texts[0]) &&
+           body_text(request, body, keys[1], &texts[1]) && body_text(request, body, keys[2], &texts[2]);
+}
+
 static void put(struct request *request)
 {
     static const char *const keys[] = {"configure", "write", "read"};
-    json_t *body = request_json(request);
     char why[CHANGE_WHY_SIZE] = "";
-    struct bytes texts[3] = {{NULL, 0}};
+    struct bytes texts[3];
     bool is_new;
 
-    if (!body || !body_has(request, body, keys, 3))
+    if (!take_texts(request, keys, texts))
         return;
-    for (int i = 0; i < 3; i++) {
-        if (!body_text(request, body, keys[i], &texts[i]))
-            return;
-    }
     is_new = !has_some(request, false);
     reply_put(request,
               changes_set_permission(request->server, request_segment(request, 2),
@@ -177,17 +182,12 @@ static void put(struct request *request)
 static void put_topic(struct request *request)
 {
     static const char *const keys[] = {"exchange", "write", "read"};
-    json_t *body = request_json(request);
     char why[CHANGE_WHY_SIZE] = "";
-    struct bytes texts[3] = {{NULL, 0}};
+    struct bytes texts[3];
     bool is_new;
 
-    if (!body || !body_has(request, body, keys, 3))
+    if (!take_texts(request, keys, texts))
         return;
-    for (int i = 0; i < 3; i++) {
-        if (!body_text(request, body, keys[i], &texts[i]))
-            return;
-    }
     if (texts[0].size > SHORTSTR_MAX) {
         reply_bad_request(request, "exchange should be at most %d octets long", SHORTSTR_MAX);
         return;
@@ -221,13 +221,10 @@ static void clear_topics(struct request *request)
 /* As long as the user has any topic permission it is not missing. */
 static void clear_topic(struct request *request)
 {
-    struct bytes exchange = request_segment(request, 4);
-    enum change_result result;
+    enum change_result result =
+        changes_clear_topic_permission(request->server, request_segment(request, 2),
+                                       request_segment(request, 3), exchange_of_segment(request, 4));
 
-    if (bytes_equal_string(exchange, "amq.default"))
-        exchange = BYTES_LITERAL("");
-    result = changes_clear_topic_permission(request->server, request_segment(request, 2),
-                                            request_segment(request, 3), exchange);
     if (result == CHANGE_MISSING && has_some(request, true))
         result = CHANGE_MADE;
     reply_cleared(request, result);

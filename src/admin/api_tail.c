@@ -31,11 +31,6 @@ struct tail {
     bool got;
 };
 
-static int write_text(const char *text, size_t size, void *context)
-{
-    return evbuffer_add(context, text, size);
-}
-
 /* A message of the firehose: its headers say what it was. */
 static void take(void *context, const struct client_reply *reply)
 {
@@ -53,7 +48,7 @@ static void take(void *context, const struct client_reply *reply)
     json_object_set_new(line, "routing_key", json_text(reply->method->basic_get_ok.routing_key));
     json_object_set_new(line, "payload_bytes", json_integer((json_int_t)reply->content->body.size));
     json_object_set_new(line, "payload", json_text(reply->content->body));
-    json_dump_callback(line, write_text, tail->request->out, JSON_COMPACT);
+    json_write(tail->request->out, line);
     evbuffer_add(tail->request->out, "\n", 1);
     json_decref(line);
     json_decref(properties);

@@ -217,6 +217,18 @@ json_t *json_message_stats(const struct message_counts *counts)
     return out;
 }
 
+/* ---- text ---- */
+
+static int write_text(const char *text, size_t size, void *context)
+{
+    return evbuffer_add(context, text, size);
+}
+
+void json_write(struct evbuffer *out, const json_t *json)
+{
+    json_dump_callback(json, write_text, out, JSON_COMPACT | JSON_ENCODE_ANY);
+}
+
 /* ---- columns ---- */
 
 json_t *json_at(json_t *object, const char *path)

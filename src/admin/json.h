@@ -3,6 +3,7 @@
 #ifndef ADMIN_JSON_H
 #define ADMIN_JSON_H
 
+#include <event2/buffer.h>
 #include <jansson.h>
 
 #include "coney/bytes.h"
@@ -27,6 +28,9 @@ json_t *json_rate(double rate);
 /* message_stats: COUNTS and deliver_get, each with its _details, whose rate is 0 so far. Empty when nothing
  * happened. */
 json_t *json_message_stats(const struct message_counts *counts);
+
+/* Append JSON as text. */
+void json_write(struct evbuffer *out, const json_t *json);
 
 /* Only what COLUMNS names, parts of a path between dots, several between commas: a new object. OBJECT is
  * given back. NULL columns: OBJECT itself. */

@@ -246,11 +246,6 @@ static void sort(struct listing *listing)
 
 /* ---- sending ---- */
 
-static int write_text(const char *text, size_t size, void *context)
-{
-    return evbuffer_add(context, text, size);
-}
-
 /* Append a slice of rows, each after a comma but the first of all. */
 static void send_slice(struct listing *listing, size_t at, size_t count, bool *is_first)
 {
@@ -264,7 +259,7 @@ static void send_slice(struct listing *listing, size_t at, size_t count, bool *i
             continue;
         rows[i] = json_columns(rows[i], columns);
         evbuffer_add(request->out, ",", !*is_first);
-        json_dump_callback(rows[i], write_text, request->out, JSON_COMPACT);
+        json_write(request->out, rows[i]);
         json_decref(rows[i]);
         *is_first = false;
     }

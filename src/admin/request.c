@@ -56,16 +56,11 @@ void reply_empty(struct request *request, int status)
     request->status = status;
 }
 
-static int write_text(const char *text, size_t size, void *context)
-{
-    return evbuffer_add(context, text, size);
-}
-
 void reply_json(struct request *request, int status, json_t *json)
 {
     request->status = status;
     reply_header(request, "content-type", "application/json");
-    json_dump_callback(json, write_text, request->out, JSON_COMPACT | JSON_ENCODE_ANY);
+    json_write(request->out, json);
     json_decref(json);
 }
 
