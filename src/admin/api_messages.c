@@ -88,8 +88,11 @@ static void publish(struct request *request)
 
 /* ---- getting ---- */
 
-/* Octets of payloads in one answer, from which on no more messages are got: it is made in memory. */
-#define ANSWER_MAX (UINT64_C(128) << 20)
+/* Octets of one answer, from which on no more messages are got: it is made in memory. A message counts with
+ * the payload that is shown, with what it is as JSON, and with what its properties become at worst. */
+#define ANSWER_MAX     (UINT64_C(128) << 20)
+#define MESSAGE_SIZE   4096
+#define PROPERTY_GROWS 32
 
 struct getting {
     struct bytes queue;
@@ -100,7 +103,7 @@ struct getting {
     bool by_reject;    /* how they are settled: one by one, */
     bool requeue;      /* and where they go */
     json_t *messages;
-    uint64_t size; /* octets shown */
+    uint64_t size; /* that it takes */
     uint64_t first_tag, last_tag;
     bool is_empty;
 };
@@ -109,8 +112,6 @@ static void put_payload(json_t *message, const struct getting *getting, struct b
 {
     char *text;
 
-    if (payload.size > getting->truncate)
-        payload.size = getting->truncate;
     if (!getting->is_base64 && utf8_is_valid(payload)) {
         json_put(message, "payload", json_text(payload));
         json_put(message, "payload_encoding", json_string("string"));
@@ -126,6 +127,7 @@ static void take_message(void *context, const struct client_reply *reply)
 {
     struct getting *getting = context;
     const struct method_basic_get_ok *ok = &reply->method->basic_get_ok;
+    struct bytes payload;
     json_t *message;
 
     if (reply->method->id != METHOD_BASIC_GET_OK) {
@@ -133,16 +135,18 @@ static void take_message(void *context, const struct client_reply *reply)
         return;
     }
     message = json_object();
-    json_put_count(message, "payload_bytes", reply->content->body.size);
+    payload = reply->content->body;
+    json_put_count(message, "payload_bytes", payload.size);
+    if (payload.size > getting->truncate)
+        payload.size = getting->truncate;
     json_put(message, "redelivered", json_boolean(ok->redelivered));
     json_put(message, "exchange", json_text(ok->exchange));
     json_put(message, "routing_key", json_text(ok->routing_key));
     json_put_count(message, "message_count", ok->message_count);
     json_put(message, "properties", json_properties(reply->content->properties));
-    put_payload(message, getting, reply->content->body);
+    put_payload(message, getting, payload);
     json_array_append_new(getting->messages, message);
-    getting->size +=
-        reply->content->body.size < getting->truncate ? reply->content->body.size : getting->truncate;
+    getting->size += MESSAGE_SIZE + payload.size + reply->content->properties.size * PROPERTY_GROWS;
     if (!getting->first_tag)
         getting->first_tag = ok->delivery_tag;
     getting->last_tag = ok->delivery_tag;

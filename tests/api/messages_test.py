@@ -220,6 +220,18 @@ def test_get_many(broker):
     eq(ch.drain(q), bodies)
 
 
+@differs("RabbitMQ's answer may be as large as memory")
+def test_get_is_bounded_without_payloads(broker):
+    ch, q = queue_with(broker)
+    headers = {"h": "x" * 100000}
+    for _ in range(60):
+        ch.publish("", q, b"", {"headers": headers})
+    ch.expect_count(q, 60)
+    got = len(get(broker, q, 1000, "ack_requeue_false", truncate=0))
+    ok(40 <= got < 50, "%d messages with 100 kB of headers each" % got)
+    ch.expect_count(q, 60 - got)
+
+
 def test_get_from_an_exclusive_queue(broker):
     ch, q = broker.channel(), broker.name()
     ch.declare(q, exclusive=True)
