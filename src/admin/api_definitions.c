@@ -351,7 +351,8 @@ static void add_all_topology(struct export *out)
     each_vhost(out, "queues", add_queues);
     each_vhost(out, "exchanges", add_exchanges);
     each_vhost(out, "bindings", add_bindings);
-    evbuffer_add(out->request->out, "}", 1);
+    if (listing_is_whole(out->request))
+        evbuffer_add(out->request->out, "}", 1);
 }
 
 static void export_all(struct request *request)

@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "access.h"
+#include "coney/node_control.h"
 #include "coney/visit.h"
 #include "coney/xalloc.h"
 #include "json.h"
@@ -306,6 +307,11 @@ static bool send_rows(struct listing *listing, size_t from, size_t to)
     return true;
 }
 
+bool listing_is_whole(const struct request *request)
+{
+    return node_condition(request->server).run_state != NODE_STOPPING;
+}
+
 /* ---- pages ---- */
 
 struct page {
@@ -361,7 +367,7 @@ static void send_page(struct listing *listing, const struct page *page, size_t t
                         "{\"total_count\":%zu,\"filtered_count\":%zu,\"item_count\":%zu,\"page\":%zu,"
                         "\"page_size\":%zu,\"page_count\":%zu,\"items\":[",
                         total, listing->count, to - from, page->number, page->size, pages);
-    if (send_rows(listing, from, to))
+    if (send_rows(listing, from, to) && listing_is_whole(request))
         evbuffer_add_printf(request->out, "]}");
 }
 
@@ -383,7 +389,7 @@ static void run(struct listing *listing)
     }
     reply_begin(request, 200, "application/json");
     evbuffer_add_printf(request->out, "[");
-    if (send_rows(listing, 0, listing->count))
+    if (send_rows(listing, 0, listing->count) && listing_is_whole(request))
         evbuffer_add_printf(request->out, "]");
 }
 

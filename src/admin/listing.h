@@ -68,6 +68,10 @@ bool listing_collect(struct listing *listing, const char *vhost, enum survey_of 
 void listing_run(struct request *request, const struct listing_source *source, const char *vhost,
                  struct bytes argument);
 
+/* Whether what REQUEST was told can be all that there is: not when the node has begun to stop, since nothing
+ * is seen from then on. Then the end is left out, and nobody takes a part for the whole. */
+bool listing_is_whole(const struct request *request);
+
 /* Give back what a listing that was collected without listing_run() has. */
 void listing_clear(struct listing *listing);
 
