@@ -60,6 +60,22 @@ struct properties {
     struct bytes cluster_id;
 };
 
+/* Those that are short strings, by the names that JSON has for them. */
+#define PROPERTY_TEXTS 10
+
+struct property_text {
+    const char *name; /* "content_type" */
+    uint16_t flag;
+    uint16_t offset; /* of the member */
+};
+
+extern const struct property_text property_texts[PROPERTY_TEXTS];
+
+static inline struct bytes *property_text(struct properties *properties, const struct property_text *which)
+{
+    return (struct bytes *)(void *)((char *)properties + which->offset);
+}
+
 /* Decode RAW strictly: false when it is truncated, has octets left over (so a second flags word is refused
  * too), or its headers table is not valid; out->headers_malformed then says which. The reserved flags are
  * ignored. OUT borrows from RAW. Does not allocate. */

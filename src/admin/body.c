@@ -162,27 +162,14 @@ static bool take_numbers(struct request *request, json_t *from, struct propertie
 
 static bool take_texts(struct request *request, json_t *from, struct properties *out)
 {
-    const struct {
-        uint16_t flag;
-        const char *name;
-        struct bytes *value;
-    } texts[] = {{PROPERTY_CONTENT_TYPE, "content_type", &out->content_type},
-                 {PROPERTY_CONTENT_ENCODING, "content_encoding", &out->content_encoding},
-                 {PROPERTY_CORRELATION_ID, "correlation_id", &out->correlation_id},
-                 {PROPERTY_REPLY_TO, "reply_to", &out->reply_to},
-                 {PROPERTY_EXPIRATION, "expiration", &out->expiration},
-                 {PROPERTY_MESSAGE_ID, "message_id", &out->message_id},
-                 {PROPERTY_TYPE, "type", &out->type},
-                 {PROPERTY_USER_ID, "user_id", &out->user_id},
-                 {PROPERTY_APP_ID, "app_id", &out->app_id},
-                 {PROPERTY_CLUSTER_ID, "cluster_id", &out->cluster_id}};
+    for (int i = 0; i < PROPERTY_TEXTS; i++) {
+        const struct property_text *text = &property_texts[i];
 
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        if (!json_object_get(from, texts[i].name))
+        if (!json_object_get(from, text->name))
             continue;
-        if (!body_shortstr(request, from, texts[i].name, texts[i].value))
+        if (!body_shortstr(request, from, text->name, property_text(out, text)))
             return false;
-        out->flags |= texts[i].flag;
+        out->flags |= text->flag;
     }
     return true;
 }

@@ -8,15 +8,23 @@
 
 #include "coney/bytes.h"
 #include "coney/counts.h"
+#include "coney/json_table.h"
 
-/* BYTES as a string; what is no UTF-8 becomes U+FFFD, octet by octet. */
-json_t *json_text(struct bytes bytes);
+/* Texts, tables and properties as the API shows them: what is no UTF-8 becomes U+FFFD, octet by octet. */
+static inline json_t *json_text(struct bytes text)
+{
+    return json_from_text(text, JSON_READABLE);
+}
 
-/* A field table's contents as an object. */
-json_t *json_table(struct bytes table);
+static inline json_t *json_table(struct bytes table)
+{
+    return json_from_table(table, JSON_READABLE);
+}
 
-/* The properties of a message as the API shows them (management-http-api.md 3.13). */
-json_t *json_properties(struct bytes raw);
+static inline json_t *json_properties(struct bytes raw)
+{
+    return json_from_properties(raw, JSON_READABLE);
+}
 
 /* Set OBJECT's NAME, which must be UTF-8, to VALUE, which is taken over, or to a number. */
 void json_put(json_t *object, const char *name, json_t *value);

@@ -32,6 +32,24 @@ static const struct property properties_by_flag[PROPERTY_COUNT] = {
     PROPERTY(SHORTSTR, app_id),       PROPERTY(SHORTSTR, cluster_id),
 };
 
+#define TEXT(flag, member)                                 \
+    {                                                      \
+#member, flag, offsetof(struct properties, member) \
+    }
+
+const struct property_text property_texts[PROPERTY_TEXTS] = {
+    TEXT(PROPERTY_CONTENT_TYPE, content_type),
+    TEXT(PROPERTY_CONTENT_ENCODING, content_encoding),
+    TEXT(PROPERTY_CORRELATION_ID, correlation_id),
+    TEXT(PROPERTY_REPLY_TO, reply_to),
+    TEXT(PROPERTY_EXPIRATION, expiration),
+    TEXT(PROPERTY_MESSAGE_ID, message_id),
+    TEXT(PROPERTY_TYPE, type),
+    TEXT(PROPERTY_USER_ID, user_id),
+    TEXT(PROPERTY_APP_ID, app_id),
+    TEXT(PROPERTY_CLUSTER_ID, cluster_id),
+};
+
 /* The place of the highest of FLAGS, counted from bit 15; FLAGS has one set and none of the reserved. */
 static inline unsigned flag_first(unsigned flags)
 {

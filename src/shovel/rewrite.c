@@ -79,27 +79,10 @@ static void put_headers(struct buffer *out, const struct plan *plan, const struc
 
 static struct bytes *text_of(struct properties *properties, const char *name, uint16_t *flag)
 {
-    const struct {
-        const char *name;
-        uint16_t flag;
-        struct bytes *place;
-    } texts[] = {
-        {"content_type", PROPERTY_CONTENT_TYPE, &properties->content_type},
-        {"content_encoding", PROPERTY_CONTENT_ENCODING, &properties->content_encoding},
-        {"correlation_id", PROPERTY_CORRELATION_ID, &properties->correlation_id},
-        {"reply_to", PROPERTY_REPLY_TO, &properties->reply_to},
-        {"expiration", PROPERTY_EXPIRATION, &properties->expiration},
-        {"message_id", PROPERTY_MESSAGE_ID, &properties->message_id},
-        {"type", PROPERTY_TYPE, &properties->type},
-        {"user_id", PROPERTY_USER_ID, &properties->user_id},
-        {"app_id", PROPERTY_APP_ID, &properties->app_id},
-        {"cluster_id", PROPERTY_CLUSTER_ID, &properties->cluster_id},
-    };
-
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        if (strcmp(texts[i].name, name) == 0) {
-            *flag = texts[i].flag;
-            return texts[i].place;
+    for (int i = 0; i < PROPERTY_TEXTS; i++) {
+        if (strcmp(property_texts[i].name, name) == 0) {
+            *flag = property_texts[i].flag;
+            return property_text(properties, &property_texts[i]);
         }
     }
     return NULL;

@@ -3,6 +3,7 @@
  * JSON as field tables (management-http-api.md 1.1).
  */
 #include <criterion/criterion.h>
+#include <stdlib.h>
 
 #include "coney/json_table.h"
 #include "coney/table.h"
@@ -83,4 +84,57 @@ Test(json_table, what_does_not_fit_is_refused)
     cr_expect_not(convert("{\"1\":[[[[[[[[[]]]]]]]]]}"));
     cr_expect_str_eq(why, "nested deeper than 8 levels");
     buffer_free(&out);
+}
+
+/* ---- back ---- */
+
+static void expect_json(json_t *value, const char *text)
+{
+    char *dumped = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS);
+
+    cr_expect_str_eq(dumped, text);
+    free(dumped);
+    json_decref(value);
+}
+
+Test(json_table, what_came_from_json_comes_back)
+{
+    static const char text[] =
+        "{\"a\":[1,\"x\",{\"d\":[]}],\"i\":-5,\"n\":null,\"r\":1.5,\"s\":\"\u00e4\",\"t\":true}";
+
+    cr_assert(convert(text));
+    expect_json(json_from_table(buffer_bytes(&out), JSON_READABLE), text);
+    expect_json(json_from_table(buffer_bytes(&out), JSON_EXACT), text);
+    buffer_free(&out);
+}
+
+Test(json_table, what_json_cannot_say_is_readable_or_exact)
+{
+    static const struct {
+        struct bytes table;
+        const char *readable, *exact;
+    } cases[] = {
+        {BYTES_LITERAL("\1aS\0\0\0\2a\xff"), "{\"a\":\"a\ufffd\"}", "{\"a\":{\"base64\":\"Yf8=\"}}"},
+        {BYTES_LITERAL("\1ax\0\0\0\1b"), "{\"a\":\"b\"}", "{\"a\":{\"base64\":\"Yg==\"}}"},
+        {BYTES_LITERAL("\1at\1\1at\0"), "{\"a\":false}", "{\"base64\":\"AWF0AQFhdAA=\"}"},
+        {BYTES_LITERAL("\1\xfft\1"), "{\"\ufffd\":true}", "{\"base64\":\"Af90AQ==\"}"},
+        {BYTES_LITERAL("\2a\0t\1"), "{\"a\":true}", "{\"base64\":\"AmEAdAE=\"}"},
+        {BYTES_LITERAL("\1af\x7f\xc0\0\0"), "{\"a\":null}", "{\"a\":null}"},
+        {BYTES_LITERAL("\1aD\2\0\0\0\x7d"), "{\"a\":1.25}", "{\"a\":1.25}"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        expect_json(json_from_table(cases[i].table, JSON_READABLE), cases[i].readable);
+        expect_json(json_from_table(cases[i].table, JSON_EXACT), cases[i].exact);
+    }
+}
+
+Test(json_table, properties_by_their_names)
+{
+    expect_json(json_from_properties(BYTES_LITERAL("\x91\0\1t\2\2\xffx"), JSON_READABLE),
+                "{\"content_type\":\"t\",\"delivery_mode\":2,\"expiration\":\"\ufffdx\"}");
+    expect_json(json_from_properties(BYTES_LITERAL("\x91\0\1t\2\2\xffx"), JSON_EXACT),
+                "{\"content_type\":\"t\",\"delivery_mode\":2,\"expiration\":{\"base64\":\"/3g=\"}}");
+    expect_json(json_from_properties(BYTES_LITERAL("\x80\0\2t"), JSON_READABLE), "{}");
+    expect_json(json_from_properties(BYTES_LITERAL("\x80\0\2t"), JSON_EXACT), "{\"base64\":\"gAACdA==\"}");
 }
