@@ -67,7 +67,7 @@ enum browse_result browse_move(struct vhost *vhost, struct bytes name, struct br
                                unsigned most, struct browse_move *move);
 
 struct browse_unacked {
-    uint64_t connection;
+    const void *owner; /* of the connection, as survey_connection's */
     uint16_t channel;
     uint64_t delivery_tag;
     struct bytes consumer_tag; /* data NULL: basic.get */

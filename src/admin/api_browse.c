@@ -13,6 +13,7 @@
 #include "coney/base64.h"
 #include "coney/browse.h"
 #include "coney/changes.h"
+#include "coney/sessions.h"
 #include "coney/vhost.h"
 #include "coney/visit.h"
 #include "coney/xalloc.h"
@@ -253,24 +254,30 @@ struct listing_unacked {
     bool has_more;
     enum browse_result result;
     json_t *rows;
+    const void *owner; /* the last one seen in this slice, and what its connection is called */
+    char connection[SESSION_NAME_SIZE];
 };
 
 static void add_unacked(void *context, const struct browse_unacked *unacked)
 {
     struct listing_unacked *listing = context;
     int64_t age = listing->now - unacked->delivered_at;
-    json_t *tag = unacked->consumer_tag.data ? json_text(unacked->consumer_tag) : json_null();
+    struct session_name name;
+    json_t *tag;
 
-    if (!listing->count) {
-        json_decref(tag);
+    if (!listing->count)
         return;
-    }
     listing->count--;
-    json_array_append_new(listing->rows,
-                          json_pack("{s:I,s:I,s:i,s:o,s:I}", "age_ms", (json_int_t)(age > 0 ? age : 0),
-                                    "delivery_tag", (json_int_t)unacked->delivery_tag, "channel",
-                                    (int)unacked->channel, "consumer_tag", tag, "connection",
-                                    (json_int_t)unacked->connection));
+    if (unacked->owner != listing->owner) {
+        listing->owner = unacked->owner;
+        session_name_of(unacked->owner, &name);
+        session_name_text(&name, listing->connection);
+    }
+    tag = unacked->consumer_tag.data ? json_text(unacked->consumer_tag) : json_null();
+    json_array_append_new(
+        listing->rows, json_pack("{s:I,s:I,s:s,s:i,s:o}", "age_ms", (json_int_t)(age > 0 ? age : 0),
+                                 "delivery_tag", (json_int_t)unacked->delivery_tag, "connection",
+                                 listing->connection, "channel", (int)unacked->channel, "consumer_tag", tag));
 }
 
 static void list_slice(struct vhost *vhost, void *argument)
@@ -278,6 +285,7 @@ static void list_slice(struct vhost *vhost, void *argument)
     struct listing_unacked *listing = argument;
     struct queue_info info;
 
+    listing->owner = NULL;
     if (!vhost_queue_info(vhost, queue_of(listing->request), &info))
         listing->result = BROWSE_NO_QUEUE;
     listing->has_more =

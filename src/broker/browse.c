@@ -317,7 +317,7 @@ static void show_unacked(const struct channel *channel, const struct queue *queu
 
     for (unsigned looked = 0; tag != SEQMAP_END && looked < UNACKED_LOOKED_AT; looked++) {
         const struct unacked *unacked = seqmap_get(&channel->unacked, tag);
-        struct browse_unacked view = {.connection = channel->connection->id,
+        struct browse_unacked view = {.owner = channel->connection->owner,
                                       .channel = channel->number,
                                       .delivery_tag = tag,
                                       .delivered_at = (int64_t)unacked->delivered_at * 1000};

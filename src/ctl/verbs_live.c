@@ -98,9 +98,8 @@ static int peek(struct ctl *ctl)
 static int list_unacked(struct ctl *ctl)
 {
     static const struct column columns[] = {
-        {"age_ms", NULL, NULL, TERM_PLAIN},
-        {"delivery_tag", NULL, NULL, TERM_PLAIN},
-        {"channel", NULL, NULL, TERM_PLAIN},
+        {"age_ms", NULL, NULL, TERM_PLAIN},       {"delivery_tag", NULL, NULL, TERM_PLAIN},
+        {"connection", NULL, NULL, TERM_PLAIN},   {"channel", NULL, NULL, TERM_PLAIN},
         {"consumer_tag", NULL, NULL, TERM_PLAIN},
     };
     json_t *rows;
@@ -112,7 +111,7 @@ static int list_unacked(struct ctl *ctl)
     if (!rows)
         return failure(EX_UNAVAILABLE, "there is no queue '%s' in vhost '%s', or the broker is no coneyd",
                        ctl->args[0], ctl->vhost);
-    rows_print_all(ctl, rows, columns, 4);
+    rows_print_all(ctl, rows, columns, 5);
     json_decref(rows);
     return EX_OK;
 }

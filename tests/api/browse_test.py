@@ -4,6 +4,7 @@
 import signal
 
 from api_harness import Node, differs, eq, ok, path, wait_until
+from connections_test import name_of
 
 coney = differs("coney's own")
 
@@ -65,14 +66,20 @@ def test_peek_leaves_out_what_is_unacked(broker):
 
 @coney
 def test_unacked_tells_who_holds_what(broker):
-    ch, q = broker.channel(), broker.name()
+    ch, other, q = broker.channel(), broker.channel(), broker.name()
     ch.declare(q)
     ch.publish("", q, b"a")
     ch.publish("", q, b"b")
     ch.consume(q, "me")
     ch.deliveries(2)
+    ch.call("basic.cancel", consumer_tag="me")
+    other.consume(q, "me")
+    ch.publish("", q, b"c")
+    other.delivery()
     rows = broker.get(path("queues", "/", q) + "/unacked")
-    eq([(row["delivery_tag"], row["consumer_tag"], row["channel"]) for row in rows], [(1, "me", 1), (2, "me", 1)])
+    eq(sorted((row["connection"], row["delivery_tag"], row["consumer_tag"], row["channel"]) for row in rows),
+       sorted([(name_of(ch.connection), 1, "me", 1), (name_of(ch.connection), 2, "me", 1),
+               (name_of(other.connection), 1, "me", 1)]))
     ok(all(0 <= row["age_ms"] < 60000 for row in rows), rows)
     eq(len(broker.get(path("queues", "/", q) + "/unacked?count=1")), 1)
     broker.refused("GET", path("queues", "/", "no." + q) + "/unacked", status=404)

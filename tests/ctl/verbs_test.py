@@ -160,6 +160,14 @@ def test_peek_of_rabbitmq_queues_has_a_position(coneyctl):
     eq(asked[-1][1], "/api/queues/%2F/q/peek?count=1&offset=4")
 
 
+def test_list_unacked_names_the_connection(coneyctl):
+    row = {"age_ms": 12, "delivery_tag": 3, "connection": "127.0.0.1:5 -> 127.0.0.1:5672", "channel": 2, "consumer_tag": "me"}
+    said, _ = against(coneyctl, {("GET", "/api/queues/v/q/unacked?count=7"): (200, [row])},
+                      "list_unacked", "-p", "v", "q", "--count", "7", "-q")
+    eq((said.code, said.out), (0, "age_ms\tdelivery_tag\tconnection\tchannel\tconsumer_tag\n"
+                                  "12\t3\t127.0.0.1:5 -> 127.0.0.1:5672\t2\tme\n"))
+
+
 def test_move_and_replay_send_their_filters(coneyctl):
     answer = {("POST", "/api/queues/%2F/q/move"): (200, {"moved": 3, "skipped": 1})}
     said, asked = against(coneyctl, answer, "-q", "move", "q", "to", "--count", "5", "--header", "n=4", "--reason", "expired")

@@ -44,12 +44,12 @@ function consumerTable() {
 }
 
 function unackedTable() {
+    const holder = ({ connection, channel }) => `${connection} (${channel})`;
     return new Table({
         caption: 'Messages that are not acknowledged', empty: 'None.', id: (delivery) => JSON.stringify([delivery.connection, delivery.channel, delivery.delivery_tag]),
         columns: [
             { label: 'Age', value: (delivery) => format.duration(delivery.age_ms) },
-            { label: 'Channel', value: (delivery) => delivery.holder ?? `number ${delivery.channel}`,
-                node: (delivery) => (delivery.holder ? channelLink(delivery.holder) : `number ${delivery.channel}`) },
+            { label: 'Channel', value: holder, node: (delivery) => channelLink(holder(delivery)) },
             { label: 'Consumer', value: (delivery) => delivery.consumer_tag || format.NOTHING },
             { label: 'Delivery tag', number: true, value: (delivery) => delivery.delivery_tag },
         ],
@@ -186,8 +186,7 @@ export function queue(route) {
             return;
         try {
             const deliveries = await get(path('queues', vhost, name, 'unacked'), { count: UNACKED_SHOWN });
-            const holders = new Map((seen.consumer_details ?? []).map((consumer) => [consumer.consumer_tag, consumer.channel_details?.name]));
-            unacked.show(deliveries.map((delivery) => ({ ...delivery, holder: holders.get(delivery.consumer_tag) })));
+            unacked.show(deliveries);
             unackedSection.hidden = deliveries.length === 0;
         } catch {
             canTellUnacked = false; // not this user's to see
