@@ -34,7 +34,6 @@ static void print_message(size_t number, const json_t *message)
     print_field("exchange", json_object_get(message, "exchange"), TERM_PLAIN);
     print_field("routing_key", json_object_get(message, "routing_key"), TERM_PLAIN);
     print_field("redelivered", json_object_get(message, "redelivered"), TERM_PLAIN);
-    print_field("age_ms", json_object_get(message, "age_ms"), TERM_PLAIN);
     if (json_object_size(json_object_get(message, "properties")) > 0)
         print_field("properties", json_object_get(message, "properties"), TERM_JSON);
     print_field("octets", json_object_get(message, "payload_bytes"), TERM_PLAIN);

@@ -45,7 +45,7 @@ function messageView(message, number) {
     facts.update([
         ['Exchange', name(message.exchange, DEFAULT_EXCHANGE)], ['Routing key', name(message.routing_key, 'empty')],
         ['Redelivered', message.redelivered ? 'yes' : 'no'], ['Size', format.octets(message.payload_bytes)],
-        ['Age', format.duration(message.age_ms)], ['Still behind it', format.count(message.message_count)],
+        ['Still behind it', format.count(message.message_count)],
         ['Properties', isEmpty(properties) ? null : argumentList(properties)], ['Headers', isEmpty(others) ? null : argumentList(others)],
     ]);
     return h('article', { class: 'message' }, h('h3', {}, `Message ${number}`), facts.element,
