@@ -54,7 +54,7 @@ struct browse_move {
     struct bytes routing_key;
     /* Only those that agree; data NULL: any. */
     struct bytes reason, original_queue; /* of the oldest x-death entry */
-    struct bytes header, header_value;   /* a header whose value is that text */
+    struct bytes header, header_value;   /* a header whose value reads as that text */
     struct bytes user;       /* must be allowed to write to the exchange; data NULL: nobody is asked */
     uint64_t most;           /* how many still, counted down */
     uint64_t moved, skipped; /* skipped: they do not agree, or no queue may or would get them */

@@ -5,6 +5,7 @@
  * A message that is on disk is waited for; a visit takes few messages, since each is copied, or routed,
  * inside the vhost.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -21,6 +22,7 @@
 #include "router.h"
 
 #define PEEK_SLICE   32
+#define NUMBER_SIZE  24 /* of a number's text */
 #define PASS_SLICE   2000
 #define MOVE_SLICE   100
 #define PEEK_MAX     1000
@@ -347,25 +349,36 @@ static bool get_text(struct request *request, json_t *json, const char *name, st
     return false;
 }
 
-static bool get_header(struct request *request, json_t *json, struct browse_move *move)
+/* Its value as text; a number's is made in DIGITS. */
+static bool get_header(struct request *request, json_t *json, struct browse_move *move,
+                       char digits[NUMBER_SIZE])
 {
     json_t *header = json_object_get(json, "header"), *value;
     const char *name = json_object_iter_key(json_object_iter(header));
 
     if (!header)
         return true;
-    value = name ? json_object_get(header, name) : NULL;
-    if (json_object_size(header) != 1 || !json_is_string(value)) {
-        reply_bad_request(request, "header should be an object with one header, whose value is a string");
+    value = name && json_object_size(header) == 1 ? json_object_get(header, name) : NULL;
+    move->header = bytes_from_string(name ? name : "");
+    if (json_is_string(value)) {
+        move->header_value =
+            (struct bytes){(const uint8_t *)json_string_value(value), json_string_length(value)};
+    } else if (json_is_integer(value)) {
+        snprintf(digits, NUMBER_SIZE, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        move->header_value = bytes_from_string(digits);
+    } else if (json_is_boolean(value)) {
+        move->header_value = bytes_from_string(json_is_true(value) ? "true" : "false");
+    } else {
+        reply_bad_request(request, "header should be an object with one header, whose value is a string, "
+                                   "a whole number, true or false");
         return false;
     }
-    move->header = bytes_from_string(name);
-    move->header_value = (struct bytes){(const uint8_t *)json_string_value(value), json_string_length(value)};
     return true;
 }
 
-/* What is to be moved and where to, as JSON says; strings stay JSON's. */
-static bool parse_move(struct request *request, json_t *json, struct browse_move *move)
+/* What is to be moved and where to, as JSON says; strings stay JSON's, and DIGITS. */
+static bool parse_move(struct request *request, json_t *json, struct browse_move *move,
+                       char digits[NUMBER_SIZE])
 {
     json_t *count = json_object_get(json, "count");
     struct bytes queue;
@@ -374,7 +387,8 @@ static bool parse_move(struct request *request, json_t *json, struct browse_move
         !get_text(request, json, "to_queue", &queue) ||
         !get_text(request, json, "routing_key", &move->routing_key) ||
         !get_text(request, json, "reason", &move->reason) ||
-        !get_text(request, json, "original_queue", &move->original_queue) || !get_header(request, json, move))
+        !get_text(request, json, "original_queue", &move->original_queue) ||
+        !get_header(request, json, move, digits))
         return false;
     move->has_routing_key = move->routing_key.data != NULL;
     move->most = UINT64_MAX;
@@ -418,8 +432,9 @@ static void move(struct request *request)
 {
     struct moving moving = {.request = request};
     json_t *json = request_json(request);
+    char digits[NUMBER_SIZE];
 
-    if (!json || !parse_move(request, json, &moving.move))
+    if (!json || !parse_move(request, json, &moving.move, digits))
         return;
     if (!request->is_trusted)
         moving.move.user = request->user.name;

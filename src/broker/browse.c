@@ -5,6 +5,9 @@
  */
 #include "coney/browse.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "coney/journal.h"
 #include "coney/properties.h"
 #include "coney/table.h"
@@ -185,6 +188,22 @@ static struct bytes headers_of(const struct message *message)
     return properties.headers;
 }
 
+/* Whether somebody who reads the value writes it as TEXT: a text, a whole number, true or false. */
+static bool reads_as(const struct field *field, struct bytes text)
+{
+    int64_t number;
+    char digits[24];
+
+    if (field->type == FIELD_LONGSTR)
+        return bytes_equal(field->bytes, text);
+    if (field->type == FIELD_BOOL)
+        return bytes_equal_string(text, field->b ? "true" : "false");
+    if (!field_is_integer(field, &number))
+        return false;
+    snprintf(digits, sizeof digits, "%" PRId64, number);
+    return bytes_equal_string(text, digits);
+}
+
 static bool agrees(const struct browse_move *move, struct bytes headers, const struct first_death *death)
 {
     struct field field;
@@ -195,8 +214,7 @@ static bool agrees(const struct browse_move *move, struct bytes headers, const s
         return false;
     if (!move->header.data)
         return true;
-    return table_find(headers, move->header, &field) && field.type == FIELD_LONGSTR &&
-           bytes_equal(field.bytes, move->header_value);
+    return table_find(headers, move->header, &field) && reads_as(&field, move->header_value);
 }
 
 /* The message as it will be republished, a new one; NULL when it is not known where to. */

@@ -136,6 +136,20 @@ def test_move_by_header_to_an_exchange(broker):
 
 
 @coney
+def test_a_header_is_what_it_reads_as(broker):
+    ch, q, other = broker.channel(), broker.name(), broker.name()
+    ch.declare(q)
+    ch.declare(other)
+    for value in (42, "42", True, "true", 43, [42], -1):
+        ch.publish("", q, repr(value).encode(), {"headers": {"n": value}})
+    ch.expect_count(q, 7)
+    for value, wanted in ((42, ["42", "'42'"]), ("true", ["True", "'true'"]), (-1, ["-1"])):
+        eq(move(broker, q, to_queue=other, header={"n": value}), (len(wanted), len(bodies(peek(broker, q)))))
+        eq([body.decode() for body in ch.drain(other)], wanted)
+    eq(bodies(peek(broker, q)), ["43", "[42]"])
+
+
+@coney
 def test_move_to_itself_ends(broker):
     ch, q = broker.channel(), broker.name()
     ch.declare(q)
@@ -163,7 +177,7 @@ def test_what_is_no_request(broker):
     ch, q = broker.channel(), broker.name()
     ch.declare(q)
     for body in ({"count": -1}, {"count": "x"}, {"to_queue": 1}, {"to_queue": "a", "to_exchange": "b"},
-                 {"header": {"a": "b", "c": "d"}}, {"header": {"a": 1}}):
+                 {"header": {"a": "b", "c": "d"}}, {"header": {"a": [1]}}, {"header": {}}, {"header": "a"}):
         broker.refused("POST", path("queues", "/", q) + "/move", body, status=400, error="bad_request")
     for query in ("count=x", "count=1001", "offset=-1"):
         broker.refused("GET", path("queues", "/", q) + "/peek?" + query, status=400)
