@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "changing.h"
+#include "coney/config.h"
 #include "coney/node_access.h"
+#include "coney/node_control.h"
 #include "coney/vhost.h"
 #include "coney/visit.h"
 #include "coney/xalloc.h"
@@ -75,11 +77,15 @@ static void show(struct request *request)
     user_info_free(&user);
 }
 
+/* Who asks, and for how many minutes the web page may go on as that user. */
 static void show_asker(struct request *request)
 {
-    reply_json(
-        request, 200,
-        json_pack("{s:o,s:o}", "name", json_text(request->user.name), "tags", tags_json(&request->user)));
+    const struct config *config = node_condition(request->server).config;
+
+    reply_json(request, 200,
+               json_pack("{s:o,s:o,s:I}", "name", json_text(request->user.name), "tags",
+                         tags_json(&request->user), "login_session_timeout",
+                         (json_int_t)config->management_login_session_timeout));
 }
 
 /* ---- who has rights nowhere ---- */

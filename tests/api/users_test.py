@@ -25,6 +25,12 @@ def test_whoami(broker):
     eq((answer["name"], answer["tags"]), ("guest", ["administrator"]))
 
 
+@differs("RabbitMQ's is started without the key")
+def test_how_long_a_login_at_the_page_is_good(_):
+    with Node("--set", "management.login_session_timeout=7") as node:
+        eq(node.get("whoami")["login_session_timeout"], 7)
+
+
 def test_put_says_whether_it_is_new(broker):
     name = broker.name("u")
     broker.later("users", name)

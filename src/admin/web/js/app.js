@@ -32,7 +32,8 @@ const PAGES = [
     ['vhosts', 'Virtual hosts', vhosts, vhost, 'administrator'],
 ];
 
-const SESSION_MINUTES_MAX = 8 * 60;
+const SESSION_MINUTES = 8 * 60; // where the broker does not say
+const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 
 const element = (id) => document.getElementById(id);
 const main = element('main');
@@ -159,9 +160,8 @@ function showFrame() {
 
 async function enter(who) {
     whoami = who;
-    // management.login_session_timeout, in minutes, where the broker tells it.
-    const minutes = Number(who.login_session_timeout) || SESSION_MINUTES_MAX;
-    sessionEnd = setTimeout(() => leave('The time of this login is over.'), Math.min(minutes, SESSION_MINUTES_MAX) * 60000);
+    const minutes = Number(who.login_session_timeout) || SESSION_MINUTES; // management.login_session_timeout
+    sessionEnd = setTimeout(() => leave('The time of this login is over.'), Math.min(minutes * 60000, TIMEOUT_MS_MAX));
     vhostNames = (await api.get('vhosts', { columns: 'name' })).map(({ name }) => name);
     showFrame();
     open();
