@@ -12,6 +12,7 @@
 #include "access.h"
 #include "admin_fields.h"
 #include "coney/node_access.h"
+#include "coney/node_control.h"
 #include "coney/visit.h"
 #include "coney/xalloc.h"
 #include "http.h"
@@ -344,7 +345,7 @@ static void answer(struct request *request, enum metrics_endpoint endpoint)
 
 static void run_below(struct request *request, const char *below)
 {
-    const struct config *config = request->admin->config;
+    const struct config *config = node_condition(request->server).config;
 
     if (!*below || strcmp(below, "/") == 0) {
         answer(request, config->prometheus_per_object ? METRICS_PER_OBJECT : METRICS_AGGREGATED);

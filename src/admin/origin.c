@@ -4,13 +4,15 @@
 
 #include <string.h>
 
-#include "admin_fields.h"
+#include "coney/config.h"
+#include "coney/node_control.h"
 
 #define PREFLIGHT_S "1728000" /* for which browsers remember, as RabbitMQ's */
 
 static bool is_allowed(const struct request *request)
 {
-    const struct config_words *allowed = &request->admin->config->management_cors_origins;
+    const struct config *config = node_condition(request->server).config;
+    const struct config_words *allowed = &config->management_cors_origins;
 
     for (size_t i = 0; i < allowed->count; i++)
         if (strcmp(allowed->words[i], "*") == 0 || strcmp(allowed->words[i], request->origin) == 0)

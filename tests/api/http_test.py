@@ -83,6 +83,16 @@ def test_sites_that_are_allowed(broker):
 
 
 @coney
+def test_a_reload_allows_other_sites(broker):
+    sites = ["https://one.example", "https://two.example"]
+    with Node(config="management.cors.allow_origins.1 = %s\n" % sites[0]) as node:
+        node.write("coney.conf", "management.cors.allow_origins.1 = %s\n" % sites[1])
+        node.post("coney/reload")
+        wait_until(lambda: node.ask("PUT", "vhosts/x", {}, headers={"origin": sites[1]}).status in (201, 204))
+        node.refused("PUT", "vhosts/y", {}, headers={"origin": sites[0]}, status=401)
+
+
+@coney
 def test_path_prefix(broker):
     with Node("--set", "management.path_prefix=/mq") as node:
         eq(node.ask("GET", "whoami").status, 404)

@@ -160,6 +160,16 @@ def test_path_and_kind_are_configured(broker):
     eq(fetch(address(broker))[0], 404)
 
 
+@coney
+def test_a_reload_decides_about_each_object(_):
+    with Node(config="prometheus.return_per_object_metrics = false\n") as node:
+        node.connect().channel().declare("q", durable=True)
+        eq(scrape_node(node).samples("rabbitmq_queue_messages", queue="q"), [])
+        node.write("coney.conf", "prometheus.return_per_object_metrics = true\n")
+        node.post("coney/reload")
+        wait_until(lambda: scrape_node(node).samples("rabbitmq_queue_messages", queue="q"))
+
+
 # ---- what is asked for ----
 
 def wanted():
