@@ -96,7 +96,7 @@ static bool split_path(struct request *request, const char *path)
         request->segment_count++;
         path = end;
     }
-    return true;
+    return !*path;
 }
 
 static bool verb_of(enum evhttp_cmd_type command, enum verb *verb)

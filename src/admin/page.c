@@ -2,6 +2,7 @@
 /* page.h. */
 #include "page.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "web.h"
@@ -29,11 +30,33 @@ static bool takes_gzip(const struct request *request)
     return request->accept_encoding && strstr(request->accept_encoding, "gzip");
 }
 
+/* The page's own links are relative: at management.path_prefix alone, without the slash, they would lead
+ * elsewhere. */
+static bool lacks_slash(const struct request *request)
+{
+    size_t size = strlen(request->path);
+
+    return !request->segment_count && size && request->path[size - 1] != '/';
+}
+
+static void add_slash(struct request *request)
+{
+    char where[512];
+
+    snprintf(where, sizeof where, "%s/", request->path);
+    reply_header(request, "location", where);
+    reply_empty(request, 301);
+}
+
 void page_answer(struct request *request)
 {
     const struct web_file *file = find_file(request);
     bool is_gzip = file && file->gzip && takes_gzip(request);
 
+    if (lacks_slash(request)) {
+        add_slash(request);
+        return;
+    }
     if (!file) {
         reply_not_found(request);
         return;

@@ -96,6 +96,10 @@ def test_a_reload_allows_other_sites(broker):
 def test_path_prefix(broker):
     with Node("--set", "management.path_prefix=/mq") as node:
         eq(node.ask("GET", "whoami").status, 404)
+        ok(b"404" in raw(node, request("GET /mqx HTTP/1.1")).splitlines()[0], "another path")
+        ok(b"200" in raw(node, request("GET /mq/ HTTP/1.1")).splitlines()[0], "the page")
+        bare = raw(node, request("GET /mq HTTP/1.1")).lower()
+        ok(b" 301 " in bare.splitlines()[0] and b"\r\nlocation: /mq/\r\n" in bare, bare)
         ok(b'"guest"' in raw(node, request("GET /mq/api/whoami HTTP/1.1", "Authorization: Basic Z3Vlc3Q6Z3Vlc3Q=")), "")
 
 
