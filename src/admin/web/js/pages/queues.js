@@ -60,7 +60,7 @@ function declareQueue(route, done) {
 
 export function queues(route) {
     const list = new List({
-        caption: 'Queues', id: (queue) => `${queue.vhost} ${queue.name}`, columns: queueColumns(route.vhost === ''), route,
+        caption: 'Queues', id: (queue) => JSON.stringify([queue.vhost, queue.name]), columns: queueColumns(route.vhost === ''), route,
         source: fromBroker(() => (route.vhost ? path('queues', route.vhost) : 'queues'), FIELDS), empty: 'No queue here.',
     });
     return {
