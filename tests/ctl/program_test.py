@@ -265,14 +265,21 @@ def test_rabbitmqctl_has_the_verbs_of_rabbitmqctl(coneyctl):
     eq(sorted(set(wanted) - set(verbs(coneyctl, "rabbitmqctl"))), [])
 
 
-def test_completion(coneyctl):
-    """The functions that it takes from the bash-completion package are stood in for."""
+def completion(coneyctl, api, line):
+    """What the last word of LINE becomes. Functions of the bash-completion package are stood in for."""
     script = r"""
         _init_completion() { words=("${COMP_WORDS[@]}") cword=$COMP_CWORD cur=${words[cword]} prev=${words[cword-1]}; }
         _filedir() { COMPREPLY=(a-file); }
-        . "$1"; shift; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _coneyctl; echo "${COMPREPLY[*]}"
+        . "$1"; shift; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); COMPREPLY=(); _coneyctl; echo "${COMPREPLY[*]}"
     """
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../etc/coneyctl.bash-completion")
+    said = subprocess.run(["bash", "-c", script, "bash", path, coneyctl, *line], capture_output=True, text=True, timeout=30,
+                          check=False, env={"PATH": os.environ["PATH"], "CONEY_SOCKET": api.socket})
+    eq(said.stderr, "", line)
+    return said.stdout.rstrip("\n")
+
+
+def test_completion(coneyctl):
     with FakeApi({("GET", "/api/queues/v?columns=name"): (200, [{"name": "invoices"}, {"name": "orders"}]),
                   ("GET", "/api/vhosts"): (200, [{"name": "v"}, {"name": "w"}])}) as api:
         for line, wanted in (("list_que", "list_queues"), ("list_queues --off", "--offline"), ("--sock", "--socket"),
@@ -280,10 +287,19 @@ def test_completion(coneyctl):
                              ("list_queues --formatter pr", "pretty_table"), ("help purge_", "purge_queue"),
                              ("export_definitions x", "a-file"), ("-p v purge_queue in", "invoices"),
                              ("delete_queue -p v o", "orders"), ("list_queues -p w", "w"), ("delete_vhost v", "v")):
-            said = subprocess.run(["bash", "-c", script, "bash", path, coneyctl, *line.split()], capture_output=True,
-                                  text=True, timeout=30, check=False,
-                                  env={"PATH": os.environ["PATH"], "CONEY_SOCKET": api.socket})
-            eq((said.stdout, said.stderr), (wanted + "\n", ""), line)
+            eq(completion(coneyctl, api, line.split()), wanted, line)
+
+
+def test_completion_runs_nothing_that_a_name_says(coneyctl):
+    with tempfile.TemporaryDirectory() as folder:
+        names = ["$(touch %s/ran)" % folder, "`touch %s/ran`" % folder, "a; touch %s/ran" % folder, "it's"]
+        with FakeApi({("GET", "/api/queues/%2F?columns=name"): (200, [{"name": name} for name in names]),
+                      ("GET", "/api/vhosts"): (200, [{"name": name} for name in names])}) as api:
+            for line in (["purge_queue", ""], ["list_queues", "-p", ""], ["delete_vhost", ""]):
+                eq(shlex.split(completion(coneyctl, api, line)), names)
+            eq(completion(coneyctl, api, ["purge_queue", "it"]), "it\\'s")
+            eq(completion(coneyctl, api, ["purge_queue", "it\\'"]), "it\\'s")
+        eq(os.listdir(folder), [])
 
 
 def test_unknown_verbs_are_guessed(coneyctl):
