@@ -11,7 +11,8 @@
  * Only at the first tick nothing is known: then everything gets a history, as far as there is room, and loses
  * it at the next tick if it rests.
  *
- * A key is a hash: should two things have the same, their rates are wrong.
+ * A key is a hash: should two things have the same, their rates are wrong. A history has as many values as
+ * that of the two that was seen first, and takes no others.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -192,7 +193,7 @@ void kept_note(struct kept *kept, uint64_t key, const uint64_t *values, uint16_t
         note_first(kept, key, values, width, sum);
         return;
     }
-    if (history->last_tick == kept->tick)
+    if (history->last_tick == kept->tick || history->width != width)
         return; /* seen already: it has the same hash, or came back while we looked */
     if (sum != history->sum)
         history->moved_tick = kept->tick;

@@ -4,7 +4,8 @@
 
 #include "admin/stats_fields.h"
 
-#define KEY UINT64_C(7)
+#define KEY   UINT64_C(7)
+#define OTHER UINT64_C(8)
 
 static struct kept kept;
 
@@ -96,4 +97,22 @@ Test(stats_kept, newest_sample_is_left_of_a_shortened_history)
     expect_history(1, 2, 2);
     tick(3, 3);
     expect_history(2, 3, 3);
+}
+
+/* Whoever chooses names can choose keys: a history takes as many values as it has, and no fewer may come. */
+Test(stats_kept, same_key_with_another_number_of_values_is_passed_over)
+{
+    const uint64_t many[NODE_VALUES] = {100, 200};
+
+    tick(1, 1);
+    kept_begin_tick(&kept, 0);
+    kept_note(&kept, OTHER, many, NODE_VALUES);
+    kept_note(&kept, KEY, many, NODE_VALUES);
+    kept_note(&kept, KEY, (const uint64_t[]){2, 2}, 2);
+    kept_end_tick(&kept);
+    expect_history(2, 2, 2);
+    kept_begin_tick(&kept, 0);
+    kept_note(&kept, OTHER, (const uint64_t[]){5, 5}, 2);
+    kept_end_tick(&kept);
+    cr_expect_null(kept_find(&kept, OTHER));
 }
