@@ -15,6 +15,7 @@
 #include <strings.h>
 
 #include "coney/config.h"
+#include "coney/tls_load.h"
 #include "coney/xalloc.h"
 #include "tls_tickets.h"
 
@@ -58,18 +59,11 @@ static bool refuse(struct making *making, const char *format, ...) __attribute__
 /* What was being done, and what OpenSSL says to it. */
 static bool refuse(struct making *making, const char *format, ...)
 {
-    unsigned long error = ERR_peek_error(); /* the first: those after it say where it came from */
-    const char *reason = error ? ERR_reason_error_string(error) : NULL;
     va_list arguments;
-    int used;
 
     va_start(arguments, format);
-    used = vsnprintf(making->why, TLS_WHY_SIZE, format, arguments);
+    tls_refuse_list(making->why, TLS_WHY_SIZE, format, arguments);
     va_end(arguments);
-    if (error && used >= 0 && used < TLS_WHY_SIZE)
-        snprintf(making->why + used, (size_t)(TLS_WHY_SIZE - used), ": %s",
-                 reason ? reason : strerror((int)ERR_GET_REASON(error)));
-    ERR_clear_error();
     return false;
 }
 
@@ -124,18 +118,6 @@ static int on_alpn(SSL *tls, const unsigned char **out, unsigned char *out_size,
 
 /* ---- certificates and keys ---- */
 
-static int give_password(char *to, int size, int is_writing, void *arg)
-{
-    const char *password = arg ? arg : "";
-    size_t length = strlen(password);
-
-    (void)is_writing;
-    if (length > (size_t)size)
-        return 0;
-    memcpy(to, password, length);
-    return (int)length;
-}
-
 static void note_expiry(struct tls_certificate *noted, const X509 *certificate)
 {
     struct tm end = {0};
@@ -157,20 +139,6 @@ static void note_expiries(struct tls_certificate *noted, SSL_CTX *context)
     SSL_CTX_get0_chain_certs(context, &chain);
     for (int i = 0; i < sk_X509_num(chain); i++)
         note_expiry(noted, sk_X509_value(chain, i));
-}
-
-static bool take_pair(struct making *making, SSL_CTX *context, const char *certfile, const char *keyfile)
-{
-    SSL_CTX_set_default_passwd_cb(context, give_password);
-    SSL_CTX_set_default_passwd_cb_userdata(context, making->config->password);
-    if (SSL_CTX_use_certificate_chain_file(context, certfile) != 1)
-        return refuse(making, "%s: cannot be taken as a certificate", certfile);
-    if (SSL_CTX_use_PrivateKey_file(context, keyfile, SSL_FILETYPE_PEM) != 1)
-        return refuse(making, "%s: cannot be taken as the key of %s", keyfile, certfile);
-    if (SSL_CTX_check_private_key(context) != 1)
-        return refuse(making, "%s: is not the key of %s", keyfile, certfile);
-    SSL_CTX_set_default_passwd_cb_userdata(context, NULL);
-    return true;
 }
 
 static bool take_authorities(struct making *making, SSL_CTX *context)
@@ -318,7 +286,7 @@ static SSL_CTX *new_context(struct making *making, const char *certfile, const c
         take_dh_group(context) && tls_tickets_use(making->contexts->tickets, context) &&
         take_versions(making, context) && take_ciphers(making, context) &&
         take_authorities(making, context) && take_revocations(making, context) &&
-        take_pair(making, context, certfile, keyfile))
+        tls_load_pair(context, certfile, keyfile, making->config->password, making->why, TLS_WHY_SIZE))
         return context;
     if (!*making->why)
         refuse(making, "OpenSSL refuses what coney asks of it");

@@ -7,14 +7,17 @@
 #include <event2/dns.h>
 #include <event2/event.h>
 #include <netinet/in.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "coney/amqp_uri.h"
 #include "peer.h"
 
 /* A socket that listens on 127.0.0.1, or will once listen() is called. */
@@ -152,6 +155,79 @@ static void free_certificate(struct certificate *certificate)
 {
     X509_free(certificate->certificate);
     EVP_PKEY_free(certificate->key);
+}
+
+static FILE *create(char path[32])
+{
+    FILE *file;
+    int fd;
+
+    snprintf(path, 32, "/tmp/coney-XXXXXX");
+    fd = mkstemp(path);
+    file = fd < 0 ? NULL : fdopen(fd, "w");
+    cr_assert_not_null(file);
+    return file;
+}
+
+static void write_key(char path[32], EVP_PKEY *key, const char *password)
+{
+    FILE *file = create(path);
+
+    cr_assert(PEM_write_PKCS8PrivateKey(file, key, password ? EVP_aes_256_cbc() : NULL, NULL, 0, NULL,
+                                        (void *)(uintptr_t)password));
+    fclose(file);
+}
+
+static void write_certificate(char path[32], X509 *certificate)
+{
+    FILE *file = create(path);
+
+    cr_assert(PEM_write_X509(file, certificate));
+    fclose(file);
+}
+
+/* Expect a URI with these files to be refused with a text that begins with a file's name and WHY; NULL: to be
+ * fine. */
+static void expect_loaded(const char *certificate, const char *key, const char *password, const char *why)
+{
+    char text[200], said[AMQP_URI_WHY_SIZE] = "";
+    struct amqp_uri uri;
+    SSL_CTX *context;
+
+    snprintf(text, sizeof text, "amqps://h?verify=verify_none&certfile=%s&keyfile=%s&password=%s", certificate,
+             key, password);
+    cr_assert(amqp_uri_parse(&uri, text, "/", said), "%s", said);
+    context = amqp_uri_tls(&uri, said);
+    cr_expect_eq(context != NULL, why == NULL, "%s", said);
+    cr_expect(!why || (strncmp(said, key, strlen(key)) == 0 && strstr(said, why)), "%s", said);
+    SSL_CTX_free(context);
+    amqp_uri_free(&uri);
+}
+
+Test(client_connect, loads_a_certificate_with_its_key)
+{
+    struct certificate mine = make_certificate("me"), other = make_certificate("me");
+    EVP_PKEY *rsa = EVP_RSA_gen(2048);
+    char certificate[32], key[32], locked[32], of_other[32], of_rsa[32];
+
+    write_certificate(certificate, mine.certificate);
+    write_key(key, mine.key, NULL);
+    write_key(locked, mine.key, "open sesame");
+    write_key(of_other, other.key, NULL);
+    write_key(of_rsa, rsa, NULL);
+    expect_loaded(certificate, key, "", NULL);
+    expect_loaded(certificate, locked, "open%20sesame", NULL);
+    expect_loaded(certificate, locked, "wrong", ": cannot be taken as the key of ");
+    expect_loaded(certificate, of_other, "", ": cannot be taken as the key of ");
+    expect_loaded(certificate, of_rsa, "", ": is not the key of ");
+    unlink(certificate);
+    unlink(key);
+    unlink(locked);
+    unlink(of_other);
+    unlink(of_rsa);
+    EVP_PKEY_free(rsa);
+    free_certificate(&mine);
+    free_certificate(&other);
 }
 
 /* The broker's end: says connection.start when it is asked for it, and notes the name it was called by. */
