@@ -492,6 +492,7 @@ void client_close(struct client *client)
         client->state = CLIENT_STATE_CLOSING;
         client_hold(client, false);
         client_arm_deadline(client, CLOSE_MS);
+    connect_cancel(&client->connecting);
         return;
     }
     client->end = (struct client_end){.kind = CLIENT_CLOSED, .text = text};

@@ -127,6 +127,22 @@ Test(client_connect, is_freed_while_it_connects)
     close(listener);
 }
 
+Test(client_connect, is_closed_while_it_connects)
+{
+    struct peer peer;
+    uint16_t port;
+    int listener = bind_socket(&port);
+
+    cr_assert_eq(listen(listener, 5), 0);
+    open_peer(&peer, "127.0.0.1", port, false, NULL);
+    event_base_loop(peer.base, EVLOOP_NONBLOCK); /* it has begun; that it is connected comes next */
+    client_close(peer.client);
+    peer_wait(&peer, "closed:");
+    cr_expect_str_eq(peer_told(&peer), "closed: closed 0 closed");
+    peer_close(&peer);
+    close(listener);
+}
+
 /* ---- TLS ---- */
 
 struct certificate {
