@@ -66,9 +66,7 @@ enum client_end_kind {
 
 struct client_end {
     enum client_end_kind kind;
-    uint16_t code; /* of the peer's close, and next two; otherwise 0 */
-    uint16_t class_id;
-    uint16_t method_id;
+    uint16_t code;    /* of the peer's close; otherwise 0 */
     const char *text; /* for people; never NULL. What a peer said in it is not escaped */
 };
 

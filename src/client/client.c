@@ -158,11 +158,8 @@ void client_linger(struct client *client)
 void client_note_close(struct client *client, const struct method_connection_close *close)
 {
     snprintf(client->end_text, sizeof client->end_text, "%.*s", BYTES_ARG(close->reply_text));
-    client->end = (struct client_end){.kind = CLIENT_PEER,
-                                      .code = close->reply_code,
-                                      .class_id = close->class_id,
-                                      .method_id = close->method_id,
-                                      .text = client->end_text};
+    client->end =
+        (struct client_end){.kind = CLIENT_PEER, .code = close->reply_code, .text = client->end_text};
 }
 
 void client_break(struct client *client, uint16_t code, const char *format, ...)
@@ -492,10 +489,10 @@ void client_close(struct client *client)
         client->state = CLIENT_STATE_CLOSING;
         client_hold(client, false);
         client_arm_deadline(client, CLOSE_MS);
-    connect_cancel(&client->connecting);
         return;
     }
     client->end = (struct client_end){.kind = CLIENT_CLOSED, .text = text};
+    connect_cancel(&client->connecting);
     client_linger(client);
     client_arm_deadline(client, 0);
 }

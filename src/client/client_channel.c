@@ -236,7 +236,7 @@ static void take_close(struct client_channel *channel, const struct method *meth
     struct client *client = channel->client;
     const struct method_channel_close *close = &method->channel_close;
     char text[REPLY_TEXT_SIZE];
-    struct client_end end = {CLIENT_PEER, close->reply_code, close->class_id, close->method_id, text};
+    struct client_end end = {.kind = CLIENT_PEER, .code = close->reply_code, .text = text};
 
     snprintf(text, sizeof text, "%.*s", BYTES_ARG(close->reply_text));
     if (client->state == CLIENT_STATE_OPEN)
