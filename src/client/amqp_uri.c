@@ -33,7 +33,7 @@ static bool refuse(char *why, const char *format, ...)
 /* Where a URI is cut. */
 struct pieces {
     struct bytes scheme, user_info, host, port, vhost, query;
-    bool has_user_info, has_port, has_path;
+    bool has_user_info, has_port;
 };
 
 /* Take what stands before the first DELIMITER off REST, and the delimiter too; false, and nothing is taken,
@@ -89,8 +89,7 @@ static bool cut_pieces(struct pieces *pieces, const char *text, char *why)
         pieces->query = rest;
         rest = piece;
     }
-    pieces->has_path = cut(&rest, '/', &authority);
-    if (pieces->has_path)
+    if (cut(&rest, '/', &authority))
         pieces->vhost = rest;
     else
         authority = rest;
@@ -338,7 +337,9 @@ static bool take_vhost(struct amqp_uri *uri, const struct pieces *pieces, const 
     }
     if (memchr(pieces->vhost.data, '/', pieces->vhost.size))
         return refuse(why, "a / in the vhost must be written %%2F");
-    return decode_into(&uri->vhost, pieces->vhost, why);
+    if (!decode_into(&uri->vhost, pieces->vhost, why))
+        return false;
+    return strlen(uri->vhost) <= SHORTSTR_MAX || refuse(why, "a vhost of more than %d octets", SHORTSTR_MAX);
 }
 
 bool amqp_uri_parse(struct amqp_uri *out, const char *text, const char *default_vhost,

@@ -2,6 +2,7 @@
 /* What is read from amqp:// and amqps:// URIs, what is refused, and what of them may be shown. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "coney/amqp_uri.h"
 #include "coney/client.h"
@@ -146,6 +147,20 @@ Test(amqp_uri, refuses_what_is_none)
         cr_expect_str_eq(why, refused[i].why, "%s: %s", refused[i].text, why);
         cr_expect_null(uri.host);
     }
+}
+
+Test(amqp_uri, takes_no_vhost_that_cannot_be_sent)
+{
+    char text[300] = "amqp://h/", why[AMQP_URI_WHY_SIZE];
+    struct amqp_uri uri;
+
+    memset(text + strlen(text), 'v', SHORTSTR_MAX);
+    uri = parse(text);
+    cr_expect_eq(strlen(uri.vhost), SHORTSTR_MAX);
+    amqp_uri_free(&uri);
+    text[strlen(text)] = 'v';
+    cr_expect_not(amqp_uri_parse(&uri, text, "/", why));
+    cr_expect_str_eq(why, "a vhost of more than 255 octets");
 }
 
 Test(amqp_uri, shows_no_secrets)
