@@ -255,7 +255,7 @@ void peer_hear_protocol_header(struct peer *peer)
 
     peer_turn(peer);
     cr_assert_eq(recv(peer->fd, octets, sizeof octets, 0), 8);
-    cr_assert_arr_eq(octets, "AMQP\0\0\x09\x01", 8);
+    cr_assert_arr_eq(octets, WIRE_PROTOCOL_HEADER.data, 8);
 }
 
 void peer_say_start(struct peer *peer, const char *mechanisms)
@@ -298,21 +298,4 @@ struct client_channel *peer_channel(struct peer *peer, uint16_t number)
     peer_hear_method(peer, number, METHOD_CHANNEL_OPEN);
     peer_say_method(peer, number, &(struct method){.id = METHOD_CHANNEL_OPEN_OK});
     return channel;
-}
-
-void peer_put_content(struct buffer *out, uint16_t channel, const struct method *method,
-                      struct bytes properties, struct bytes body, uint32_t frame_max)
-{
-    size_t most = frame_max - FRAME_OVERHEAD;
-
-    buffer_append_method(out, channel, method);
-    frame_content_header_put(buffer_reserve(out, frame_content_header_size(properties.size)), channel, 60,
-                             body.size, properties);
-    out->size += frame_content_header_size(properties.size);
-    while (body.size) {
-        struct bytes part = {body.data, body.size < most ? body.size : most};
-
-        wire_put_frame(out, FRAME_BODY, channel, part);
-        body = (struct bytes){body.data + part.size, body.size - part.size};
-    }
 }

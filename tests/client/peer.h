@@ -64,10 +64,6 @@ struct client_channel *peer_channel(struct peer *peer, uint16_t number);
 /* A reply function that writes down what it is told; CONTEXT is the peer. */
 void peer_replied(void *context, const struct client_reply *reply);
 
-/* Append a method with its content. */
-void peer_put_content(struct buffer *out, uint16_t channel, const struct method *method,
-                      struct bytes properties, struct bytes body, uint32_t frame_max);
-
 /* What was told so far, as text; and forget it. */
 const char *peer_told(struct peer *peer);
 

@@ -283,7 +283,7 @@ Test(client, hears_nothing_of_a_channel_that_it_closed)
     client_ack(peer.channels[1], 1, false);
     peer_hear_method(&peer, 1, METHOD_QUEUE_DECLARE);
     peer_hear_method(&peer, 1, METHOD_CHANNEL_CLOSE);
-    peer_put_content(&out, 1, &deliver, PROPERTIES_NONE, BYTES_LITERAL("late"), 4096);
+    wire_put_content(&out, 1, &deliver, PROPERTIES_NONE, BYTES_LITERAL("late"), 4096);
     buffer_append_method(&out, 1, &close);
     peer_say(&peer, buffer_bytes(&out), SIZE_MAX);
     buffer_free(&out);
@@ -314,10 +314,10 @@ static void put_contents(struct buffer *out)
                               .basic_return = {.reply_code = 312, .routing_key = BYTES_LITERAL("nowhere")}};
     struct bytes body = octets_of(5000);
 
-    peer_put_content(out, 1, &deliver, PROPERTIES_NONE, body, 4096);
-    peer_put_content(out, 1, &deliver, PROPERTIES_NONE, (struct bytes){0}, 4096);
-    peer_put_content(out, 1, &deliver, BYTES_LITERAL("\x18\0\2\5"), BYTES_LITERAL("abc"), 4096);
-    peer_put_content(out, 1, &returned, PROPERTIES_NONE, BYTES_LITERAL("back"), 4096);
+    wire_put_content(out, 1, &deliver, PROPERTIES_NONE, body, 4096);
+    wire_put_content(out, 1, &deliver, PROPERTIES_NONE, (struct bytes){0}, 4096);
+    wire_put_content(out, 1, &deliver, BYTES_LITERAL("\x18\0\2\5"), BYTES_LITERAL("abc"), 4096);
+    wire_put_content(out, 1, &returned, PROPERTIES_NONE, BYTES_LITERAL("back"), 4096);
     free_octets(body);
 }
 
@@ -362,7 +362,7 @@ Test(client, gets)
     peer_channel(&peer, 1);
     client_call(peer.channels[1], &get, peer_replied, &peer);
     client_call(peer.channels[1], &get, peer_replied, &peer);
-    peer_put_content(&out, 1, &ok, PROPERTIES_NONE, BYTES_LITERAL("got"), 4096);
+    wire_put_content(&out, 1, &ok, PROPERTIES_NONE, BYTES_LITERAL("got"), 4096);
     buffer_append_method(&out, 1, &(struct method){.id = METHOD_BASIC_GET_EMPTY});
     peer_say(&peer, buffer_bytes(&out), SIZE_MAX);
     buffer_free(&out);
@@ -530,7 +530,7 @@ static void tell_all(void)
     client_call(channel, &get, peer_replied, &peer);
     buffer_append_method(&out, 1, &(struct method){.id = METHOD_CONFIRM_SELECT_OK});
     put_contents(&out);
-    peer_put_content(&out, 1, &ok, PROPERTIES_NONE, BYTES_LITERAL("got"), 4096);
+    wire_put_content(&out, 1, &ok, PROPERTIES_NONE, BYTES_LITERAL("got"), 4096);
     buffer_append_method(&out, 1, &ack);
     buffer_append_method(&out, 1, &cancel);
     buffer_append_method(&out, 0, &(struct method){.id = METHOD_CONNECTION_BLOCKED});

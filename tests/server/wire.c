@@ -55,13 +55,12 @@ void wire_put_frame(struct buffer *out, uint8_t type, uint16_t channel, struct b
     out->size += payload.size + FRAME_OVERHEAD;
 }
 
-void wire_put_publish(struct buffer *out, uint16_t channel, const struct method_basic_publish *publish,
+void wire_put_content(struct buffer *out, uint16_t channel, const struct method *method,
                       struct bytes properties, struct bytes body, uint32_t frame_max)
 {
     size_t header = frame_content_header_size(properties.size);
 
-    buffer_append_method(out, channel,
-                         &(struct method){.id = METHOD_BASIC_PUBLISH, .basic_publish = *publish});
+    buffer_append_method(out, channel, method);
     frame_content_header_put(buffer_reserve(out, header), channel, METHOD_CLASS(METHOD_BASIC_PUBLISH),
                              body.size, properties);
     out->size += header;
@@ -71,6 +70,14 @@ void wire_put_publish(struct buffer *out, uint16_t channel, const struct method_
         wire_put_frame(out, FRAME_BODY, channel, (struct bytes){body.data, size});
         body = (struct bytes){body.data + size, body.size - size};
     }
+}
+
+void wire_put_publish(struct buffer *out, uint16_t channel, const struct method_basic_publish *publish,
+                      struct bytes properties, struct bytes body, uint32_t frame_max)
+{
+    const struct method method = {.id = METHOD_BASIC_PUBLISH, .basic_publish = *publish};
+
+    wire_put_content(out, channel, &method, properties, body, frame_max);
 }
 
 void wire_put_declare(struct buffer *out, uint16_t channel, const char *queue)

@@ -29,7 +29,9 @@ void wire_put_open(struct buffer *out, struct bytes vhost, uint32_t frame_max, u
 void wire_put_method(struct buffer *out, uint16_t channel, enum method_id id); /* one without arguments */
 void wire_put_frame(struct buffer *out, uint8_t type, uint16_t channel, struct bytes payload);
 
-/* basic.publish with PROPERTIES and BODY, in frames of at most FRAME_MAX octets. */
+/* METHOD with PROPERTIES and BODY, in frames of at most FRAME_MAX octets; and basic.publish. */
+void wire_put_content(struct buffer *out, uint16_t channel, const struct method *method,
+                      struct bytes properties, struct bytes body, uint32_t frame_max);
 void wire_put_publish(struct buffer *out, uint16_t channel, const struct method_basic_publish *publish,
                       struct bytes properties, struct bytes body, uint32_t frame_max);
 void wire_put_declare(struct buffer *out, uint16_t channel, const char *queue);

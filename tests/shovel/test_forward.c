@@ -106,17 +106,11 @@ static void say_id(struct far *far, uint16_t channel, enum method_id id)
     say(far, channel, &(struct method){.id = id});
 }
 
-/* METHOD with CONTENT's body as it was published: no properties. */
 static void say_content(struct far *far, const struct method *method, const char *body)
 {
-    struct bytes octets = bytes_from_string(body);
     struct buffer out = {0};
 
-    buffer_append_method(&out, 1, method);
-    frame_content_header_put(buffer_reserve(&out, frame_content_header_size(2)), 1, 60, octets.size,
-                             PROPERTIES_NONE);
-    out.size += frame_content_header_size(2);
-    wire_put_frame(&out, FRAME_BODY, 1, octets);
+    wire_put_content(&out, 1, method, PROPERTIES_NONE, bytes_from_string(body), WIRE_FRAME_MAX);
     say_octets(far, buffer_bytes(&out));
     buffer_free(&out);
 }
