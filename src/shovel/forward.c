@@ -285,6 +285,8 @@ static void on_consumed(void *context, const struct client_reply *reply)
             shovel_fail(shovel, "the source refuses a consumer: %s", reply->end->text);
         return;
     }
+    if (shovel->state != SHOVEL_CONNECTING)
+        return; /* it is being closed meanwhile */
     shovel->state = SHOVEL_RUNNING;
     shovels_report(shovel, "running", NULL);
     log_info("shovel '%s' in vhost '%s' is running", shovel->name, shovel->vhost);

@@ -139,6 +139,7 @@ static void set_up_dest(void)
     say_id(&dest, 1, METHOD_CONFIRM_SELECT_OK);
 }
 
+/* Up to basic.consume, which is not answered. */
 static void set_up_source(void)
 {
     log_in(&source);
@@ -151,11 +152,10 @@ static void set_up_source(void)
     cr_assert_eq(hear(&source, METHOD_BASIC_QOS).basic_qos.prefetch_count, 1000);
     say_id(&source, 1, METHOD_BASIC_QOS_OK);
     cr_assert(bytes_equal_string(hear(&source, METHOD_BASIC_CONSUME).basic_consume.queue, "from"));
-    say_id(&source, 1, METHOD_BASIC_CONSUME_OK);
 }
 
-/* A shovel that runs; MORE of its value. */
-static void begin(const char *more)
+/* A shovel that asks for a consumer; MORE of its value. */
+static void set_up(const char *more)
 {
     const struct shovels_settings settings = {"node@host", "cluster"};
     const struct shovels_ops ops = {.reach_self = reach};
@@ -173,6 +173,13 @@ static void begin(const char *more)
     json_decref(value);
     set_up_dest();
     set_up_source();
+}
+
+/* One that runs. */
+static void begin(const char *more)
+{
+    set_up(more);
+    say_id(&source, 1, METHOD_BASIC_CONSUME_OK);
 }
 
 /* Deliver BODY under TAG, and hear it published. */
@@ -317,4 +324,22 @@ Test(shovel_forward, waits_for_what_is_on_its_way_when_it_is_removed, .fini = en
     expect_ack(2, false);
     hear(&source, METHOD_CONNECTION_CLOSE);
     hear(&dest, METHOD_CONNECTION_CLOSE);
+}
+
+Test(shovel_forward, is_not_begun_by_an_answer_that_comes_too_late, .fini = end)
+{
+    json_t *status;
+    char octet;
+
+    set_up("");
+    cr_assert(shovels_restart(shovels, "/", "s"));
+    hear(&source, METHOD_CONNECTION_CLOSE);
+    hear(&dest, METHOD_CONNECTION_CLOSE);
+    say_id(&source, 1, METHOD_BASIC_CONSUME_OK);
+    say_id(&source, 0, METHOD_CONNECTION_CLOSE_OK);
+    cr_assert_eq(recv(source.fd, &octet, 1, 0), 0, "the source is let go of");
+    status = shovels_status(shovels);
+    cr_expect_str_eq(json_string_value(json_object_get(json_array_get(status, 0), "state")), "starting",
+                     "until the destination has answered too");
+    json_decref(status);
 }
