@@ -88,16 +88,31 @@ static struct bytes *text_of(struct properties *properties, const char *name, ui
     return NULL;
 }
 
-static void set_number(struct properties *properties, const char *name, double number)
+/* VALUE, or what of 0 to MAX is nearest to it. */
+static uint64_t number_of(const json_t *value, uint64_t max)
+{
+    double real = json_real_value(value); /* 0 when it is an integer */
+    uint64_t number;
+
+    if (json_is_integer(value))
+        number = json_integer_value(value) < 0 ? 0 : (uint64_t)json_integer_value(value);
+    else if (real < 0)
+        number = 0;
+    else
+        number = real < 0x1p64 ? (uint64_t)real : UINT64_MAX;
+    return number < max ? number : max;
+}
+
+static void set_number(struct properties *properties, const char *name, const json_t *value)
 {
     if (strcmp(name, "delivery_mode") == 0) {
-        properties->delivery_mode = (uint8_t)number;
+        properties->delivery_mode = (uint8_t)number_of(value, UINT8_MAX);
         properties->flags |= PROPERTY_DELIVERY_MODE;
     } else if (strcmp(name, "priority") == 0) {
-        properties->priority = (uint8_t)number;
+        properties->priority = (uint8_t)number_of(value, UINT8_MAX);
         properties->flags |= PROPERTY_PRIORITY;
     } else {
-        properties->timestamp = (uint64_t)number;
+        properties->timestamp = number_of(value, UINT64_MAX);
         properties->flags |= PROPERTY_TIMESTAMP;
     }
 }
@@ -116,7 +131,7 @@ static void set_properties(struct properties *properties, json_t *to)
             *text = bytes_from_string(json_string_value(value));
             properties->flags |= flag;
         } else {
-            set_number(properties, name, json_number_value(value));
+            set_number(properties, name, value);
         }
     }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Properties on their way through a shovel: untouched, unless the plan sets or adds something. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 #include "coney/properties.h"
 #include "coney/table.h"
@@ -101,4 +102,33 @@ Test(shovel_rewrite, sets_properties)
     cr_expect_eq(properties.flags, PROPERTY_CONTENT_TYPE | PROPERTY_HEADERS | PROPERTY_DELIVERY_MODE |
                                        PROPERTY_PRIORITY | PROPERTY_TIMESTAMP | PROPERTY_TYPE);
     json_decref(plan.properties);
+}
+
+static struct properties with_numbers(const char *mode, const char *priority, const char *timestamp)
+{
+    struct properties properties;
+    char text[200];
+
+    snprintf(text, sizeof text, "{\"delivery_mode\":%s,\"priority\":%s,\"timestamp\":%s}", mode, priority,
+             timestamp);
+    plan.properties = json_loads(text, 0, NULL);
+    cr_assert_not_null(plan.properties, "%s", text);
+    cr_assert(
+        properties_decode(&properties, rewrite_properties(&out, &plan, &names, NOW_MS, PROPERTIES_NONE)));
+    json_decref(plan.properties);
+    return properties;
+}
+
+Test(shovel_rewrite, takes_the_nearest_of_numbers_that_do_not_fit)
+{
+    struct properties properties = with_numbers("300", "-1", "9007199254740993");
+
+    cr_expect_eq(properties.delivery_mode, 255);
+    cr_expect_eq(properties.priority, 0);
+    cr_expect_eq(properties.timestamp, 9007199254740993, "not by way of a floating-point number");
+    properties = with_numbers("1e300", "3.9", "1e300");
+    cr_expect_eq(properties.delivery_mode, 255);
+    cr_expect_eq(properties.priority, 3);
+    cr_expect_eq(properties.timestamp, UINT64_MAX);
+    cr_expect_eq(with_numbers("2", "-0.5", "-1e300").timestamp, 0);
 }
