@@ -32,16 +32,24 @@ static const char *name_of(const struct shovel_end *end)
     return is_source(end) ? "source" : "destination";
 }
 
-/* Tell whether messages may flow, or will soon. */
+/* Nothing has ended it meanwhile. */
 static bool is_wanted(const struct shovel_end *end)
 {
-    return end->shovel->state == SHOVEL_CONNECTING || end->shovel->state == SHOVEL_RUNNING;
+    return end->shovel->state == SHOVEL_CONNECTING;
 }
 
 static void fail_call(struct shovel_end *end, const char *what, const struct client_reply *reply)
 {
     if (client_is_open(end->client)) /* otherwise its end is told of next */
         shovel_fail(end->shovel, "the %s refuses %s: %s", name_of(end), what, reply->end->text);
+}
+
+/* Tell whether WHAT was granted, and the next step is to come. */
+static bool goes_on(struct shovel_end *end, const char *what, const struct client_reply *reply)
+{
+    if (!reply->method)
+        fail_call(end, what, reply);
+    return reply->method && is_wanted(end);
 }
 
 static void get_ready(struct shovel_end *end)
@@ -56,10 +64,8 @@ static void on_selected(void *context, const struct client_reply *reply)
 {
     struct shovel_end *end = context;
 
-    if (reply->method && is_wanted(end))
+    if (goes_on(end, is_source(end) ? "basic.qos" : "confirm.select", reply))
         get_ready(end);
-    else if (!reply->method)
-        fail_call(end, is_source(end) ? "basic.qos" : "confirm.select", reply);
 }
 
 static void go_on_declared(struct shovel_end *end)
@@ -80,10 +86,8 @@ static void on_bound(void *context, const struct client_reply *reply)
 {
     struct shovel_end *end = context;
 
-    if (reply->method && is_wanted(end))
+    if (goes_on(end, "a binding to its exchange", reply))
         go_on_declared(end);
-    else if (!reply->method)
-        fail_call(end, "a binding to its exchange", reply);
 }
 
 static void bind_own_queue(struct shovel_end *end)
@@ -99,10 +103,8 @@ static void on_own_queue(void *context, const struct client_reply *reply)
 {
     struct shovel_end *end = context;
 
-    if (reply->method && is_wanted(end))
+    if (goes_on(end, "a queue", reply))
         bind_own_queue(end);
-    else if (!reply->method)
-        fail_call(end, "a queue", reply);
 }
 
 /* A queue that is the shovel's own, and goes with it. */
@@ -138,14 +140,11 @@ static void on_declared(void *context, const struct client_reply *reply)
 {
     struct shovel_end *end = context;
 
-    if (!reply->method) {
-        fail_call(end, "the queue", reply);
+    if (!goes_on(end, "the queue", reply))
         return;
-    }
     end->messages = reply->method->queue_declare_ok.message_count;
     client_channel_close(end->probe);
-    if (is_wanted(end))
-        go_on_declared(end);
+    go_on_declared(end);
 }
 
 static void on_looked(void *context, const struct client_reply *reply)
