@@ -184,26 +184,33 @@ static void forget_client(struct shovel_end *end)
     end->is_ready = false;
 }
 
+/* Nothing came of the URI in use, because of WHY: turn to the next. False when this try has had all. */
+static bool turn_to_next(struct shovel_end *end, const char *why)
+{
+    char text[SHOVEL_TEXT_SIZE];
+
+    end->uri = (end->uri + 1) % end->plan->uri_count;
+    if (end->uris_left == 0)
+        return false;
+    log_warning("shovel '%s': %s: %s; trying its next URI", end->shovel->name, name_of(end),
+                log_escape(bytes_from_string(why), text, sizeof text));
+    return true;
+}
+
 static void on_closed(void *context, struct client *client, const struct client_end *why)
 {
     struct shovel_end *end = context;
-    char text[SHOVEL_TEXT_SIZE];
-    bool was_open = end->channel;
 
     (void)client;
+    if (end->channel)
+        end->uris_left = 0; /* it had answered: this try is over */
     forget_client(end);
-    if (end->shovel->state == SHOVEL_CLOSING) {
+    if (end->shovel->state == SHOVEL_CLOSING)
         shovel_end_gone(end->shovel);
-        return;
-    }
-    end->uri = (end->uri + 1) % end->plan->uri_count;
-    if (!was_open && end->uris_left) {
-        log_warning("shovel '%s': %s: %s; trying its next URI", end->shovel->name, name_of(end),
-                    log_escape(bytes_from_string(why->text), text, sizeof text));
+    else if (turn_to_next(end, why->text))
         end_open(end);
-        return;
-    }
-    shovel_fail(end->shovel, "%s: %s", name_of(end), why->text);
+    else
+        shovel_fail(end->shovel, "%s: %s", name_of(end), why->text);
 }
 
 static void on_blocked(void *context, struct client *client, bool is_blocked, struct bytes reason)
@@ -227,7 +234,8 @@ static void on_drained(void *context, struct client *client)
 
 static const struct client_events events = {on_opened, on_closed, on_blocked, on_drained};
 
-static void open_client(struct shovel_end *end, const struct amqp_uri *uri, struct ssl_ctx_st *tls)
+/* False with WHY when it cannot even begin. */
+static bool open_client(struct shovel_end *end, const struct amqp_uri *uri, struct ssl_ctx_st *tls, char *why)
 {
     struct shovels *shovels = end->shovel->owner;
     char name[SHOVEL_TEXT_SIZE];
@@ -238,41 +246,46 @@ static void open_client(struct shovel_end *end, const struct amqp_uri *uri, stru
     target.connection_name = name;
     if (!uri->host &&
         (!shovels->ops.reach_self || !shovels->ops.reach_self(shovels->ops.context, uri->user, &target))) {
-        shovel_fail(end->shovel, "%s: this node cannot be reached from within: %s", name_of(end),
-                    shovels->ops.reach_self ? strerror(errno) : "not supported");
-        return;
+        snprintf(why, AMQP_URI_WHY_SIZE, "this node cannot be reached from within: %s",
+                 shovels->ops.reach_self ? strerror(errno) : "not supported");
+        return false;
     }
     end->client = client_open(shovels->base, &target, &events, end);
+    return true;
 }
 
-static void open_uri(struct shovel_end *end)
+static bool open_uri(struct shovel_end *end, const char *text, char *why)
 {
-    char why[AMQP_URI_WHY_SIZE], *shown;
     struct ssl_ctx_st *tls = NULL;
     struct amqp_uri uri;
+    bool good;
+    char *shown;
 
-    end->uris_left--;
-    if (!amqp_uri_parse(&uri, end->plan->uris[end->uri], "/", why)) {
-        shovel_fail(end->shovel, "%s: %s", name_of(end), why); /* the plan was looked at: no memory of it */
-        return;
-    }
-    if (uri.is_tls && uri.host && !(tls = amqp_uri_tls(&uri, why))) {
-        shovel_fail(end->shovel, "%s: %s", name_of(end), why);
-    } else {
-        shown = amqp_uri_hide(end->plan->uris[end->uri]);
-        shovels_report_uri(end->shovel, is_source(end), shown);
-        free(shown);
-        open_client(end, &uri, tls);
-    }
+    if (!amqp_uri_parse(&uri, text, "/", why)) /* the plan was checked: this cannot be */
+        return false;
+    shown = amqp_uri_hide(text);
+    shovels_report_uri(end->shovel, is_source(end), shown);
+    free(shown);
+    if (uri.is_tls && uri.host)
+        tls = amqp_uri_tls(&uri, why);
+    good = (tls || !uri.is_tls || !uri.host) && open_client(end, &uri, tls, why);
     SSL_CTX_free(tls);
     amqp_uri_free(&uri);
+    return good;
 }
 
 void end_open(struct shovel_end *end)
 {
+    char why[AMQP_URI_WHY_SIZE];
+
     if (end->uris_left == 0)
         end->uris_left = end->plan->uri_count;
-    open_uri(end);
+    do {
+        end->uris_left--;
+        if (open_uri(end, end->plan->uris[end->uri], why))
+            return;
+    } while (turn_to_next(end, why));
+    shovel_fail(end->shovel, "%s: %s", name_of(end), why);
 }
 
 void end_close(struct shovel_end *end)

@@ -44,14 +44,20 @@ static void end(void)
 
 TestSuite(shovels, .init = begin, .fini = end);
 
-static void put(const char *name, const char *uri, double delay)
+/* URIS, of both ends, is taken over. */
+static void put_uris(const char *name, json_t *uris, double delay)
 {
-    json_t *value = json_pack("{s:s,s:s,s:s,s:f}", "src-uri", uri, "dest-uri", uri, "src-queue", "q",
+    json_t *value = json_pack("{s:O,s:o,s:s,s:f}", "src-uri", uris, "dest-uri", uris, "src-queue", "q",
                               "reconnect-delay", delay);
     char why[1000];
 
     cr_assert(shovels_put(shovels, "/", name, value, why, sizeof why), "%s", why);
     json_decref(value);
+}
+
+static void put(const char *name, const char *uri, double delay)
+{
+    put_uris(name, json_string(uri), delay);
 }
 
 /* Wait until the shovel NAME has STATE; a copy of what is said of it. */
@@ -114,6 +120,24 @@ Test(shovels, does_not_try_again_with_a_delay_of_0)
     cr_expect(shovels_restart(shovels, "/", "s"));
     while (atomic_load(&asked) < 2)
         poll(NULL, 0, 1);
+}
+
+Test(shovels, tries_the_next_uri_whatever_is_wrong_with_the_first)
+{
+    static const char *const firsts[] = {"amqp://", "amqps://127.0.0.1:1?cacertfile=/nonexistent",
+                                         "amqp://127.0.0.1:1/first"};
+
+    for (size_t i = 0; i < sizeof firsts / sizeof *firsts; i++) {
+        json_t *uris = json_pack("[s,s]", firsts[i], "amqp://127.0.0.1:1/last"), *status;
+
+        put_uris("s", uris, 0);
+        status = wait_for("s", "terminated");
+        cr_expect_str_eq(text_of(status, "dest_uri"), "amqp://127.0.0.1:1/last");
+        cr_expect_not_null(strstr(text_of(status, "reason"), "cannot connect to 127.0.0.1:1"), "%s: %s",
+                           firsts[i], text_of(status, "reason"));
+        json_decref(status);
+        shovels_remove(shovels, "/", "s");
+    }
 }
 
 Test(shovels, forgets_what_is_removed)
