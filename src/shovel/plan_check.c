@@ -15,7 +15,6 @@
 
 /* What is wrong so far. */
 struct findings {
-    const char *name; /* of the shovel */
     char *text;
     size_t size, used;
     bool any;
@@ -274,7 +273,7 @@ static void check_ends(struct findings *findings, const json_t *value)
 
 bool shovels_check(const char *name, const json_t *value, char *why, size_t why_size)
 {
-    struct findings findings = {.name = name, .text = why, .size = why_size};
+    struct findings findings = {.text = why, .size = why_size};
 
     if (why_size)
         *why = 0;

@@ -188,30 +188,30 @@ bool shovels_put(struct shovels *shovels, const char *vhost, const char *name, c
     return true;
 }
 
-bool shovels_remove(struct shovels *shovels, const char *vhost, const char *name)
+/* The thread must look at it. */
+static bool change(struct shovels *shovels, const char *vhost, const char *name, bool is_removed)
 {
     struct shovel *shovel;
 
     pthread_mutex_lock(&shovels->mutex);
     shovel = find(shovels, vhost, name);
-    if (shovel)
-        shovel->is_removed = shovel->is_changed = true;
+    if (shovel) {
+        shovel->is_changed = true;
+        shovel->is_removed = is_removed;
+    }
     pthread_mutex_unlock(&shovels->mutex);
     wake(shovels);
     return shovel;
 }
 
+bool shovels_remove(struct shovels *shovels, const char *vhost, const char *name)
+{
+    return change(shovels, vhost, name, true);
+}
+
 bool shovels_restart(struct shovels *shovels, const char *vhost, const char *name)
 {
-    struct shovel *shovel;
-
-    pthread_mutex_lock(&shovels->mutex);
-    shovel = find(shovels, vhost, name);
-    if (shovel)
-        shovel->is_changed = true;
-    pthread_mutex_unlock(&shovels->mutex);
-    wake(shovels);
-    return shovel;
+    return change(shovels, vhost, name, false);
 }
 
 /* ---- the thread ---- */
