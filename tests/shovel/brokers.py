@@ -14,13 +14,14 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-sys.path[:0] = [os.path.join(TOP, "tests", "blackbox"), os.path.join(TOP, "tests", "crash")]
+sys.path[:0] = [os.path.join(TOP, "tests", folder) for folder in ("blackbox", "crash", "api")]
 
 import amqp_raw  # noqa: E402
+from api_harness import Client  # noqa: E402
 from certificates import Authority  # noqa: E402,F401 pylint: disable=unused-import
 from node import Node, die_with_parent  # noqa: E402
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 def wait_until(condition, what, patience=PATIENCE):
@@ -74,6 +75,9 @@ class Coney(Broker, Node):
         if self.port:
             words[words.index("listeners.tcp.1=127.0.0.1:0")] = "listeners.tcp.1=127.0.0.1:%d" % self.port
         return words
+
+    def api(self):
+        return Client("unix:%s.control" % self.data)
 
     def end(self):
         if self.process.poll() is None:
@@ -140,20 +144,17 @@ class Drive:
 
     def wait(self, name, what, **values):
         """Wait until its status has VALUES; strings are patterns."""
-        def has(status):
-            return status and all(re.search(value, status.get(key) or "") if isinstance(value, str)
-                                  else status.get(key) == value for key, value in values.items())
-        return wait_until(lambda: has(self.status(name)) and self.status(name), "%s: %s" % (what, values))
+        def look():
+            status = self.status(name) or {}
+            good = all(re.search(value, status.get(key) or "") if isinstance(value, str)
+                       else status.get(key) == value for key, value in values.items())
+            return status if good else None
+        return wait_until(look, "%s: %s" % (what, values))
 
     def said(self):
         """Its log."""
         with open(self.log.name, encoding="utf-8") as file:
             return file.read()
-
-    def memory(self):
-        """Resident, in MiB."""
-        with open("/proc/%d/statm" % self.process.pid, encoding="ascii") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
     def end(self):
         self.process.stdin.close()
@@ -177,15 +178,15 @@ def publish(channel, key, bodies, exchange="", props=None):
                                if ack.multiple else ack.delivery_tag, ack.delivery_tag + 1))
 
 
-def drain(broker, name, patience=2.0):
-    """The bodies of all messages of a queue, in order; nothing may come for PATIENCE seconds at the end."""
+def drain(broker, name):
+    """The bodies of all messages that are ready in a queue, in order."""
     connection = broker.connect()
     channel = connection.channel()
-    bodies = []
-    channel.call("basic.consume", queue=name, no_ack=True)
-    try:
-        while True:
-            bodies.append(channel.delivery(patience).body)
-    except amqp_raw.Timeout:
-        connection.close()
-        return bodies
+    ready, found = channel.count(name)[0], []
+    if ready:
+        channel.qos(ready)  # not one more comes, and is lost
+        channel.consume(name)
+        found = channel.deliveries(ready)
+        channel.ack(found[-1].delivery_tag, multiple=True)
+    connection.close()
+    return [message.body for message in found]

@@ -40,9 +40,9 @@ static bool reach_self(void *context, const char *user, struct client_target *ta
 
 static void on_ended(void *context, const char *vhost, const char *name)
 {
+    shovels_remove(*(struct shovels **)context, vhost, name);
     printf("ended %s %s\n", vhost, name);
     fflush(stdout);
-    shovels_remove(*(struct shovels **)context, vhost, name);
 }
 
 static void put(struct shovels *shovels, const char *vhost, const char *name, const char *text)
