@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "coney/buffer.h"
-#include "coney/xalloc.h"
 #include "ctl.h"
 #include "ctl_help.h"
 #include "ctl_http.h"

@@ -11,14 +11,13 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "coney/xalloc.h"
 #include "rabbitmqadmin.h"
 #include "verbs.h"
 
 static void set_option(struct ctl *ctl, const char *name, const char *value)
 {
-    ctl->given = realloc(ctl->given, (size_t)(ctl->given_count + 1) * sizeof *ctl->given);
-    if (!ctl->given)
-        abort();
+    ctl->given = xrealloc(ctl->given, (size_t)(ctl->given_count + 1) * sizeof *ctl->given);
     ctl->given[ctl->given_count++] = (struct option_given){name, value};
 }
 

@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "coney/xalloc.h"
 #include "node_status.h"
 #include "rows.h"
 #include "verbs.h"
@@ -224,12 +225,10 @@ static int by_number(const void *one, const void *other)
 static const char *port_list(struct ctl *ctl, const json_t *listeners)
 {
     size_t count = 0, i, all = json_array_size(listeners);
-    int *ports = calloc(all + 1, sizeof *ports);
+    int *ports = xcalloc(all + 1, sizeof *ports);
     const char *shown = "";
     json_t *listener;
 
-    if (!ports)
-        abort();
     json_array_foreach(listeners, i, listener)
     {
         int port = (int)json_integer_value(json_object_get(listener, "port"));
@@ -325,11 +324,9 @@ static int by_text(const void *one, const void *other)
 static const char *protocol_list(struct ctl *ctl, const json_t *listeners)
 {
     size_t count = 0, i;
-    const char **names = calloc(json_array_size(listeners) + 1, sizeof *names), *shown = "";
+    const char **names = xcalloc(json_array_size(listeners) + 1, sizeof *names), *shown = "";
     json_t *listener;
 
-    if (!names)
-        abort();
     json_array_foreach(listeners, i, listener)
     {
         names[count++] = json_string_value(json_object_get(listener, "protocol"));

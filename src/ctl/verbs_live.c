@@ -12,6 +12,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "coney/xalloc.h"
 #include "rows.h"
 #include "verbs.h"
 
@@ -30,6 +31,8 @@ static void print_field(const char *name, const json_t *value, enum term_kind ki
 
 static void print_message(size_t number, const json_t *message)
 {
+    const char *encoding = json_string_value(json_object_get(message, "payload_encoding"));
+
     printf("#%zu\n", number);
     print_field("exchange", json_object_get(message, "exchange"), TERM_PLAIN);
     print_field("routing_key", json_object_get(message, "routing_key"), TERM_PLAIN);
@@ -37,12 +40,7 @@ static void print_message(size_t number, const json_t *message)
     if (json_object_size(json_object_get(message, "properties")) > 0)
         print_field("properties", json_object_get(message, "properties"), TERM_JSON);
     print_field("octets", json_object_get(message, "payload_bytes"), TERM_PLAIN);
-    print_field(strcmp(json_string_value(json_object_get(message, "payload_encoding"))
-                           ? json_string_value(json_object_get(message, "payload_encoding"))
-                           : "",
-                       "base64") == 0
-                    ? "base64"
-                    : "payload",
+    print_field(encoding && strcmp(encoding, "base64") == 0 ? "base64" : "payload",
                 json_object_get(message, "payload"), TERM_PLAIN);
 }
 
@@ -318,9 +316,7 @@ static void print_top(struct ctl *ctl, size_t rows, size_t columns)
 
     count = json_array_size(queues);
     shown = rows > 5 && count > rows - 5 ? rows - 5 : count;
-    sorted = calloc(count + 1, sizeof *sorted);
-    if (!sorted)
-        abort();
+    sorted = xcalloc(count + 1, sizeof *sorted);
     for (size_t i = 0; i < count; i++)
         sorted[i] = json_array_get(queues, i);
     qsort(sorted, count, sizeof *sorted, by_busyness);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coney/xalloc.h"
 #include "node_status.h"
 #include "rows.h"
 #include "verbs.h"
@@ -86,9 +87,7 @@ static size_t memory_shares(const json_t *memory, struct share **shares)
     json_t *octets;
     size_t count = 0;
 
-    *shares = calloc(json_object_size(memory) + 1, sizeof **shares);
-    if (!*shares)
-        abort();
+    *shares = xcalloc(json_object_size(memory) + 1, sizeof **shares);
     json_object_foreach((json_t *)(uintptr_t)memory, kind, octets)
     {
         if (json_is_number(octets) && strcmp(kind, "total") != 0 && strcmp(kind, "resident") != 0)
