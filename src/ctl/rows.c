@@ -71,13 +71,11 @@ static void print_tabs(const struct table *table)
 
 static void put_csv(struct buffer *out, struct bytes cell)
 {
-    const char *at = (const char *)cell.data, *end = at + cell.size;
-
     put_text(out, "\"");
-    for (; at < end; at++) {
-        if (*at == '"')
+    for (size_t i = 0; i < cell.size; i++) {
+        if (cell.data[i] == '"')
             put_text(out, "\"");
-        buffer_append(out, at, 1);
+        buffer_append(out, cell.data + i, 1);
     }
     put_text(out, "\"");
 }
