@@ -11,9 +11,9 @@
 
 struct column {
     const char *name;
-    const char *field; /* in the API's object, dots lead inward; NULL: as the name */
-    const char *other; /* looked at if the first is missing; may be NULL */
-    enum term_kind kind;
+    const char *field;   /* in the API's object, dots lead inward; NULL: as the name */
+    const char *other;   /* looked at if the first is missing; may be NULL */
+    enum term_kind kind; /* by default TERM_PLAIN */
 };
 
 /* The value of COLUMN in ROW, borrowed; NULL if there is none. */

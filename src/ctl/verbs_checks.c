@@ -563,18 +563,14 @@ static int check_health(struct ctl *ctl)
 static int auth_attempts(struct ctl *ctl)
 {
     static const struct column columns[] = {
-        {"protocol", NULL, NULL, TERM_PLAIN},
-        {"auth_attempts", NULL, NULL, TERM_PLAIN},
-        {"auth_attempts_failed", NULL, NULL, TERM_PLAIN},
-        {"auth_attempts_succeeded", NULL, NULL, TERM_PLAIN},
+        {.name = "protocol"},
+        {.name = "auth_attempts"},
+        {.name = "auth_attempts_failed"},
+        {.name = "auth_attempts_succeeded"},
     };
     static const struct column by_source[] = {
-        {"protocol", NULL, NULL, TERM_PLAIN},
-        {"remote_address", NULL, NULL, TERM_PLAIN},
-        {"username", NULL, NULL, TERM_PLAIN},
-        {"auth_attempts", NULL, NULL, TERM_PLAIN},
-        {"auth_attempts_failed", NULL, NULL, TERM_PLAIN},
-        {"auth_attempts_succeeded", NULL, NULL, TERM_PLAIN},
+        {.name = "protocol"},      {.name = "remote_address"},       {.name = "username"},
+        {.name = "auth_attempts"}, {.name = "auth_attempts_failed"}, {.name = "auth_attempts_succeeded"},
     };
     bool is_by_source = has_option(ctl, "by-source");
     json_t *rows;

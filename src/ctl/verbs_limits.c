@@ -62,8 +62,8 @@ static int clear_all(struct ctl *ctl, const char *path)
 
 static int list_vhost_limits(struct ctl *ctl)
 {
-    static const struct column columns[] = {{"vhost", NULL, NULL, TERM_PLAIN},
-                                            {"limits", "value", NULL, TERM_JSON}};
+    static const struct column columns[] = {{.name = "vhost"},
+                                            {.name = "limits", .field = "value", .kind = TERM_JSON}};
     json_t *rows;
     char *shown;
 
@@ -127,8 +127,8 @@ static int no_such_user(const char *user)
 
 static int list_user_limits(struct ctl *ctl)
 {
-    static const struct column columns[] = {{"user", NULL, NULL, TERM_PLAIN},
-                                            {"limits", "value", NULL, TERM_JSON}};
+    static const struct column columns[] = {{.name = "user"},
+                                            {.name = "limits", .field = "value", .kind = TERM_JSON}};
     const char *user = option(ctl, "user");
     json_t *rows;
     char *shown;

@@ -95,9 +95,11 @@ static int peek(struct ctl *ctl)
 static int list_unacked(struct ctl *ctl)
 {
     static const struct column columns[] = {
-        {"age_ms", NULL, NULL, TERM_PLAIN},       {"delivery_tag", NULL, NULL, TERM_PLAIN},
-        {"connection", NULL, NULL, TERM_PLAIN},   {"channel", NULL, NULL, TERM_PLAIN},
-        {"consumer_tag", NULL, NULL, TERM_PLAIN},
+        {.name = "age_ms"},
+        {.name = "delivery_tag"},
+        {.name = "connection"},
+        {.name = "channel"},
+        {.name = "consumer_tag"},
     };
     json_t *rows;
 

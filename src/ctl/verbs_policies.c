@@ -32,9 +32,12 @@ static json_t *vhost_rows(struct ctl *ctl, const char *path)
 static int list_kind(struct ctl *ctl, const struct policy_kind *kind)
 {
     static const struct column columns[] = {
-        {"vhost", NULL, NULL, TERM_PLAIN},     {"name", NULL, NULL, TERM_PLAIN},
-        {"pattern", NULL, NULL, TERM_PLAIN},   {"apply-to", NULL, NULL, TERM_PLAIN},
-        {"definition", NULL, NULL, TERM_JSON}, {"priority", NULL, NULL, TERM_PLAIN},
+        {.name = "vhost"},
+        {.name = "name"},
+        {.name = "pattern"},
+        {.name = "apply-to"},
+        {.name = "definition", .kind = TERM_JSON},
+        {.name = "priority"},
     };
     json_t *rows;
 
@@ -133,9 +136,8 @@ static int clear_operator_policy(struct ctl *ctl)
 
 static int list_parameters(struct ctl *ctl)
 {
-    static const struct column columns[] = {{"component", NULL, NULL, TERM_PLAIN},
-                                            {"name", NULL, NULL, TERM_PLAIN},
-                                            {"value", NULL, NULL, TERM_JSON}};
+    static const struct column columns[] = {
+        {.name = "component"}, {.name = "name"}, {.name = "value", .kind = TERM_JSON}};
     json_t *rows;
 
     info(ctl, "Listing runtime parameters for vhost \"%s\" ...", ctl->vhost);
@@ -187,8 +189,7 @@ static int clear_parameter(struct ctl *ctl)
 
 static int list_global_parameters(struct ctl *ctl)
 {
-    static const struct column columns[] = {{"name", NULL, NULL, TERM_PLAIN},
-                                            {"value", NULL, NULL, TERM_JSON}};
+    static const struct column columns[] = {{.name = "name"}, {.name = "value", .kind = TERM_JSON}};
     json_t *rows;
 
     info(ctl, "Listing global runtime parameters ...");

@@ -75,9 +75,9 @@ static int delete_queue(struct ctl *ctl)
 static int quorum_status(struct ctl *ctl)
 {
     static const struct column columns[] = {
-        {"Node Name", "leader", "node", TERM_PLAIN},
-        {"Raft State", "role", NULL, TERM_PLAIN},
-        {"Messages", "messages", NULL, TERM_PLAIN},
+        {.name = "Node Name", .field = "leader", .other = "node"},
+        {.name = "Raft State", .field = "role"},
+        {.name = "Messages", .field = "messages"},
     };
     json_t *queue, *rows;
     const char *type;

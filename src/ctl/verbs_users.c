@@ -41,8 +41,8 @@ static const char *joined(struct ctl *ctl, const json_t *tags)
 
 static int list_users(struct ctl *ctl)
 {
-    static const struct column columns[] = {{"user", "name", NULL, TERM_PLAIN},
-                                            {"tags", NULL, NULL, TERM_ATOM}};
+    static const struct column columns[] = {{.name = "user", .field = "name"},
+                                            {.name = "tags", .kind = TERM_ATOM}};
     json_t *users, *user;
     size_t i;
 
