@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "ctl_http.h"
 #include "verbs.h"
@@ -213,23 +212,14 @@ const char *node_run_state(struct ctl *ctl)
     return state;
 }
 
-static double now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
 bool node_await(struct ctl *ctl, const char *state, double seconds)
 {
-    const struct timespec pause = {0, POLL_MS * 1000000L};
-    double end = now() + seconds;
+    double end = seconds_now() + seconds;
 
     while (strcmp(node_run_state(ctl), state) != 0) {
-        if (now() > end)
+        if (seconds_now() > end)
             return false;
-        nanosleep(&pause, NULL);
+        pause_ms(POLL_MS);
     }
     return true;
 }

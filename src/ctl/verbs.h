@@ -48,6 +48,10 @@ int run_status(struct ctl *ctl);
 int run_environment(struct ctl *ctl);
 int run_cluster_status(struct ctl *ctl);
 
+/* Seconds of a clock that only goes forward. */
+double seconds_now(void);
+void pause_ms(long ms);
+
 /* Does TEXT stand in LIST, ended by NULL? */
 bool is_one_of(const char *text, const char *const *list);
 

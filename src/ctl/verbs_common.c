@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "coney/buffer.h"
 #include "terms.h"
@@ -70,6 +71,22 @@ int done(struct ctl *ctl, int code)
     print_json_line(status);
     json_decref(status);
     return code;
+}
+
+double seconds_now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+void pause_ms(long ms)
+{
+    const struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+
+    if (ms > 0)
+        nanosleep(&time, NULL);
 }
 
 bool is_one_of(const char *word, const char *const *list)

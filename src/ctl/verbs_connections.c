@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "verbs.h"
 
@@ -49,14 +48,6 @@ static int close_connection(struct ctl *ctl)
     return failure(EX_UNAVAILABLE,
                    "There is no connection \"%s\": `%s list_connections pid name` shows what may be given",
                    pid, ctl->program);
-}
-
-static void pause_ms(long ms)
-{
-    const struct timespec time = {ms / 1000, ms % 1000 * 1000000};
-
-    if (ms > 0)
-        nanosleep(&time, NULL);
 }
 
 static int close_all_connections(struct ctl *ctl)

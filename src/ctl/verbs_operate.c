@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "node_status.h"
 #include "verbs.h"
 
 #define STOP_SECONDS 60.0
+#define POLL_MS      50
 
 /* POST to one of coney's own paths. */
 static int post(struct ctl *ctl, const char *path)
@@ -21,21 +21,6 @@ static int post(struct ctl *ctl, const char *path)
 }
 
 /* --- stop and start ------------------------------------------------------------------------------------- */
-
-static void pause_briefly(void)
-{
-    const struct timespec pause = {0, 50 * 1000000L};
-
-    nanosleep(&pause, NULL);
-}
-
-static double now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 /* One that has ended and whose parent has not looked yet is not alive. */
 static bool is_zombie(struct ctl *ctl, long pid)
@@ -73,13 +58,13 @@ static long pid_in(const char *path)
  * ended. */
 static bool await_end(struct ctl *ctl, long pid)
 {
-    double end = now() + (ctl->timeout_s > 0 ? ctl->timeout_s : STOP_SECONDS);
+    double end = seconds_now() + (ctl->timeout_s > 0 ? ctl->timeout_s : STOP_SECONDS);
 
     ctl->timeout_s = 0;
     while (*node_run_state(ctl) || (pid > 0 && is_alive(ctl, pid))) {
-        if (now() > end)
+        if (seconds_now() > end)
             return false;
-        pause_briefly();
+        pause_ms(POLL_MS);
     }
     return true;
 }
@@ -151,7 +136,7 @@ static int start_app(struct ctl *ctl)
 /* Wait for a process to be there and its broker to run. */
 static int wait_for(struct ctl *ctl)
 {
-    double seconds = ctl->timeout_s > 0 ? ctl->timeout_s : 10, end = now() + seconds;
+    double seconds = ctl->timeout_s > 0 ? ctl->timeout_s : 10, end = seconds_now() + seconds;
     const char *file = ctl->arg_count > 0 ? ctl->args[0] : NULL;
     long pid = option_number(ctl, "pid", 0);
     const char *node = ctl->node ? ctl->node : http_target_name(ctl);
@@ -162,15 +147,15 @@ static int wait_for(struct ctl *ctl)
     if (file)
         info(ctl, "Waiting for pid file '%s' to appear", file);
     fflush(stdout);
-    while (file && (pid = pid_in(file)) == 0 && now() < end)
-        pause_briefly();
+    while (file && (pid = pid_in(file)) == 0 && seconds_now() < end)
+        pause_ms(POLL_MS);
     if (file && pid > 0)
         info(ctl, "pid is %ld", pid);
     if (pid > 0) {
         info(ctl, "Waiting for applications 'rabbit_and_plugins' to start on node '%s'", node);
         if (!is_alive(ctl, pid))
             return failure(EX_UNAVAILABLE, "process_not_running");
-        if (node_await(ctl, "running", end - now())) {
+        if (node_await(ctl, "running", end - seconds_now())) {
             info(ctl, "Applications 'rabbit_and_plugins' are running on node '%s'", node);
             return EX_OK;
         }
