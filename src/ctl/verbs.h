@@ -34,6 +34,12 @@ bool vhost_exists(struct ctl *ctl, const char *vhost);
 /* Say that there is no such vhost, in rabbitmqctl's words, which have no "Error:". Returns the exit code. */
 int missing_vhost(const char *vhost);
 
+/* GET a list of the vhost's; one that is not there is reported and ends the program. */
+json_t *vhost_rows(struct ctl *ctl, const char *path) __attribute__((returns_nonnull));
+
+/* The same where the API has an empty list for a vhost that is not there. */
+json_t *vhost_rows_or_none(struct ctl *ctl, const char *path) __attribute__((returns_nonnull));
+
 /* Parse an ARGUMENT; reports what is wrong and returns NULL. */
 json_t *json_argument(const char *argument);
 

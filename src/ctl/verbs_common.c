@@ -27,6 +27,26 @@ bool vhost_exists(struct ctl *ctl, const char *vhost)
     return exists;
 }
 
+json_t *vhost_rows(struct ctl *ctl, const char *path)
+{
+    json_t *rows = http_find(ctl, path);
+
+    if (!rows)
+        exit(missing_vhost(ctl->vhost));
+    return rows;
+}
+
+json_t *vhost_rows_or_none(struct ctl *ctl, const char *path)
+{
+    json_t *rows = vhost_rows(ctl, path);
+
+    if (json_array_size(rows) == 0 && !vhost_exists(ctl, ctl->vhost)) {
+        json_decref(rows);
+        exit(missing_vhost(ctl->vhost));
+    }
+    return rows;
+}
+
 int missing_vhost(const char *vhost)
 {
     fflush(stdout);

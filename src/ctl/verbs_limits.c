@@ -75,11 +75,7 @@ static int list_vhost_limits(struct ctl *ctl)
         return EX_OK;
     }
     info(ctl, "Listing limits for vhost \"%s\" ...", ctl->vhost);
-    rows = http_find(ctl, api_path(ctl, "/vhost-limits/%s", ctl->vhost));
-    if (!rows || (json_array_size(rows) == 0 && !vhost_exists(ctl, ctl->vhost))) {
-        json_decref(rows);
-        return missing_vhost(ctl->vhost);
-    }
+    rows = vhost_rows_or_none(ctl, api_path(ctl, "/vhost-limits/%s", ctl->vhost));
     shown = limits_in(rows) ? json_dumps(limits_in(rows), JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     if (ctl->format == FORMAT_JSON) {
         json_t *wrapped =

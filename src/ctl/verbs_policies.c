@@ -17,18 +17,6 @@ static const struct policy_kind policies = {"/policies", "policy", "policy", "po
 static const struct policy_kind operator_policies = {"/operator-policies", "operator policy override",
                                                      "operator policy", "operator policy overrides"};
 
-/* A list whose vhost may be missing, which rabbitmqctl tells without "Error:". */
-static json_t *vhost_rows(struct ctl *ctl, const char *path)
-{
-    json_t *rows = http_find(ctl, path);
-
-    if (!rows || (json_array_size(rows) == 0 && !vhost_exists(ctl, ctl->vhost))) {
-        json_decref(rows);
-        exit(missing_vhost(ctl->vhost));
-    }
-    return rows;
-}
-
 static int list_kind(struct ctl *ctl, const struct policy_kind *kind)
 {
     static const struct column columns[] = {
@@ -42,7 +30,7 @@ static int list_kind(struct ctl *ctl, const struct policy_kind *kind)
     json_t *rows;
 
     info(ctl, "Listing %s for vhost \"%s\" ...", kind->listing, ctl->vhost);
-    rows = vhost_rows(ctl, text(ctl, "%s%s", kind->path, api_path(ctl, "/%s", ctl->vhost)));
+    rows = vhost_rows_or_none(ctl, text(ctl, "%s%s", kind->path, api_path(ctl, "/%s", ctl->vhost)));
     rows_print_short(ctl, rows, columns, 6);
     json_decref(rows);
     return EX_OK;
