@@ -7,136 +7,111 @@
 #include "rows.h"
 #include "verbs.h"
 
-static const struct column permission_columns[] = {
-    {"user", NULL, NULL, TERM_PLAIN},
-    {"configure", NULL, NULL, TERM_PLAIN},
-    {"write", NULL, NULL, TERM_PLAIN},
-    {"read", NULL, NULL, TERM_PLAIN},
-};
-static const struct column user_permission_columns[] = {
-    {"vhost", NULL, NULL, TERM_PLAIN},
-    {"configure", NULL, NULL, TERM_PLAIN},
-    {"write", NULL, NULL, TERM_PLAIN},
-    {"read", NULL, NULL, TERM_PLAIN},
-};
-static const struct column topic_columns[] = {
-    {"user", NULL, NULL, TERM_PLAIN},
-    {"exchange", NULL, NULL, TERM_PLAIN},
-    {"write", NULL, NULL, TERM_PLAIN},
-    {"read", NULL, NULL, TERM_PLAIN},
-};
-static const struct column user_topic_columns[] = {
-    {"vhost", NULL, NULL, TERM_PLAIN},
-    {"exchange", NULL, NULL, TERM_PLAIN},
-    {"write", NULL, NULL, TERM_PLAIN},
-    {"read", NULL, NULL, TERM_PLAIN},
+/* What distinguishes permissions from topic permissions. */
+struct rights {
+    const char *name;  /* as headings have it */
+    const char *path;  /* below a vhost, a user, or both */
+    const char *scope; /* the column and field before write and read */
+    void (*print)(struct ctl *ctl, const json_t *rows, const struct column *columns, size_t count);
 };
 
-/* A vhost's list; a vhost that is not there is told without "Error:". */
-static json_t *vhost_list(struct ctl *ctl, const char *what)
+static const struct rights permissions = {"permissions", "/permissions", "configure", rows_print_all};
+static const struct rights topic_permissions = {"topic permissions", "/topic-permissions", "exchange",
+                                                rows_print_short};
+
+/* WHOSE: what is listed of each row beside the rights. */
+static int print_rights(struct ctl *ctl, const struct rights *rights, json_t *rows, const char *whose)
 {
-    const char *path = text(ctl, "%s%s", api_path(ctl, "/vhosts/%s", ctl->vhost), what);
-    json_t *rows = http_find(ctl, path);
+    const struct column columns[] = {
+        {.name = whose}, {.name = rights->scope}, {.name = "write"}, {.name = "read"}};
 
-    if (!rows)
-        exit(missing_vhost(ctl->vhost));
-    return rows;
+    rights->print(ctl, rows, columns, 4);
+    json_decref(rows);
+    return EX_OK;
 }
 
-static json_t *user_list(struct ctl *ctl, const char *what)
+static int list_in_vhost(struct ctl *ctl, const struct rights *rights)
 {
-    json_t *rows = http_find(ctl, text(ctl, "%s%s", api_path(ctl, "/users/%s", ctl->args[0]), what));
+    info(ctl, "Listing %s for vhost \"%s\" ...", rights->name, ctl->vhost);
+    return print_rights(
+        ctl, rights,
+        vhost_rows(ctl, text(ctl, "%s%s", api_path(ctl, "/vhosts/%s", ctl->vhost), rights->path)), "user");
+}
 
+static int list_of_user(struct ctl *ctl, const struct rights *rights)
+{
+    json_t *rows;
+
+    info(ctl, "Listing %s for user \"%s\" ...", rights->name, ctl->args[0]);
+    rows = http_find(ctl, text(ctl, "%s%s", api_path(ctl, "/users/%s", ctl->args[0]), rights->path));
     if (!rows)
-        die(EX_UNAVAILABLE, "User \"%s\" does not exist", ctl->args[0]);
-    return rows;
+        return failure(EX_UNAVAILABLE, "User \"%s\" does not exist", ctl->args[0]);
+    return print_rights(ctl, rights, rows, "vhost");
 }
 
 static int list_permissions(struct ctl *ctl)
 {
-    json_t *rows;
-
-    info(ctl, "Listing permissions for vhost \"%s\" ...", ctl->vhost);
-    rows = vhost_list(ctl, "/permissions");
-    rows_print_all(ctl, rows, permission_columns, 4);
-    json_decref(rows);
-    return EX_OK;
+    return list_in_vhost(ctl, &permissions);
 }
 
 static int list_user_permissions(struct ctl *ctl)
 {
-    json_t *rows;
-
-    info(ctl, "Listing permissions for user \"%s\" ...", ctl->args[0]);
-    rows = user_list(ctl, "/permissions");
-    rows_print_all(ctl, rows, user_permission_columns, 4);
-    json_decref(rows);
-    return EX_OK;
+    return list_of_user(ctl, &permissions);
 }
 
 static int list_topic_permissions(struct ctl *ctl)
 {
-    json_t *rows;
-
-    info(ctl, "Listing topic permissions for vhost \"%s\" ...", ctl->vhost);
-    rows = vhost_list(ctl, "/topic-permissions");
-    rows_print_short(ctl, rows, topic_columns, 4);
-    json_decref(rows);
-    return EX_OK;
+    return list_in_vhost(ctl, &topic_permissions);
 }
 
 /* rabbitmqctl prints this one table without a header. */
 static int list_user_topic_permissions(struct ctl *ctl)
 {
-    json_t *rows;
-
-    info(ctl, "Listing topic permissions for user \"%s\" ...", ctl->args[0]);
-    rows = user_list(ctl, "/topic-permissions");
     ctl->has_no_headers |= ctl->format == FORMAT_TABLE;
-    rows_print_short(ctl, rows, user_topic_columns, 4);
-    json_decref(rows);
-    return EX_OK;
+    return list_of_user(ctl, &topic_permissions);
 }
 
-/* Report what is missing for a change of USER's rights in the vhost; EX_OK if nothing is. */
-static int check_both(struct ctl *ctl, const char *user)
+/* Report what is missing for a change of the user's rights in the vhost; EX_OK if nothing is. */
+static int check_both(struct ctl *ctl)
 {
     if (!vhost_exists(ctl, ctl->vhost))
         return failure(EX_UNAVAILABLE, "Virtual host %s does not exist", ctl->vhost);
-    if (!user_exists(ctl, user))
-        return failure(EX_NOUSER, "User %s does not exist", user);
+    if (!user_exists(ctl, ctl->args[0]))
+        return failure(EX_NOUSER, "User %s does not exist", ctl->args[0]);
     return EX_OK;
 }
 
 /* Make the request, and find out who is missing if it is refused. */
-static int change(struct ctl *ctl, const char *method, const char *path, json_t *body, const char *user)
+static int change(struct ctl *ctl, const char *method, const char *path, json_t *body)
 {
     struct answer answer = http_call(ctl, method, path, body);
-    int code = EX_OK;
+    int code = answer.status == 400 || answer.status == 404 ? check_both(ctl) : EX_OK;
+    bool is_done = is_fine(&answer) || answer.status == 404; /* 404: nothing there that could be cleared */
 
-    if (is_fine(&answer)) {
-        answer_free(&answer);
-        return done(ctl, EX_OK);
-    }
-    if (answer.status == 400 || answer.status == 404)
-        code = check_both(ctl, user);
-    if (code == EX_OK && answer.status == 404) { /* nothing there that could be cleared */
-        answer_free(&answer);
-        return done(ctl, EX_OK);
-    }
-    if (code == EX_OK)
+    if (code == EX_OK && !is_done)
         return answer_failure(ctl, &answer);
     answer_free(&answer);
     return code;
 }
 
+/* The user's in the vhost. */
+static const char *rights_path(struct ctl *ctl, const struct rights *rights)
+{
+    return text(ctl, "%s%s", rights->path, api_path(ctl, "/%s/%s", ctl->vhost, ctl->args[0]));
+}
+
+/* As the arguments behind the user say. */
+static int set_rights(struct ctl *ctl, const struct rights *rights)
+{
+    return change(
+        ctl, "PUT", rights_path(ctl, rights),
+        json_pack("{s:s,s:s,s:s}", rights->scope, ctl->args[1], "write", ctl->args[2], "read", ctl->args[3]));
+}
+
 static int set_permissions(struct ctl *ctl)
 {
     info(ctl, "Setting permissions for user \"%s\" in vhost \"%s\" ...", ctl->args[0], ctl->vhost);
-    return change(
-        ctl, "PUT", api_path(ctl, "/permissions/%s/%s", ctl->vhost, ctl->args[0]),
-        json_pack("{s:s,s:s,s:s}", "configure", ctl->args[1], "write", ctl->args[2], "read", ctl->args[3]),
-        ctl->args[0]);
+    return done(ctl, set_rights(ctl, &permissions));
 }
 
 /* In every vhost there is now. */
@@ -150,37 +125,29 @@ static int set_permissions_globally(struct ctl *ctl)
     vhosts = http_get(ctl, "/vhosts?columns=name");
     json_array_foreach(vhosts, i, vhost)
     {
-        ctl->vhost = json_string_value(json_object_get(vhost, "name"));
-        code = code ? code
-                    : change(ctl, "PUT", api_path(ctl, "/permissions/%s/%s", ctl->vhost, ctl->args[0]),
-                             json_pack("{s:s,s:s,s:s}", "configure", ctl->args[1], "write", ctl->args[2],
-                                       "read", ctl->args[3]),
-                             ctl->args[0]);
+        ctl->vhost = text(ctl, "%s", json_string_value(json_object_get(vhost, "name")));
+        code = code ? code : set_rights(ctl, &permissions);
     }
     json_decref(vhosts);
-    return code;
+    return done(ctl, code);
 }
 
 static int clear_permissions(struct ctl *ctl)
 {
     info(ctl, "Clearing permissions for user \"%s\" in vhost \"%s\" ...", ctl->args[0], ctl->vhost);
-    return change(ctl, "DELETE", api_path(ctl, "/permissions/%s/%s", ctl->vhost, ctl->args[0]), NULL,
-                  ctl->args[0]);
+    return done(ctl, change(ctl, "DELETE", rights_path(ctl, &permissions), NULL));
 }
 
 static int set_topic_permissions(struct ctl *ctl)
 {
     info(ctl, "Setting topic permissions on \"%s\" for user \"%s\" in vhost \"%s\" ...", ctl->args[1],
          ctl->args[0], ctl->vhost);
-    return change(
-        ctl, "PUT", api_path(ctl, "/topic-permissions/%s/%s", ctl->vhost, ctl->args[0]),
-        json_pack("{s:s,s:s,s:s}", "exchange", ctl->args[1], "write", ctl->args[2], "read", ctl->args[3]),
-        ctl->args[0]);
+    return done(ctl, set_rights(ctl, &topic_permissions));
 }
 
 static int clear_topic_permissions(struct ctl *ctl)
 {
-    const char *path = api_path(ctl, "/topic-permissions/%s/%s", ctl->vhost, ctl->args[0]);
+    const char *path = rights_path(ctl, &topic_permissions);
 
     if (ctl->arg_count > 1) {
         info(ctl, "Clearing topic permissions on \"%s\" for user \"%s\" in vhost \"%s\" ...", ctl->args[1],
@@ -189,7 +156,7 @@ static int clear_topic_permissions(struct ctl *ctl)
     } else {
         info(ctl, "Clearing topic permissions for user \"%s\" in vhost \"%s\" ...", ctl->args[0], ctl->vhost);
     }
-    return change(ctl, "DELETE", path, NULL, ctl->args[0]);
+    return done(ctl, change(ctl, "DELETE", path, NULL));
 }
 
 #define ACCESS "Access Control"

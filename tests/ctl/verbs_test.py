@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verbs that are coney's own, and what RabbitMQ's do when the broker is coneyd."""
 
+import json
 import os
 import subprocess
 import tempfile
@@ -186,6 +187,15 @@ def test_tail_prints_lines_and_stops_after_count(coneyctl):
     eq((said.code, said.out), (0, '{"n":0}\n{"n":1}\n'))
     said, _ = against(coneyctl, {("GET", path): (200, lines)}, "-q", "tail", "exchange", "e&x")
     eq((said.code, len(said.out.splitlines())), (0, 5))
+
+
+def test_permissions_in_all_vhosts_are_one_result(coneyctl):
+    answers = {("GET", "/api/vhosts?columns=name"): (200, [{"name": "v"}, {"name": "w"}])}
+    answers.update({("PUT", "/api/permissions/%s/u" % vhost): (204, "") for vhost in "vw"})
+    said, asked = against(coneyctl, answers, "set_permissions_globally", "u", "a", "b", "c", "--formatter", "json")
+    eq((said.code, json.loads(said.out)), (0, {"node": "coney@here", "result": "ok"}), said.err)
+    eq([one[1:] for one in asked if one[0] == "PUT"],
+       [("/api/permissions/%s/u" % vhost, {"configure": "a", "write": "b", "read": "c"}) for vhost in "vw"])
 
 
 def test_backup_tells_how_much(coneyctl):
