@@ -12,12 +12,14 @@
 #include "verbs.h"
 
 struct listing {
+    const char *verb;
     const struct column *columns; /* ends with one without a name */
     const char *defaults;         /* "name messages" */
-    const char *path;             /* with a %s if it is a vhost's */
+    const char *path;             /* ends with %s if it is a vhost's */
     const char *heading;          /* with a %s likewise */
     bool has_timeout_line;        /* "Timeout: 60.0 seconds ..." */
-    bool is_whole;                /* asks for whole objects: the path takes no ?columns= */
+    bool is_whole; /* asks for whole objects: the path takes no ?columns=, or PREPARE needs more */
+    void (*prepare)(struct ctl *ctl, json_t *rows); /* before they are shown, or NULL */
 };
 
 static const struct column queue_columns[] = {
@@ -162,31 +164,15 @@ static const struct column vhost_columns[] = {
     {0},
 };
 
-static const struct listing queues = {
-    queue_columns, "name messages", "/queues/%s", "Listing queues for vhost %s ...", true, false};
-static const struct listing exchanges = {
-    exchange_columns, "name type", "/exchanges/%s", "Listing exchanges for vhost %s ...", false, false};
-static const struct listing bindings = {
-    binding_columns, "source_name source_kind destination_name destination_kind routing_key arguments",
-    "/bindings/%s",  "Listing bindings for vhost %s...",
-    false,           true};
-static const struct listing connections = {connection_columns,
-                                           "user peer_host peer_port state",
-                                           "/connections",
-                                           "Listing connections ...",
-                                           false,
-                                           false};
-static const struct listing channels = {channel_columns, "pid user consumer_count messages_unacknowledged",
-                                        "/channels",     "Listing channels ...",
-                                        false,           false};
-static const struct listing consumers = {
-    consumer_columns,
-    "queue_name channel_pid consumer_tag ack_required prefetch_count active arguments",
-    "/consumers/%s",
-    "Listing consumers in vhost %s ...",
-    false,
-    true};
-static const struct listing vhosts = {vhost_columns, "name", "/vhosts", "Listing vhosts ...", false, true};
+static const struct column feature_flag_columns[] = {
+    {.name = "name"},
+    {.name = "state", .kind = TERM_ATOM},
+    {.name = "stability", .kind = TERM_ATOM},
+    {.name = "provided_by", .kind = TERM_ATOM},
+    {.name = "desc"},
+    {.name = "doc_url"},
+    {0},
+};
 
 /* --- columns -------------------------------------------------------------------------------------------- */
 
@@ -237,8 +223,7 @@ static size_t choose_columns(struct ctl *ctl, const struct listing *listing, con
     return count;
 }
 
-/* ?columns= with the outermost part of each field; the API cuts inner ones differently from version to
- * version. */
+/* ?columns= with each field, and what is looked at instead of it. */
 static const char *with_columns(struct ctl *ctl, const char *path, const struct column *const *chosen,
                                 size_t count)
 {
@@ -257,16 +242,6 @@ static const char *with_columns(struct ctl *ctl, const char *path, const struct 
 
 /* --- rows ----------------------------------------------------------------------------------------------- */
 
-/* A vhost's list: one that is not there ends the program as rabbitmqctl's newer verbs do. */
-static json_t *get_rows(struct ctl *ctl, const char *path)
-{
-    json_t *rows = http_find(ctl, path);
-
-    if (!rows)
-        exit(missing_vhost(ctl->vhost));
-    return rows;
-}
-
 static void announce(struct ctl *ctl, const struct listing *listing)
 {
     const char *place = strstr(listing->heading, "%s");
@@ -279,33 +254,19 @@ static void announce(struct ctl *ctl, const struct listing *listing)
         info(ctl, "%s", listing->heading);
 }
 
-static int list(struct ctl *ctl, const struct listing *listing,
-                void (*prepare)(struct ctl *ctl, json_t *rows))
+/* --online and --offline of list_queues. */
+static bool is_chosen_by_state(const struct ctl *ctl)
 {
-    const struct column **chosen;
-    size_t count = choose_columns(ctl, listing, &chosen);
-    const char *path = strstr(listing->path, "%s") ? text(ctl, "%.*s%s", (int)(strlen(listing->path) - 2),
-                                                          listing->path, percent_encoded(ctl, ctl->vhost))
-                                                   : listing->path;
-    json_t *rows;
-
-    announce(ctl, listing);
-    fflush(stdout);
-    rows = get_rows(ctl, listing->is_whole || prepare ? path : with_columns(ctl, path, chosen, count));
-    if (prepare)
-        prepare(ctl, rows);
-    rows_print(ctl, rows, chosen, count);
-    json_decref(rows);
-    free(chosen);
-    return EX_OK;
+    return has_option(ctl, "online") || has_option(ctl, "offline");
 }
 
-/* --offline: only those that are down; --online: only the others. */
 static void keep_by_state(struct ctl *ctl, json_t *rows)
 {
     static const char *const down[] = {"down", "stopped", "crashed", "minority", NULL};
     bool wants_down = has_option(ctl, "offline");
 
+    if (!is_chosen_by_state(ctl))
+        return;
     for (size_t i = json_array_size(rows); i-- > 0;) {
         const char *state = json_string_value(json_object_get(json_array_get(rows, i), "state"));
 
@@ -314,16 +275,17 @@ static void keep_by_state(struct ctl *ctl, json_t *rows)
     }
 }
 
-static int list_queues(struct ctl *ctl)
+/* A queue whose process does not answer exists in RabbitMQ alone: here a queue answers or the broker does
+ * not. */
+static void keep_crashed(struct ctl *ctl, json_t *rows)
 {
-    bool is_chosen = has_option(ctl, "online") || has_option(ctl, "offline");
+    (void)ctl;
+    for (size_t i = json_array_size(rows); i-- > 0;) {
+        const char *state = json_string_value(json_object_get(json_array_get(rows, i), "state"));
 
-    return list(ctl, &queues, is_chosen ? keep_by_state : NULL);
-}
-
-static int list_exchanges(struct ctl *ctl)
-{
-    return list(ctl, &exchanges, NULL);
+        if (!state || strcmp(state, "crashed") != 0)
+            json_array_remove(rows, i);
+    }
 }
 
 /* The API has no source_kind: it always is an exchange. */
@@ -339,66 +301,95 @@ static void add_source_kind(struct ctl *ctl, json_t *rows)
     }
 }
 
-static int list_bindings(struct ctl *ctl)
+/* --- verbs ---------------------------------------------------------------------------------------------- */
+
+static const struct listing listings[] = {
+    {.verb = "list_queues",
+     .columns = queue_columns,
+     .defaults = "name messages",
+     .path = "/queues/%s",
+     .heading = "Listing queues for vhost %s ...",
+     .has_timeout_line = true,
+     .prepare = keep_by_state},
+    {.verb = "list_unresponsive_queues",
+     .columns = queue_columns,
+     .defaults = "name",
+     .path = "/queues/%s",
+     .heading = "Listing unresponsive queues for vhost %s ...",
+     .is_whole = true,
+     .prepare = keep_crashed},
+    {.verb = "list_exchanges",
+     .columns = exchange_columns,
+     .defaults = "name type",
+     .path = "/exchanges/%s",
+     .heading = "Listing exchanges for vhost %s ..."},
+    {.verb = "list_bindings",
+     .columns = binding_columns,
+     .defaults = "source_name source_kind destination_name destination_kind routing_key arguments",
+     .path = "/bindings/%s",
+     .heading = "Listing bindings for vhost %s...",
+     .is_whole = true,
+     .prepare = add_source_kind},
+    {.verb = "list_connections",
+     .columns = connection_columns,
+     .defaults = "user peer_host peer_port state",
+     .path = "/connections",
+     .heading = "Listing connections ..."},
+    {.verb = "list_channels",
+     .columns = channel_columns,
+     .defaults = "pid user consumer_count messages_unacknowledged",
+     .path = "/channels",
+     .heading = "Listing channels ..."},
+    {.verb = "list_consumers",
+     .columns = consumer_columns,
+     .defaults = "queue_name channel_pid consumer_tag ack_required prefetch_count active arguments",
+     .path = "/consumers/%s",
+     .heading = "Listing consumers in vhost %s ...",
+     .is_whole = true},
+    {.verb = "list_vhosts",
+     .columns = vhost_columns,
+     .defaults = "name",
+     .path = "/vhosts",
+     .heading = "Listing vhosts ...",
+     .is_whole = true},
+    {.verb = "list_feature_flags",
+     .columns = feature_flag_columns,
+     .defaults = "name state",
+     .path = "/feature-flags",
+     .heading = "Listing feature flags ...",
+     .is_whole = true},
+};
+
+static const struct listing *find_listing(const char *verb)
 {
-    return list(ctl, &bindings, add_source_kind);
+    size_t i = 0;
+
+    while (strcmp(listings[i].verb, verb) != 0) /* each verb with list() has one */
+        i++;
+    return &listings[i];
 }
 
-static int list_connections(struct ctl *ctl)
+static int list(struct ctl *ctl)
 {
-    return list(ctl, &connections, NULL);
-}
-
-static int list_channels(struct ctl *ctl)
-{
-    return list(ctl, &channels, NULL);
-}
-
-static int list_consumers(struct ctl *ctl)
-{
-    return list(ctl, &consumers, NULL);
-}
-
-/* tracing, tags and description may be missing where they were never set. */
-static int list_vhosts(struct ctl *ctl)
-{
-    return list(ctl, &vhosts, NULL);
-}
-
-/* A queue whose process does not answer exists in RabbitMQ alone: here a queue answers or the broker does
- * not. */
-static int list_unresponsive_queues(struct ctl *ctl)
-{
+    const struct listing *listing = find_listing(ctl->verb->name);
+    const struct column **chosen;
+    size_t count = choose_columns(ctl, listing, &chosen);
+    const char *path = strstr(listing->path, "%s") ? text(ctl, "%.*s%s", (int)(strlen(listing->path) - 2),
+                                                          listing->path, percent_encoded(ctl, ctl->vhost))
+                                                   : listing->path;
     json_t *rows;
 
-    info(ctl, "Listing unresponsive queues for vhost %s ...", ctl->vhost);
-    rows = get_rows(ctl, api_path(ctl, "/queues/%s?columns=name,state", ctl->vhost));
-    for (size_t i = json_array_size(rows); i-- > 0;) {
-        const char *state = json_string_value(json_object_get(json_array_get(rows, i), "state"));
-
-        if (!state || strcmp(state, "crashed") != 0)
-            json_array_remove(rows, i);
-    }
-    rows_print_all(ctl, rows, &(const struct column){"name", NULL, NULL, TERM_PLAIN}, 1);
+    announce(ctl, listing);
+    fflush(stdout);
+    if (!listing->is_whole && !is_chosen_by_state(ctl))
+        path = with_columns(ctl, path, chosen, count);
+    rows = vhost_rows(ctl, path);
+    if (listing->prepare)
+        listing->prepare(ctl, rows);
+    rows_print(ctl, rows, chosen, count);
     json_decref(rows);
+    free(chosen);
     return EX_OK;
-}
-
-static int list_feature_flags(struct ctl *ctl)
-{
-    static const struct column columns[] = {
-        {"name", NULL, NULL, TERM_PLAIN},
-        {"state", NULL, NULL, TERM_ATOM},
-        {"stability", NULL, NULL, TERM_ATOM},
-        {"provided_by", NULL, NULL, TERM_ATOM},
-        {"desc", NULL, NULL, TERM_PLAIN},
-        {"doc_url", NULL, NULL, TERM_PLAIN},
-        {0},
-    };
-    static const struct listing flags = {columns, "name state", "/feature-flags", "Listing feature flags ...",
-                                         false,   true};
-
-    return list(ctl, &flags, NULL);
 }
 
 #define LISTS      (TOOL_CTL | TOOL_DIAGNOSTICS)
@@ -413,7 +404,7 @@ const struct verb verbs_list[] = {
      "[COLUMN...]",
      "List a vhost's queues",
      "list_queues -p orders name messages consumers",
-     list_queues,
+     list,
      {{"online", 0, OPTION_FLAG}, {"offline", 0, OPTION_FLAG}, {"local", 0, OPTION_FLAG}}},
     {"list_exchanges",
      LISTS,
@@ -423,7 +414,7 @@ const struct verb verbs_list[] = {
      "[COLUMN...]",
      "List a vhost's exchanges",
      "list_exchanges name type durable",
-     list_exchanges,
+     list,
      {{0}}},
     {"list_bindings",
      LISTS,
@@ -433,7 +424,7 @@ const struct verb verbs_list[] = {
      "[COLUMN...]",
      "List a vhost's bindings",
      "list_bindings source_name routing_key destination_name",
-     list_bindings,
+     list,
      {{0}}},
     {"list_connections",
      LISTS,
@@ -443,7 +434,7 @@ const struct verb verbs_list[] = {
      "[COLUMN...]",
      "List clients' connections",
      "list_connections pid user peer_host client_properties",
-     list_connections,
+     list,
      {{0}}},
     {"list_channels",
      LISTS,
@@ -453,7 +444,7 @@ const struct verb verbs_list[] = {
      "[COLUMN...]",
      "List channels",
      "list_channels name prefetch_count messages_unacknowledged",
-     list_channels,
+     list,
      {{0}}},
     {"list_consumers",
      LISTS,
@@ -463,7 +454,7 @@ const struct verb verbs_list[] = {
      "[COLUMN...]",
      "List a vhost's consumers",
      "list_consumers -p orders queue_name consumer_tag active",
-     list_consumers,
+     list,
      {{0}}},
     {"list_unresponsive_queues",
      LISTS,
@@ -473,7 +464,7 @@ const struct verb verbs_list[] = {
      "[COLUMN...]",
      "List queues that are out of service",
      "list_unresponsive_queues",
-     list_unresponsive_queues,
+     list,
      {{"local", 0, OPTION_FLAG}, {"queue-timeout", 0, OPTION_NUMBER}}},
     {"list_vhosts",
      LISTS,
@@ -483,7 +474,7 @@ const struct verb verbs_list[] = {
      "[COLUMN...]",
      "List vhosts",
      "list_vhosts name tracing tags",
-     list_vhosts,
+     list,
      {{0}}},
     {"list_feature_flags",
      LISTS,
@@ -493,7 +484,7 @@ const struct verb verbs_list[] = {
      "[COLUMN...]",
      "List feature flags: all are on",
      "list_feature_flags name state",
-     list_feature_flags,
+     list,
      {{0}}},
     {0},
 };

@@ -198,6 +198,12 @@ def test_permissions_in_all_vhosts_are_one_result(coneyctl):
        [("/api/permissions/%s/u" % vhost, {"configure": "a", "write": "b", "read": "c"}) for vhost in "vw"])
 
 
+def test_list_unresponsive_queues_has_columns(coneyctl):
+    rows = [{"name": "q", "state": "crashed", "durable": True}, {"name": "r", "state": "running", "durable": True}]
+    said, _ = against(coneyctl, {("GET", "/api/queues/%2F"): (200, rows)}, "list_unresponsive_queues", "-q", "name", "durable")
+    eq((said.code, said.out), (0, "name\tdurable\nq\ttrue\n"), said.err)
+
+
 def test_backup_tells_how_much(coneyctl):
     said, asked = against(coneyctl, {("POST", "/api/coney/backup"): (200, {"octets": 42})}, "-q", "backup", "/b")
     eq(said.code, 0, said.err)
