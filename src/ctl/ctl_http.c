@@ -21,6 +21,14 @@
 #define CONNECT_SECONDS 10L
 #define REQUEST_SECONDS 120.0
 
+/* Where requests go: a UNIX socket's path or a URL that may hold user and password. */
+struct http_target {
+    const char *socket, *url;
+    const char *cacert, *cert, *key;
+    bool is_insecure, is_any_host;
+    const char *user, *password;
+};
+
 struct http {
     struct http_target target;
     CURL *curl;
@@ -62,7 +70,6 @@ static struct http_target choose_target(struct ctl *ctl)
         .is_any_host = has_option(ctl, "any-host"),
         .user = option(ctl, "username"),
         .password = option(ctl, "password"),
-        .timeout_s = ctl->timeout_s,
     };
 
     if (target.socket && target.url)
@@ -120,6 +127,11 @@ const char *http_target_name(struct ctl *ctl)
     if (!at)
         return http->base;
     return text(ctl, "%.*s%s", (int)(scheme_end - http->base), http->base, at + 1);
+}
+
+bool http_is_local(struct ctl *ctl)
+{
+    return http_of(ctl)->target.socket != NULL;
 }
 
 /* --- paths ---------------------------------------------------------------------------------------------- */

@@ -16,15 +16,6 @@ struct answer {
     json_t *json; /* NULL: none, or not JSON */
 };
 
-/* Where requests go: a UNIX socket's path or a URL that may hold user and password. */
-struct http_target {
-    const char *socket, *url;
-    const char *cacert, *cert, *key;
-    bool is_insecure, is_any_host;
-    const char *user, *password;
-    double timeout_s;
-};
-
 /* A path below /api: each %s of FORMAT is replaced by the next argument, percent-encoded. */
 char *api_path(struct ctl *ctl, const char *format, ...) __attribute__((returns_nonnull));
 
@@ -74,5 +65,8 @@ void http_free(struct http *http);
 
 /* What the target is called in messages. */
 const char *http_target_name(struct ctl *ctl);
+
+/* Is it this machine's, spoken to by its socket? */
+bool http_is_local(struct ctl *ctl);
 
 #endif

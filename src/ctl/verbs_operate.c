@@ -77,10 +77,10 @@ static int not_ended(struct ctl *ctl)
                    ctl->program);
 }
 
-/* The broker's process, if it is one of this machine's: it is when it is spoken to by its socket. */
+/* The broker's process, if it is one of this machine's. */
 static long local_pid(struct ctl *ctl)
 {
-    json_t *status = *http_target_name(ctl) == '/' ? http_find(ctl, "/coney/status") : NULL;
+    json_t *status = http_is_local(ctl) ? http_find(ctl, "/coney/status") : NULL;
     long pid = (long)json_integer_value(json_object_get(status, "os_pid"));
 
     json_decref(status);
@@ -115,7 +115,7 @@ static int shutdown_node(struct ctl *ctl)
         return code;
     info(ctl, "Waiting for PID %ld to terminate", pid);
     fflush(stdout);
-    if (!await_end(ctl, *http_target_name(ctl) == '/' ? pid : 0))
+    if (!await_end(ctl, http_is_local(ctl) ? pid : 0))
         return not_ended(ctl);
     info(ctl, "RabbitMQ node %s running at PID %ld successfully shut down", node_name(ctl), pid);
     return EX_OK;

@@ -61,11 +61,12 @@ def test_stop_waits_until_nobody_answers(coneyctl):
 
 def test_stop_waits_for_the_process(coneyctl):
     """One that lives on for a while after its API is gone, and whose parent takes its time."""
-    process = subprocess.Popen(["sleep", "0.3"])
-    answers = {("POST", "/api/coney/stop"): (204, ""),
-               ("GET", "/api/coney/status"): [(200, dict(STATUS, os_pid=process.pid)), (503, "")]}
-    said, _ = against(coneyctl, answers, "stop")
-    eq((said.code, process.poll()), (0, 0), said.err)
+    for path in (lambda socket: socket, os.path.relpath):
+        process = subprocess.Popen(["sleep", "0.3"])
+        with FakeApi({**NODE, ("POST", "/api/coney/stop"): (204, ""),
+                      ("GET", "/api/coney/status"): [(200, dict(STATUS, os_pid=process.pid)), (503, "")]}) as api:
+            said = run(coneyctl, "stop", "--socket", path(api.socket))
+        eq((said.code, process.poll()), (0, 0), said.err)
 
 
 def test_stop_that_takes_too_long_says_so(coneyctl):
