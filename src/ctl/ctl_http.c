@@ -490,35 +490,36 @@ int answer_failure(struct ctl *ctl, struct answer *answer)
     return failure(EX_UNAVAILABLE, "%s", reason);
 }
 
+/* The JSON of an answer to GET PATH, which is given back; without any the program ends. */
+static json_t *json_of(struct ctl *ctl, struct answer *answer, const char *path)
+{
+    json_t *found;
+
+    if (!is_fine(answer))
+        exit(answer_failure(ctl, answer));
+    if (!answer->json)
+        die(EX_PROTOCOL, "%s/api%s: this is not the JSON of a broker's HTTP API; is the port right?",
+            http_target_name(ctl), path);
+    found = json_incref(answer->json);
+    answer_free(answer);
+    return found;
+}
+
 json_t *http_get(struct ctl *ctl, const char *path)
 {
     struct answer answer = http_call(ctl, "GET", path, NULL);
-    json_t *found;
 
-    if (!is_fine(&answer))
-        exit(answer_failure(ctl, &answer));
-    if (!answer.json)
-        die(EX_PROTOCOL, "%s%s: this is not the JSON of a broker's HTTP API; is the port right?",
-            http_target_name(ctl), path);
-    found = json_incref(answer.json);
-    answer_free(&answer);
-    return found;
+    return json_of(ctl, &answer, path);
 }
 
 json_t *http_find(struct ctl *ctl, const char *path)
 {
     struct answer answer = http_call(ctl, "GET", path, NULL);
-    json_t *found = NULL;
 
-    if (answer.status == 404) {
-        answer_free(&answer);
-        return NULL;
-    }
-    if (!is_fine(&answer))
-        exit(answer_failure(ctl, &answer));
-    found = json_incref(answer.json);
+    if (answer.status != 404)
+        return json_of(ctl, &answer, path);
     answer_free(&answer);
-    return found;
+    return NULL;
 }
 
 int http_do(struct ctl *ctl, const char *method, const char *path, json_t *body)

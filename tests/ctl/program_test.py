@@ -122,7 +122,10 @@ def test_what_a_401_says(coneyctl):
 
 
 def test_answers_that_are_no_json_end_in_an_error(coneyctl):
-    eq(against(coneyctl, {("GET", "/api/users?columns=name,tags"): (200, "<html>")}, "list_users")[0].code, 76)
+    for path, verb in (("users?columns=name,tags", "list_users"), ("queues/%2F?columns=name,messages", "list_queues")):
+        said, _ = against(coneyctl, {("GET", "/api/" + path): (200, "<html>")}, verb)
+        eq(said.code, 76)
+        has(said.err, "/api/" + path)
 
 
 def test_vhost_that_is_not_there(coneyctl):
