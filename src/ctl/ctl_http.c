@@ -318,19 +318,27 @@ static long perform(struct ctl *ctl, const struct exchange *exchange)
     return status;
 }
 
+/* RECEIVED is taken over. */
+static struct answer answer_of(long status, struct buffer *received)
+{
+    struct answer answer = {.status = status};
+
+    buffer_append(received, "", 1);
+    answer.body = (char *)received->data;
+    answer.size = received->size - 1;
+    answer.json = json_loadb(answer.body, answer.size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    return answer;
+}
+
 static struct answer collect_answer(struct ctl *ctl, struct exchange exchange)
 {
     struct buffer received = {0};
-    struct answer answer = {0};
+    long status;
 
     exchange.receive = collect;
     exchange.context = &received;
-    answer.status = perform(ctl, &exchange);
-    buffer_append(&received, "", 1);
-    answer.body = (char *)received.data;
-    answer.size = received.size - 1;
-    answer.json = json_loadb(answer.body, answer.size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-    return answer;
+    status = perform(ctl, &exchange);
+    return answer_of(status, &received);
 }
 
 struct answer http_call(struct ctl *ctl, const char *method, const char *path, json_t *body)
@@ -376,17 +384,21 @@ struct answer http_try(struct ctl *ctl, const char *path)
 /* --- lines ---------------------------------------------------------------------------------------------- */
 
 struct line_reader {
-    struct buffer pending;
+    const struct http *http; /* whose status tells the one from the other */
+    struct buffer pending;   /* the line's beginning, or an error's body */
     bool (*line)(void *context, const char *text);
     void *context;
 };
 
+/* What comes with an error is kept as it is. */
 static size_t receive_lines(char *data, size_t one, size_t size, void *context)
 {
     struct line_reader *reader = context;
     char *at = data, *end = data + one * size, *newline;
+    long status = 0;
 
-    while ((newline = memchr(at, '\n', (size_t)(end - at)))) {
+    curl_easy_getinfo(reader->http->curl, CURLINFO_RESPONSE_CODE, &status);
+    while (status < 300 && (newline = memchr(at, '\n', (size_t)(end - at)))) {
         bool goes_on;
 
         buffer_append(&reader->pending, at, (size_t)(newline - at));
@@ -401,20 +413,22 @@ static size_t receive_lines(char *data, size_t one, size_t size, void *context)
     return one * size;
 }
 
-long http_lines(struct ctl *ctl, const char *path, bool (*line)(void *context, const char *text),
-                void *context)
+struct answer http_lines(struct ctl *ctl, const char *path, bool (*line)(void *context, const char *text),
+                         void *context)
 {
-    struct line_reader reader = {.line = line, .context = context};
+    struct line_reader reader = {.http = http_of(ctl), .line = line, .context = context};
     struct exchange exchange = {
         .method = "GET", .path = path, .has_no_limit = true, .receive = receive_lines, .context = &reader};
-    long status = perform(ctl, &exchange);
+    struct answer answer = {.status = perform(ctl, &exchange)};
 
+    if (!is_fine(&answer))
+        return answer_of(answer.status, &reader.pending);
     if (reader.pending.size > 0) {
         buffer_append(&reader.pending, "", 1);
         line(context, (const char *)reader.pending.data);
     }
     buffer_free(&reader.pending);
-    return status;
+    return answer;
 }
 
 /* --- answers -------------------------------------------------------------------------------------------- */

@@ -36,10 +36,10 @@ struct answer http_call_as(struct ctl *ctl, const char *path, const char *user,
 /* GET, with status 0 for a broker that cannot be reached. */
 struct answer http_try(struct ctl *ctl, const char *path) MUST_CHECK;
 
-/* GET, and hand each line to LINE as it comes, until that says false or the broker ends it. Returns the
- * status. */
-long http_lines(struct ctl *ctl, const char *path, bool (*line)(void *context, const char *text),
-                void *context);
+/* GET, and hand each line to LINE as it comes, until that says false or the broker ends it. The answer has a
+ * body only if it is not fine. */
+struct answer http_lines(struct ctl *ctl, const char *path, bool (*line)(void *context, const char *text),
+                         void *context) MUST_CHECK;
 
 void answer_free(struct answer *answer);
 

@@ -192,29 +192,25 @@ static int replay(struct ctl *ctl)
 
 /* --- tail ----------------------------------------------------------------------------------------------- */
 
-struct tail {
-    struct ctl *ctl;
-    long left; /* lines to go; negative: no end */
-};
-
+/* An empty line is the broker's way to find out whether we are there. */
 static bool print_tail_line(void *context, const char *json_line)
 {
-    struct tail *tail = context;
+    long *left = context; /* lines to go; negative: no end */
 
     if (*json_line) {
         put_safe(json_line);
         putchar('\n');
         fflush(stdout);
-        tail->left -= tail->left > 0;
+        *left -= *left > 0;
     }
-    return tail->left != 0;
+    return *left != 0;
 }
 
 static int tail(struct ctl *ctl)
 {
     static const char *const kinds[] = {"exchange", "queue", NULL};
-    struct tail lines = {ctl, has_option(ctl, "count") ? option_number(ctl, "count", 0) : -1};
-    long status;
+    long left = option_number(ctl, "count", -1);
+    struct answer answer;
 
     if (!is_one_of(ctl->args[0], kinds))
         return bad_arguments(ctl, EX_USAGE, "'%s' cannot be watched: write `exchange NAME` or `queue NAME`",
@@ -222,14 +218,14 @@ static int tail(struct ctl *ctl)
     info(ctl, "What goes through %s '%s' in vhost '%s', until Ctrl-C ...", ctl->args[0], ctl->args[1],
          ctl->vhost);
     fflush(stdout);
-    status = http_lines(ctl,
+    answer = http_lines(ctl,
                         text(ctl, "/coney/tail?vhost=%s&%s=%s", percent_encoded(ctl, ctl->vhost),
                              ctl->args[0], percent_encoded(ctl, ctl->args[1])),
-                        print_tail_line, &lines);
-    if (status >= 200 && status < 300)
-        return EX_OK;
-    return failure(EX_UNAVAILABLE, "the broker answered %ld: is there such a %s, and is it a coneyd?", status,
-                   ctl->args[0]);
+                        print_tail_line, &left);
+    if (!is_fine(&answer))
+        return answer_failure(ctl, &answer);
+    answer_free(&answer);
+    return EX_OK;
 }
 
 /* --- top ------------------------------------------------------------------------------------------------ */

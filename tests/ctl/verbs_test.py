@@ -190,6 +190,14 @@ def test_tail_prints_lines_and_stops_after_count(coneyctl):
     eq((said.code, len(said.out.splitlines())), (0, 5))
 
 
+def test_tail_tells_why_it_is_refused(coneyctl):
+    path = "/api/coney/tail?vhost=%2F&queue=q"
+    reason = {"error": "service_unavailable", "reason": "2 clients do\nthat already"}
+    said, _ = against(coneyctl, {("GET", path): (503, json.dumps(reason, indent=1) + "\n")}, "-q", "tail", "queue", "q")
+    eq((said.code, said.out), (69, ""))
+    has(said.err, "Error:\n2 clients do\nthat already\n")
+
+
 def test_permissions_in_all_vhosts_are_one_result(coneyctl):
     answers = {("GET", "/api/vhosts?columns=name"): (200, [{"name": "v"}, {"name": "w"}])}
     answers.update({("PUT", "/api/permissions/%s/u" % vhost): (204, "") for vhost in "vw"})
