@@ -135,8 +135,14 @@ int bad_arguments(struct ctl *ctl, int code, const char *format, ...) __attribut
 /* The node's name, of -n or asked for. */
 const char *node_name(struct ctl *ctl);
 
-/* Write to standard output what the broker sent, control characters escaped. */
+/* Write to standard output what the broker sent, control characters escaped; the second takes JSON's text,
+ * which stays JSON. */
 void put_safe(const char *text_from_broker);
+void put_safe_json(const char *json_from_broker);
+
+/* Write VALUE to standard output as JSON on one line, likewise; FLAGS are jansson's: JSON_SORT_KEYS or none.
+ */
+void put_json(const json_t *value, size_t flags);
 
 /* The password that stands as argument INDEX, or else a line of standard input; NULL if there is none. */
 const char *password_argument(struct ctl *ctl, int index);

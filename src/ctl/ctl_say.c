@@ -42,19 +42,39 @@ char *text(struct ctl *ctl, const char *format, ...)
     return written;
 }
 
-static void write_safe(FILE *to, const char *what)
+static void write_escaped(FILE *to, const char *what, enum term_escape how)
 {
     struct buffer out = {0};
 
-    term_escape(&out, what, strlen(what), TERM_KEEP_LINES);
+    term_escape(&out, what, strlen(what), how);
     if (out.size > 0)
         fwrite(out.data, 1, out.size, to);
     buffer_free(&out);
 }
 
+static void write_safe(FILE *to, const char *what)
+{
+    write_escaped(to, what, TERM_KEEP_LINES);
+}
+
 void put_safe(const char *text_from_broker)
 {
     write_safe(stdout, text_from_broker ? text_from_broker : "");
+}
+
+void put_safe_json(const char *json_from_broker)
+{
+    write_escaped(stdout, json_from_broker, TERM_IN_JSON);
+}
+
+void put_json(const json_t *value, size_t flags)
+{
+    struct buffer out = {0};
+
+    term_put_json(&out, value, flags);
+    if (out.size > 0)
+        fwrite(out.data, 1, out.size, stdout);
+    buffer_free(&out);
 }
 
 void info(struct ctl *ctl, const char *format, ...)
@@ -82,7 +102,7 @@ void result(struct ctl *ctl, const char *format, ...)
     if (ctl->format == FORMAT_JSON) {
         json_t *wrapped = json_pack("{s:s}", "message", line);
 
-        json_dumpf(wrapped, stdout, JSON_COMPACT);
+        put_json(wrapped, 0);
         json_decref(wrapped);
     } else {
         write_safe(stdout, line);

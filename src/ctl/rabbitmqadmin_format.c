@@ -364,7 +364,8 @@ void admin_print(struct ctl *ctl, const char *body, const json_t *items, const c
     size_t f;
 
     if (strcmp(name, "raw_json") == 0) {
-        puts(body);
+        put_safe_json(body);
+        putchar('\n');
         return;
     }
     if (strcmp(name, "pretty_json") == 0) {

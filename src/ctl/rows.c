@@ -122,7 +122,7 @@ static void print_json(const struct table *table)
             json_object_set_new(shown, table->columns[i]->name,
                                 term_json(column_value(row, table->columns[i]), table->columns[i]->kind));
         fputs(r ? "," : "", stdout);
-        json_dumpf(shown, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
+        put_json(shown, 0);
         putchar('\n');
         json_decref(shown);
     }

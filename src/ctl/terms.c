@@ -54,24 +54,46 @@ static bool is_control(const unsigned char *at, size_t size)
     return false;
 }
 
+/* The number of a control character of SIZE octets; all of them have at most three. */
+static unsigned code_point(const unsigned char *at, size_t size)
+{
+    if (size == 1)
+        return at[0];
+    return size == 2 ? (at[0] & 0x1fU) << 6 | (at[1] & 0x3fU)
+                     : (at[0] & 0xfU) << 12 | (at[1] & 0x3fU) << 6 | (at[2] & 0x3fU);
+}
+
+/* SIZE octets at AT, which are no whole character if SIZE is 0. Returns how many were written. */
+static size_t put_escaped(struct buffer *out, const unsigned char *at, size_t size, enum term_escape how)
+{
+    char shown[8];
+
+    if (size > 0 && how == TERM_IN_JSON) {
+        snprintf(shown, sizeof shown, "\\u%04x", code_point(at, size));
+        put_text(out, shown);
+        return size;
+    }
+    size = size > 0 ? size : 1;
+    for (size_t i = 0; i < size; i++) {
+        snprintf(shown, sizeof shown, "\\%03o", at[i]);
+        put_text(out, shown);
+    }
+    return size;
+}
+
 void term_escape(struct buffer *out, const char *text, size_t size, enum term_escape how)
 {
     const unsigned char *at = (const unsigned char *)text, *end = at + size;
 
     while (at < end) {
         size_t length = utf8_size(at, (size_t)(end - at));
-        bool is_kept = how == TERM_KEEP_LINES && (*at == '\n' || *at == '\t');
+        bool is_kept = how != TERM_ONE_LINE && (*at == '\n' || *at == '\t');
 
         if (length > 0 && (is_kept || !is_control(at, length))) {
             buffer_append(out, at, length);
             at += length;
-            continue;
-        }
-        for (length = length > 0 ? length : 1; length > 0; length--) {
-            char octal[5];
-
-            snprintf(octal, sizeof octal, "\\%03o", *at++);
-            put_text(out, octal);
+        } else {
+            at += put_escaped(out, at, length, how);
         }
     }
 }
@@ -230,13 +252,12 @@ static void put_list(struct buffer *out, const json_t *list)
     put_text(out, "]");
 }
 
-static void put_json(struct buffer *out, const json_t *value)
+void term_put_json(struct buffer *out, const json_t *value, size_t flags)
 {
-    char *shown =
-        json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+    char *shown = json_dumps(value, flags | JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 
     if (shown)
-        term_escape(out, shown, strlen(shown), TERM_ONE_LINE);
+        term_escape(out, shown, strlen(shown), TERM_IN_JSON);
     free(shown);
 }
 
@@ -276,7 +297,7 @@ void term_cell(struct buffer *out, const json_t *value, enum term_kind kind)
     if (!value || json_is_null(value))
         return;
     if (kind == TERM_JSON)
-        put_json(out, value);
+        term_put_json(out, value, JSON_SORT_KEYS);
     else if (kind == TERM_PROTOCOL && json_is_string(value))
         put_protocol(out, value);
     else if (json_is_object(value) && kind == TERM_PROPLIST)
@@ -362,7 +383,7 @@ json_t *term_json(json_t *value, enum term_kind kind)
         return table_json(value);
     if (kind != TERM_JSON)
         return json_incref(value);
-    put_json(&shown, value);
+    term_put_json(&shown, value, JSON_SORT_KEYS);
     string = json_stringn((const char *)shown.data, shown.size);
     buffer_free(&shown);
     return string;

@@ -14,9 +14,10 @@
 enum term_escape {
     TERM_ONE_LINE,   /* line ends and tabs are escaped too */
     TERM_KEEP_LINES, /* a text of several lines */
+    TERM_IN_JSON,    /* JSON, which stays the same JSON: \uXXXX; lines are kept */
 };
 
-/* Append TEXT with what could drive a terminal as \ooo. */
+/* Append TEXT with what could drive a terminal as \ooo, or as HOW says. */
 void term_escape(struct buffer *out, const char *text, size_t size, enum term_escape how);
 
 /* What a value is, where JSON does not tell. */
@@ -31,6 +32,9 @@ enum term_kind {
 
 /* Append VALUE, which may be NULL, as a cell of a table. */
 void term_cell(struct buffer *out, const json_t *value, enum term_kind kind);
+
+/* Append VALUE as JSON on one line; FLAGS are jansson's: JSON_SORT_KEYS or none. */
+void term_put_json(struct buffer *out, const json_t *value, size_t flags);
 
 /* What --formatter json shows of VALUE: a new reference. */
 json_t *term_json(json_t *value, enum term_kind kind);

@@ -69,16 +69,8 @@ json_t *json_argument(const char *argument)
 
 void print_json_line(const json_t *value)
 {
-    struct buffer out = {0};
-    char *shown =
-        json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-
-    if (shown)
-        term_escape(&out, shown, strlen(shown), TERM_KEEP_LINES);
-    put_text(&out, "\n");
-    fwrite(out.data, 1, out.size, stdout);
-    buffer_free(&out);
-    free(shown);
+    put_json(value, JSON_SORT_KEYS);
+    putchar('\n');
 }
 
 int done(struct ctl *ctl, int code)

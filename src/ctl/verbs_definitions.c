@@ -26,7 +26,7 @@ static int only_json(struct ctl *ctl)
 static int export_definitions(struct ctl *ctl)
 {
     const char *path = ctl->args[0];
-    bool is_shown = strcmp(path, "-") == 0, is_written;
+    bool is_shown = strcmp(path, "-") == 0;
     char *folder = xstrdup(path), *dir = dirname(folder);
     struct answer answer;
     int code = only_json(ctl);
@@ -41,11 +41,12 @@ static int export_definitions(struct ctl *ctl)
     answer = http_send(ctl, "GET", "/definitions", NULL, 0, NULL);
     if (!is_fine(&answer))
         return answer_failure(ctl, &answer);
-    if (is_shown)
-        is_written = fwrite(answer.body, 1, answer.size, stdout) == answer.size && putchar('\n') != EOF;
-    else
-        is_written = file_write(path, answer.body, answer.size);
-    code = is_written ? EX_OK : failure(EX_CANTCREAT, "%s: %s", path, strerror(errno));
+    if (is_shown) {
+        put_safe_json(answer.body);
+        putchar('\n');
+    } else if (!file_write(path, answer.body, answer.size)) {
+        code = failure(EX_CANTCREAT, "%s: %s", path, strerror(errno));
+    }
     answer_free(&answer);
     return code;
 }

@@ -198,7 +198,7 @@ static bool print_tail_line(void *context, const char *json_line)
     long *left = context; /* lines to go; negative: no end */
 
     if (*json_line) {
-        put_safe(json_line);
+        put_safe_json(json_line);
         putchar('\n');
         fflush(stdout);
         *left -= *left > 0;

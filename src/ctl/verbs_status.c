@@ -470,7 +470,7 @@ static int memory_as_json(const json_t *memory)
                             json_pack("{s:I,s:f}", "bytes", (json_int_t)shares[i].octets, "percentage",
                                       percentage(shares[i].octets, total)));
     free(shares);
-    json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    put_json(all, 0);
     putchar('\n');
     json_decref(all);
     return EX_OK;

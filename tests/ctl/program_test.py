@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program itself: options, targets, help, formats, and what hostile names may not do."""
 
+import contextlib
+import json
 import os
 import re
 import shlex
@@ -152,6 +154,24 @@ def test_hostile_names_do_not_reach_the_terminal(coneyctl):
     said, _ = against(coneyctl, {("GET", "/api/connections?columns=client_properties"): (200, [{"client_properties": {evil: [evil]}}])},
                       "list_connections", "client_properties", "-s")
     eq("\x1b" in said.out or "\x9b" in said.out, False)
+
+
+def test_json_stays_json_and_drives_no_terminal(coneyctl):
+    """What is escaped reads back as it was."""
+    evil = {"name": "a\x9b\u202e\x7f\x1b\né", "messages": 1}
+    raw = json.dumps([evil], ensure_ascii=False)
+    peeked = ("GET", "/api/queues/%2F/q/peek?count=10&offset=0")
+    for arguments, answers, read in (
+            (["list_queues", "--formatter", "json"], {("GET", QUEUES): (200, raw)}, json.loads),
+            (["list", "queues", "--format", "raw_json"], {("GET", "/api/queues"): (200, raw)}, json.loads),
+            (["peek", "q", "--formatter", "json"], {peeked: (200, raw)}, json.loads),
+            (["export_definitions", "-"], {("GET", "/api/definitions"): (200, raw)}, json.loads),
+            (["tail", "queue", "q", "-q"],
+             {("GET", "/api/coney/tail?vhost=%2F&queue=q"): (200, json.dumps(evil, ensure_ascii=False) + "\n")},
+             lambda out: [json.loads(line) for line in out.splitlines()])):
+        said, _ = against(coneyctl, answers, *arguments)
+        eq((said.code, read(said.out)), (0, [evil]), said.err)
+        eq([one for one in "\x9b\u202e\x7f\x1b" if one in said.out], [], arguments)
 
 
 def test_cells_of_each_kind(coneyctl):
