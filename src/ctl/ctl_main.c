@@ -114,8 +114,8 @@ int main(int argc, char **argv)
     ctl.tool = tool_named(ctl.program);
     options_parse(&ctl, argc, argv);
     code = run(&ctl);
-    if (fflush(stdout) != 0 && code == EX_OK)
-        code = EX_IOERR;
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == EX_OK)
+        code = failure(EX_IOERR, "not all of it could be written to standard output");
     http_free(ctl.http);
     free(ctl.args);
     free(ctl.given);

@@ -174,6 +174,18 @@ def test_json_stays_json_and_drives_no_terminal(coneyctl):
         eq([one for one in "\x9b\u202e\x7f\x1b" if one in said.out], [], arguments)
 
 
+def test_output_that_finds_no_room_is_74(coneyctl):
+    """However much of it was written before the end."""
+    for size in (1, 100000):
+        answers = {("GET", QUEUES): (200, [{"name": "q" * size, "messages": 1}]),
+                   ("GET", "/api/definitions"): (200, {"name": "q" * size})}
+        for arguments in (["list_queues"], ["export_definitions", "-"]):
+            with FakeApi(answers) as api, open("/dev/full", "wb") as full:
+                ended = subprocess.run([coneyctl, *arguments], stdout=full, stderr=subprocess.PIPE, timeout=30, check=False,
+                                       env={"PATH": os.environ["PATH"], "CONEY_SOCKET": api.socket})
+            eq((ended.returncode, b"standard output" in ended.stderr), (74, True), (size, arguments))
+
+
 def test_cells_of_each_kind(coneyctl):
     row = {"auth_mechanism": None, "channels": 2, "protocol": "AMQP 0-9-1", "ssl": False, "timeout": 1.5, "user": "ü",
            "client_properties": {"a": {"b": [1, "x", True, None]}, "c": "q\"\\"}}
