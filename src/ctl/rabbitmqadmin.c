@@ -407,11 +407,11 @@ static const char *list_path(struct ctl *ctl, const struct listed *listed, const
     if (listed->is_of_vhost && ctl->is_vhost_given)
         path = text(ctl, "%s/%s", path, percent_encoded(ctl, ctl->vhost));
     for (size_t i = 0; columns && columns[i]; i++) {
-        path = text(ctl, "%s%s%s", path, i ? "," : "?columns=", columns[i]);
+        path = text(ctl, "%s%s%s", path, i ? "," : "?columns=", percent_encoded(ctl, columns[i]));
         mark = "&";
     }
     if (sort) {
-        path = text(ctl, "%s%ssort=%s", path, mark, sort);
+        path = text(ctl, "%s%ssort=%s", path, mark, percent_encoded(ctl, sort));
         mark = "&";
     }
     return has_option(ctl, "sort-reverse") ? text(ctl, "%s%ssort_reverse=true", path, mark) : path;

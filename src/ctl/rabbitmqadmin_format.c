@@ -167,6 +167,12 @@ static void put_cell(struct buffer *out, const struct grid *grid, const json_t *
     put_value(out, value);
 }
 
+/* A column's name may be that of a header or property, which a client chose. */
+static void put_name(struct buffer *out, const char *column)
+{
+    term_escape(out, column, strlen(column), TERM_ONE_LINE);
+}
+
 /* --- formats -------------------------------------------------------------------------------------------- */
 
 static void put_repeated(struct buffer *out, char what, size_t count)
@@ -204,7 +210,9 @@ static void measure(const struct grid *grid, size_t *widths)
     size_t r;
 
     for (size_t i = 0; i < grid->count; i++) {
-        widths[i] = term_width(grid->columns[i], strlen(grid->columns[i]));
+        buffer_clear(&cell);
+        put_name(&cell, grid->columns[i]);
+        widths[i] = term_width(cell.data, cell.size);
         json_array_foreach(grid->items, r, item)
         {
             buffer_clear(&cell);
@@ -226,8 +234,11 @@ static void print_table(struct ctl *ctl, const struct grid *grid)
     measure(grid, widths);
     put_bar(&out, grid, widths);
     put_text(&out, "|");
-    for (size_t i = 0; i < grid->count; i++)
-        put_in_width(&out, grid->columns[i], strlen(grid->columns[i]), widths[i], true);
+    for (size_t i = 0; i < grid->count; i++) {
+        buffer_clear(&cell);
+        put_name(&cell, grid->columns[i]);
+        put_in_width(&out, cell.data, cell.size, widths[i], true);
+    }
     put_text(&out, "\n");
     put_bar(&out, grid, widths);
     json_array_foreach(grid->items, r, item)
@@ -255,10 +266,11 @@ static void print_tsv(struct ctl *ctl, const struct grid *grid)
     json_t *item;
     size_t r;
 
-    for (size_t i = 0; i < grid->count && !ctl->is_quiet; i++)
-        printf("%s%s", i ? "\t" : "", grid->columns[i]);
-    if (!ctl->is_quiet)
-        putchar('\n');
+    for (size_t i = 0; i < grid->count && !ctl->is_quiet; i++) {
+        put_text(&out, i ? "\t" : "");
+        put_name(&out, grid->columns[i]);
+    }
+    put_text(&out, ctl->is_quiet ? "" : "\n");
     json_array_foreach(grid->items, r, item)
     {
         for (size_t i = 0; i < grid->count; i++) {
@@ -274,7 +286,7 @@ static void print_tsv(struct ctl *ctl, const struct grid *grid)
 
 static void print_long(struct ctl *ctl, const struct grid *grid)
 {
-    struct buffer cell = {0};
+    struct buffer out = {0};
     size_t width = 0, r;
     json_t *item;
     char bar[81];
@@ -288,14 +300,17 @@ static void print_long(struct ctl *ctl, const struct grid *grid)
     json_array_foreach(grid->items, r, item)
     {
         for (size_t i = 0; i < grid->count; i++) {
-            buffer_clear(&cell);
-            put_cell(&cell, grid, item, grid->columns[i]);
-            printf("%*s: %.*s\n", (int)width, grid->columns[i], (int)cell.size,
-                   cell.size ? (const char *)cell.data : "");
+            put_repeated(&out, ' ', width - strlen(grid->columns[i]));
+            put_name(&out, grid->columns[i]);
+            put_text(&out, ": ");
+            put_cell(&out, grid, item, grid->columns[i]);
+            put_text(&out, "\n");
         }
+        fwrite(out.data, 1, out.size, stdout);
+        buffer_clear(&out);
         printf("\n%s\n\n", bar);
     }
-    buffer_free(&cell);
+    buffer_free(&out);
 }
 
 static void print_kvp(struct ctl *ctl, const struct grid *grid)
@@ -309,7 +324,7 @@ static void print_kvp(struct ctl *ctl, const struct grid *grid)
     {
         for (size_t i = 0; i < grid->count; i++) {
             put_text(&out, i ? " " : "");
-            put_text(&out, grid->columns[i]);
+            put_name(&out, grid->columns[i]);
             put_text(&out, "=\"");
             put_cell(&out, grid, item, grid->columns[i]);
             put_text(&out, "\"");

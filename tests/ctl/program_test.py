@@ -186,6 +186,14 @@ def test_output_that_finds_no_room_is_74(coneyctl):
             eq((ended.returncode, b"standard output" in ended.stderr), (74, True), (size, arguments))
 
 
+def test_names_of_columns_come_from_clients_too(coneyctl):
+    rows = {("GET", "/api/connections"): (200, [{"client_properties": {"k\x1b[2J\x9b": "v"}}])}
+    for form in ("table", "tsv", "long", "kvp"):
+        said, _ = against(coneyctl, rows, "list", "connections", "--depth", "2", "--format", form)
+        eq(said.code, 0, said.err)
+        has(said.out, "client_properties.k\\033[2J\\302\\233")
+
+
 def test_cells_of_each_kind(coneyctl):
     row = {"auth_mechanism": None, "channels": 2, "protocol": "AMQP 0-9-1", "ssl": False, "timeout": 1.5, "user": "ü",
            "client_properties": {"a": {"b": [1, "x", True, None]}, "c": "q\"\\"}}
