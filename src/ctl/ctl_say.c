@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "coney/buffer.h"
 #include "ctl.h"
 #include "ctl_help.h"
 #include "ctl_http.h"
+#include "terminal.h"
 #include "terms.h"
 
 static __attribute__((format(printf, 2, 0))) char *format_text(struct ctl *ctl, const char *format,
@@ -181,21 +181,17 @@ const char *node_name(struct ctl *ctl)
 /* A line of standard input, not shown while it is typed. */
 static const char *read_password(struct ctl *ctl)
 {
-    struct termios shown, hidden;
-    bool is_terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &shown) == 0;
+    bool is_terminal = terminal_change(ECHO);
     char *line = NULL;
     size_t room = 0;
     ssize_t size;
     const char *found = NULL;
 
-    if (is_terminal) {
-        hidden = shown;
-        hidden.c_lflag &= ~(tcflag_t)ECHO;
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
-    }
+    if (is_terminal)
+        fputs("Password: ", stderr);
     size = getline(&line, &room, stdin);
     if (is_terminal) {
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+        terminal_restore();
         fputc('\n', stderr);
     }
     while (size > 0 && (line[size - 1] == '\n' || line[size - 1] == '\r'))
@@ -210,7 +206,8 @@ const char *password_argument(struct ctl *ctl, int index)
 {
     if (index < ctl->arg_count)
         return ctl->args[index];
-    info(ctl, "Password: ");
+    if (!isatty(STDIN_FILENO))
+        info(ctl, "Password: ");
     fflush(stdout);
     return read_password(ctl);
 }

@@ -4,7 +4,6 @@
  * anything else that comes from the broker.
  */
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 
 #include "coney/xalloc.h"
 #include "rows.h"
+#include "terminal.h"
 #include "verbs.h"
 
 /* --- peek ----------------------------------------------------------------------------------------------- */
@@ -330,39 +330,23 @@ static void print_top(struct ctl *ctl, size_t rows, size_t columns)
     json_decref(overview);
 }
 
-static volatile sig_atomic_t is_top_over;
-
-static void end_top(int signal_number)
+/* Wait for the next picture; false when a key says that there shall be none. KEYS is -1 where there are none.
+ */
+static bool top_goes_on(int keys, double seconds)
 {
-    (void)signal_number;
-    is_top_over = 1;
-}
-
-/* Wait for the next picture; false when a key says that there shall be none. */
-static bool top_goes_on(double seconds)
-{
-    struct pollfd keys = {.fd = STDIN_FILENO, .events = POLLIN};
+    struct pollfd pressed = {.fd = keys, .events = POLLIN};
     char key;
 
-    if (poll(&keys, 1, (int)(seconds * 1000)) == 1 && read(STDIN_FILENO, &key, 1) == 1)
-        return key != 'q' && key != 'Q';
-    return !is_top_over;
+    if (poll(&pressed, 1, (int)(seconds * 1000)) != 1)
+        return true;
+    return read(keys, &key, 1) == 1 && key != 'q' && key != 'Q';
 }
 
 static void run_top_on_terminal(struct ctl *ctl, double seconds)
 {
-    const struct sigaction ending = {.sa_handler = end_top};
-    struct termios before, raw;
     struct winsize size = {0};
-    bool has_keys = tcgetattr(STDIN_FILENO, &before) == 0;
+    int keys = terminal_change(ICANON | ECHO) ? STDIN_FILENO : -1;
 
-    if (has_keys) {
-        raw = before;
-        raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-        tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-    }
-    sigaction(SIGINT, &ending, NULL);
-    sigaction(SIGTERM, &ending, NULL);
     do {
         if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0)
             size = (struct winsize){.ws_row = 24, .ws_col = 80};
@@ -370,9 +354,7 @@ static void run_top_on_terminal(struct ctl *ctl, double seconds)
         printf("%s, every %g s; q ends\n", http_target_name(ctl), seconds);
         print_top(ctl, size.ws_row - 2U, size.ws_col);
         fflush(stdout);
-    } while (top_goes_on(seconds));
-    if (has_keys)
-        tcsetattr(STDIN_FILENO, TCSANOW, &before);
+    } while (top_goes_on(keys, seconds));
 }
 
 static int top(struct ctl *ctl)

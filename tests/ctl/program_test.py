@@ -4,10 +4,15 @@
 import contextlib
 import json
 import os
+import pty
 import re
+import select
 import shlex
+import signal
 import subprocess
 import tempfile
+import termios
+import time
 
 from ctl_kit import against, eq, has, run
 from fake_api import FakeApi
@@ -246,6 +251,61 @@ def test_timeout_is_75(coneyctl):
         deaf.close()
     eq(said.code, 75)
     eq(said.err, "Error: operation list_queues on node n timed out. Timeout value used: 200\n")
+
+
+# --- the terminal ---------------------------------------------------------------------------------------------------
+
+TOP = {("GET", "/api/queues?columns=vhost,name,messages,messages_ready,messages_unacknowledged,consumers,message_stats,state"):
+       (200, [])}
+PICTURE = b"\x1b[H\x1b[2J"
+
+
+@contextlib.contextmanager
+def on_terminal(coneyctl, api, *arguments, stdin=None):
+    """(a process with a terminal of its own, that terminal's two ends)"""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([coneyctl, *arguments], stdin=stdin or theirs, stdout=theirs, stderr=theirs,
+                               env={"PATH": os.environ["PATH"], "CONEY_SOCKET": api.socket})
+    try:
+        yield process, ours, theirs
+    finally:
+        process.kill()
+        process.wait(30)
+        os.close(ours)
+        os.close(theirs)
+
+
+def read_pictures(ours, count):
+    """Read until so many have begun; returns when."""
+    shown, when = b"", []
+    while len(when) < count:
+        eq(select.select([ours], [], [], 30)[0], [ours], shown)
+        shown += os.read(ours, 65536)
+        when += [time.monotonic()] * (shown.count(PICTURE) - len(when))
+    return when
+
+
+def test_top_leaves_the_terminal_as_it_was(coneyctl):
+    """When the broker goes, at a key, and at a signal."""
+    fine, gone = (200, {"object_totals": {}, "queue_totals": {}}), (503, {"reason": "stopping"})
+    for overviews, end, code in (([fine, gone], None, 69), (fine, b"q", 0), (fine, signal.SIGINT, -signal.SIGINT)):
+        with FakeApi({**TOP, ("GET", "/api/overview"): overviews}) as api, \
+                on_terminal(coneyctl, api, "top", "--interval", "0.1") as (process, ours, theirs):
+            read_pictures(ours, 2)
+            if isinstance(end, bytes):
+                os.write(ours, end)
+            elif end:
+                process.send_signal(end)
+            eq(process.wait(30), code)
+            kept = termios.tcgetattr(theirs)[3]
+            eq(kept & (termios.ECHO | termios.ICANON), termios.ECHO | termios.ICANON, end)
+
+
+def test_top_without_keys_keeps_its_interval(coneyctl):
+    with FakeApi({**TOP, ("GET", "/api/overview"): (200, {})}) as api, \
+            on_terminal(coneyctl, api, "top", "--interval", "0.2", stdin=subprocess.DEVNULL) as (_, ours, _):
+        when = read_pictures(ours, 4)
+    eq(when[3] - when[0] > 0.3, True, when)
 
 
 # --- help ---------------------------------------------------------------------------------------------------------
