@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coney/bytes.h"
 #include "ctl.h"
 #include "ctl_help.h"
 #include "ctl_http.h"
@@ -112,6 +113,9 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_DFL);
     ctl.program = slash ? slash + 1 : argc > 0 ? argv[0] : "coneyctl";
     ctl.tool = tool_named(ctl.program);
+    for (int i = 1; i < argc; i++) /* what JSON cannot hold would be left out of requests */
+        if (!utf8_is_valid(bytes_from_string(argv[i])))
+            die(EX_DATAERR, "argument %d is not UTF-8: %s", i, argv[i]);
     options_parse(&ctl, argc, argv);
     code = run(&ctl);
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == EX_OK)

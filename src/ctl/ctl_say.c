@@ -199,6 +199,8 @@ static const char *read_password(struct ctl *ctl)
     if (size > 0)
         found = text(ctl, "%s", line);
     free(line);
+    if (found && !utf8_is_valid(bytes_from_string(found)))
+        die(EX_DATAERR, "the password is not UTF-8");
     return found;
 }
 

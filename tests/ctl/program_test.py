@@ -199,6 +199,16 @@ def test_names_of_columns_come_from_clients_too(coneyctl):
         has(said.out, "client_properties.k\\033[2J\\302\\233")
 
 
+def test_what_is_not_utf_8_is_refused(coneyctl):
+    """JSON has no room for it: a filter would be lost, or a password."""
+    for arguments in (["move", "a", "b", "--reason", b"\xff"], ["change_password", "u", b"\xc3"]):
+        said, asked = against(coneyctl, {}, *arguments)
+        eq((said.code, asked), (65, []))
+        has(said.err, "is not UTF-8: \\3")
+    said, asked = against(coneyctl, {}, "change_password", "u", stdin=b"\xff\n")
+    eq((said.code, asked), (65, []))
+
+
 def test_cells_of_each_kind(coneyctl):
     row = {"auth_mechanism": None, "channels": 2, "protocol": "AMQP 0-9-1", "ssl": False, "timeout": 1.5, "user": "ü",
            "client_properties": {"a": {"b": [1, "x", True, None]}, "c": "q\"\\"}}
