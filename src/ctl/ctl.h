@@ -44,7 +44,12 @@ struct ctl;
 struct verb_option {
     const char *name;
     char letter; /* 0: long form only */
-    enum { OPTION_FLAG, OPTION_TEXT, OPTION_NUMBER } kind;
+    enum {
+        OPTION_FLAG,
+        OPTION_TEXT,
+        OPTION_NUMBER,
+        OPTION_SECONDS
+    } kind; /* numbers are whole, seconds not */
 };
 
 #define VERB_OPTIONS_MAX 10

@@ -5,6 +5,7 @@
  * `-pV`. Whether an option takes a value is known from the tables: those that all verbs take, and those of
  * the verb, which is therefore looked for first.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 
 static const struct verb_option common[] = {
     {"node", 'n', OPTION_TEXT},        {"longnames", 'l', OPTION_FLAG},
-    {"timeout", 't', OPTION_NUMBER},   {"quiet", 'q', OPTION_FLAG},
+    {"timeout", 't', OPTION_SECONDS},  {"quiet", 'q', OPTION_FLAG},
     {"silent", 's', OPTION_FLAG},      {"vhost", 'p', OPTION_TEXT},
     {"formatter", 0, OPTION_TEXT},     {"no-table-headers", 0, OPTION_FLAG},
     {"table-headers", 0, OPTION_FLAG}, {"help", '?', OPTION_FLAG},
@@ -45,7 +46,7 @@ static const struct verb_option admin[] = {
     {"ssl-ca-cert-file", 0, OPTION_TEXT},
     {"ssl-disable-hostname-verification", 0, OPTION_FLAG},
     {"ssl-insecure", 'k', OPTION_FLAG},
-    {"request-timeout", 't', OPTION_NUMBER},
+    {"request-timeout", 't', OPTION_SECONDS},
     {"format", 'f', OPTION_TEXT},
     {"sort", 'S', OPTION_TEXT},
     {"sort-reverse", 'R', OPTION_FLAG},
@@ -122,6 +123,7 @@ static struct word cut(const char *word)
     return parts;
 }
 
+/* A NAME with its dashes is reported as invalid. */
 static void add_option(struct ctl *ctl, const char *name, const char *value)
 {
     ctl->given[ctl->given_count++] = (struct option_given){name, value};
@@ -139,12 +141,13 @@ static int take_option(struct ctl *ctl, int at)
         return at;
     }
     if (known->kind == OPTION_FLAG) {
-        add_option(ctl, known->name, "");
+        add_option(ctl, word.value ? text(ctl, "--%s", known->name) : known->name,
+                   word.value ? word.value : "");
         return at;
     }
     if (!word.value && at + 1 < ctl->argc)
         word.value = ctl->argv[++at];
-    if (!word.value) /* reported as invalid, by its leading dash */
+    if (!word.value)
         add_option(ctl, text(ctl, "--%s", known->name), "");
     else
         add_option(ctl, known->name, word.value);
@@ -224,10 +227,14 @@ static bool is_bad_number(const struct ctl *ctl, const struct option_given *give
     const struct verb_option *known = known_option(ctl, given->name, strlen(given->name), 0);
     char *end;
 
-    if (!known || known->kind != OPTION_NUMBER)
+    if (!known || (known->kind != OPTION_NUMBER && known->kind != OPTION_SECONDS))
         return false;
-    strtod(given->value, &end);
-    return end == given->value || *end;
+    errno = 0;
+    if (known->kind == OPTION_NUMBER)
+        strtol(given->value, &end, 10);
+    else
+        strtod(given->value, &end);
+    return end == given->value || *end || errno != 0;
 }
 
 void options_check(struct ctl *ctl)

@@ -425,6 +425,6 @@ const struct verb verbs_live[] = {
      "Show the busiest queues and their rates, live",
      "top --interval 1",
      top,
-     {{"interval", 0, OPTION_NUMBER}, {"once", 0, OPTION_FLAG}}},
+     {{"interval", 0, OPTION_SECONDS}, {"once", 0, OPTION_FLAG}}},
     {0},
 };

@@ -80,8 +80,9 @@ static int set_kind(struct ctl *ctl, const struct policy_kind *kind)
     if (!definition)
         return EX_UNAVAILABLE;
     return put_into_vhost(ctl, object_path(ctl, kind->path, ctl->args[0]),
-                          json_pack("{s:s,s:o,s:i,s:s}", "pattern", ctl->args[1], "definition", definition,
-                                    "priority", (int)priority, "apply-to", apply_to ? apply_to : "all"));
+                          json_pack("{s:s,s:o,s:I,s:s}", "pattern", ctl->args[1], "definition", definition,
+                                    "priority", (json_int_t)priority, "apply-to",
+                                    apply_to ? apply_to : "all"));
 }
 
 static int clear_kind(struct ctl *ctl, const struct policy_kind *kind)

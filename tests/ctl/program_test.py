@@ -115,7 +115,8 @@ def test_options_stand_anywhere(coneyctl):
 
 def test_wrong_command_lines_are_64(coneyctl):
     for line in ("list_queues --nosuch", "list_queues -t x", "list_queues --formatter xml", "no_such_verb", "-p", "",
-                 "list_queues nosuchcolumn", "set_policy --priority high a b {}", "wait"):
+                 "list_queues nosuchcolumn", "set_policy --priority high a b {}", "wait", "tail queue q --count 1e3",
+                 "set_policy --priority 1.5 a b {}", "list_queues --quiet=no", "list_queues -qs"):
         said = run(coneyctl, *line.split())
         eq(said.code, 64, line)
         has(said.err, "coneyctl")
