@@ -126,20 +126,21 @@ static json_t *move_body(struct ctl *ctl)
         {"original-queue", "original_queue"},
     };
     const char *header = option(ctl, "header"), *equals = header ? strchr(header, '=') : NULL;
-    json_t *body = json_object();
+    json_t *body;
+
+    if (header && !equals) /* else everything would be moved */
+        exit(bad_arguments(ctl, EX_USAGE, "'%s' is no header: write --header NAME=VALUE", header));
+    body = json_object();
 
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (has_option(ctl, fields[i][0]))
             json_object_set_new(body, fields[i][1], json_string(option(ctl, fields[i][0])));
     if (has_option(ctl, "count"))
         json_object_set_new(body, "count", json_integer(option_number(ctl, "count", 0)));
-    if (equals) {
-        json_t *value = json_loads(equals + 1, JSON_DECODE_ANY, NULL);
-
-        json_object_set_new(body, "header",
-                            json_pack("{s:o}", text(ctl, "%.*s", (int)(equals - header), header),
-                                      value ? value : json_string(equals + 1)));
-    }
+    if (equals)
+        json_object_set_new(
+            body, "header",
+            json_pack("{s:s}", text(ctl, "%.*s", (int)(equals - header), header), equals + 1));
     return body;
 }
 

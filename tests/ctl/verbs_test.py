@@ -174,10 +174,12 @@ def test_move_and_replay_send_their_filters(coneyctl):
     answer = {("POST", "/api/queues/%2F/q/move"): (200, {"moved": 3, "skipped": 1})}
     said, asked = against(coneyctl, answer, "-q", "move", "q", "to", "--count", "5", "--header", "n=4", "--reason", "expired")
     eq((said.code, said.out), (0, "3 moved, 1 left where they were\n"))
-    eq(asked[-1][2], {"to_queue": "to", "count": 5, "header": {"n": 4}, "reason": "expired"})
+    eq(asked[-1][2], {"to_queue": "to", "count": 5, "header": {"n": "4"}, "reason": "expired"})
     said, asked = against(coneyctl, answer, "replay", "q", "--original-queue", "o", "--header", "s=text", "-s")
     eq(asked[-1][2], {"original_queue": "o", "header": {"s": "text"}})
     eq(against(coneyctl, answer, "move", "q")[0].code, 64)
+    said, asked = against(coneyctl, answer, "-q", "move", "q", "to", "--header", "customer")
+    eq((said.code, asked), (64, []))    # without the filter everything would go
     eq(against(coneyctl, {}, "move", "q", "to")[0].code, 69)
 
 
