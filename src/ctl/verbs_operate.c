@@ -89,9 +89,14 @@ static long local_pid(struct ctl *ctl)
 
 static int stop(struct ctl *ctl)
 {
-    long pid = ctl->arg_count > 0 ? pid_in(ctl->args[0]) : local_pid(ctl);
+    long pid;
     int code;
 
+    if (has_option(ctl, "idempotent") && !*node_run_state(ctl)) {
+        info(ctl, "Node %s is no longer running", ctl->node ? ctl->node : http_target_name(ctl));
+        return EX_OK;
+    }
+    pid = ctl->arg_count > 0 ? pid_in(ctl->args[0]) : local_pid(ctl);
     if (ctl->arg_count > 0 && pid == 0)
         return failure(EX_UNAVAILABLE, "%s: this is no file with a process's number", ctl->args[0]);
     info(ctl, "Stopping and halting node %s ...", node_name(ctl));

@@ -69,6 +69,13 @@ def test_stop_waits_for_the_process(coneyctl):
         eq((said.code, process.poll()), (0, 0), said.err)
 
 
+def test_stop_of_one_that_does_not_run(coneyctl):
+    with tempfile.TemporaryDirectory() as folder:
+        eq(run(coneyctl, "stop", socket=folder + "/none").code, 69)
+        said = run(coneyctl, "-n", "n", "stop", "--idempotent", socket=folder + "/none")
+    eq((said.code, said.out), (0, "Node n is no longer running\n"), said.err)
+
+
 def test_stop_that_takes_too_long_says_so(coneyctl):
     said, _ = against(coneyctl, {("POST", "/api/coney/stop"): (204, "")}, "stop", "-t", "0.2")
     eq(said.code, 75)
