@@ -64,6 +64,7 @@ static int list_users(struct ctl *ctl)
 static int add_user(struct ctl *ctl)
 {
     const char *user = ctl->args[0], *password;
+    bool is_hash = has_option(ctl, "pre-hashed-password");
     int code;
 
     if (!*user)
@@ -74,9 +75,9 @@ static int add_user(struct ctl *ctl)
         return failure(EX_SOFTWARE, "Password is not provided via argument or stdin");
     if (user_exists(ctl, user))
         return failure(EX_SOFTWARE, "User \"%s\" already exists", user);
-    code = http_do(ctl, "PUT", user_path(ctl, user),
-                   *password ? json_pack("{s:s,s:s}", "password", password, "tags", "")
-                             : json_pack("{s:s,s:s}", "password_hash", "", "tags", ""));
+    code = http_do(
+        ctl, "PUT", user_path(ctl, user),
+        json_pack("{s:s,s:s}", is_hash || !*password ? "password_hash" : "password", password, "tags", ""));
     if (code != EX_OK)
         return code;
     if (ctl->format == FORMAT_JSON) {

@@ -207,6 +207,12 @@ def test_tail_tells_why_it_is_refused(coneyctl):
     has(said.err, "Error:\n2 clients do\nthat already\n")
 
 
+def test_add_user_takes_a_hash_for_one(coneyctl):
+    answers = {("PUT", "/api/users/u"): (201, "")}
+    said, asked = against(coneyctl, answers, "add_user", "u", "BASE64", "--pre-hashed-password")
+    eq((said.code, asked[-1][2]), (0, {"password_hash": "BASE64", "tags": ""}), said.err)
+
+
 def test_permissions_in_all_vhosts_are_one_result(coneyctl):
     answers = {("GET", "/api/vhosts?columns=name"): (200, [{"name": "v"}, {"name": "w"}])}
     answers.update({("PUT", "/api/permissions/%s/u" % vhost): (204, "") for vhost in "vw"})
