@@ -152,4 +152,7 @@ void put_json(const json_t *value, size_t flags);
 /* The password that stands as argument INDEX, or else a line of standard input; NULL if there is none. */
 const char *password_argument(struct ctl *ctl, int index);
 
+/* A line of standard input, asked for and not shown where it is a terminal; NULL if there is none. */
+const char *read_password(struct ctl *ctl);
+
 #endif

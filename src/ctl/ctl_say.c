@@ -178,8 +178,7 @@ const char *node_name(struct ctl *ctl)
     return ctl->node;
 }
 
-/* A line of standard input, not shown while it is typed. */
-static const char *read_password(struct ctl *ctl)
+const char *read_password(struct ctl *ctl)
 {
     bool is_terminal = terminal_change(ECHO);
     char *line = NULL;

@@ -3,8 +3,6 @@
  * Users. The API's PUT replaces a user as a whole, so what a verb does not change (tags, the password's hash)
  * is read and sent back.
  */
-#include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,47 +214,30 @@ static int authenticate_user(struct ctl *ctl)
 
 /* --- hashes --------------------------------------------------------------------------------------------- */
 
-/* RabbitMQ's: a salt of 4 octets, then H(salt || password). */
-static bool hash_salted(struct password_secret *secret, const EVP_MD *digest, const char *password)
-{
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    unsigned size = 0;
-    bool is_made = context && RAND_bytes(secret->octets, 4) == 1 &&
-                   EVP_DigestInit_ex(context, digest, NULL) == 1 &&
-                   EVP_DigestUpdate(context, secret->octets, 4) == 1 &&
-                   EVP_DigestUpdate(context, password, strlen(password)) == 1 &&
-                   EVP_DigestFinal_ex(context, secret->octets + 4, &size) == 1;
-
-    EVP_MD_CTX_free(context);
-    secret->size = 4 + size;
-    return is_made;
-}
-
 static int hash_password(struct ctl *ctl)
 {
-    const char *algorithm = option(ctl, "algorithm"), *password = password_argument(ctl, 0);
-    struct password_secret secret = {0};
-    bool is_made;
+    static const struct {
+        const char *name;
+        enum password_hashing hashing;
+    } algorithms[] = {{"sha256", PASSWORD_SHA256}, {"sha512", PASSWORD_SHA512}, {"scrypt", PASSWORD_SCRYPT}};
+    const size_t count = sizeof algorithms / sizeof *algorithms;
+    const char *algorithm = option(ctl, "algorithm"), *password;
+    struct password_secret secret;
+    size_t i = 0;
     char *shown;
 
-    if (!password)
-        return failure(EX_SOFTWARE, "Password is not provided via argument or stdin");
-    if (!algorithm || strcmp(algorithm, "sha256") == 0)
-        is_made = hash_salted(&secret, EVP_sha256(), password);
-    else if (strcmp(algorithm, "sha512") == 0)
-        is_made = hash_salted(&secret, EVP_sha512(), password);
-    else if (strcmp(algorithm, "scrypt") == 0)
-        is_made = password_hash(&secret, (struct bytes){(const uint8_t *)password, strlen(password)});
-    else
+    while (algorithm && i < count && strcmp(algorithm, algorithms[i].name) != 0)
+        i++;
+    if (i == count)
         return bad_arguments(
             ctl, EX_USAGE, "algorithm '%s' is not supported. Use one of: sha256, sha512, scrypt", algorithm);
-    if (!is_made)
+    password = ctl->arg_count > 0 ? ctl->args[0] : read_password(ctl);
+    if (!password)
+        return failure(EX_SOFTWARE, "Password is not provided via argument or stdin");
+    if (!password_hash_as(&secret, algorithms[i].hashing, bytes_from_string(password)))
         return failure(EX_OSERR, "the system gives no random numbers or no memory");
     shown = password_to_base64(&secret);
-    if (ctl->format == FORMAT_JSON)
-        result(ctl, "%s", shown);
-    else
-        puts(shown);
+    result(ctl, "%s", shown);
     free(shown);
     return EX_OK;
 }
