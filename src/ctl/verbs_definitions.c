@@ -58,15 +58,20 @@ static bool is_url(const char *path)
     return strncmp(path, "http://", 7) == 0 || strncmp(path, "https://", 8) == 0;
 }
 
-/* Take the definitions of another broker, which is asked as `--url URL` would. */
+/* Take the definitions of another broker, which is asked as `--url URL` would, with the same options for
+ * https. */
 static int fetch(struct ctl *ctl, const char *url, struct buffer *into)
 {
-    struct option_given given = {"url", url};
+    static const char *const kept[] = {"cacert", "cert", "key", "insecure"};
+    struct option_given given[1 + sizeof kept / sizeof *kept] = {{"url", url}};
     struct ctl other = *ctl;
     struct answer answer;
 
-    other.given = &given;
+    other.given = given;
     other.given_count = 1;
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        if (has_option(ctl, kept[i]))
+            given[other.given_count++] = (struct option_given){kept[i], option(ctl, kept[i])};
     other.http = NULL;
     other.memory = (struct arena){0};
     answer = http_send(&other, "GET", "/definitions", NULL, 0, NULL);

@@ -105,6 +105,38 @@ def test_url_sends_its_user_and_netrc_does_otherwise(coneyctl):
     server.server_close()
 
 
+def test_definitions_of_another_broker_by_https(coneyctl):
+    """The options for https are those for both."""
+    import http.server
+    import ssl
+    import threading
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"queues":[]}')
+
+        def log_message(self, *_):
+            pass
+
+    with tempfile.TemporaryDirectory() as folder, http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-subj", "/CN=other", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder + "/key",
+                        "-out", folder + "/cert"], check=True, capture_output=True, timeout=30)
+        server.handle_error = lambda *_: None   # clients that do not trust it hang up
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder + "/cert", folder + "/key")
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        url = "https://127.0.0.1:%d" % server.server_port
+        for options, code in ((["--cacert", folder + "/cert"], 0), (["--insecure"], 0), ([], 69)):
+            said, asked = against(coneyctl, {("POST", "/api/definitions"): (204, "")}, *options, "import_definitions", url)
+            eq((said.code, [one[2] for one in asked if one[0] == "POST"]), (code, [{"queues": []}] if code == 0 else []),
+               said.err)
+        server.shutdown()
+
+
 def test_options_stand_anywhere(coneyctl):
     answers = {("GET", "/api/queues/v?columns=name"): (200, [{"name": "q"}])}
     for line in ("-p v -q list_queues name", "list_queues -q --vhost v name", "list_queues name --vhost=v --quiet",
