@@ -22,7 +22,7 @@ bool file_read(struct buffer *into, const char *path)
     return file >= 0 && size == 0;
 }
 
-/* Definitions hold hashes of passwords: nobody else may read them. */
+/* Definitions hold hashes of passwords: nobody else is to read a new file. */
 bool file_write(const char *path, const char *content, size_t size)
 {
     int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);

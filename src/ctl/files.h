@@ -11,7 +11,7 @@
 /* Append what PATH holds, or standard input if it is NULL. */
 bool file_read(struct buffer *into, const char *path);
 
-/* Write PATH anew, for its owner alone. */
+/* Write PATH anew; a file that was not there becomes its owner's alone. */
 bool file_write(const char *path, const char *content, size_t size);
 
 #endif
