@@ -10,16 +10,16 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "admin/api/api_shovels.h"
+#include "admin/http/http.h"
+#include "admin/http/https.h"
+#include "admin/http/workers.h"
+#include "admin/stats/stats.h"
 #include "admin_fields.h"
-#include "api_shovels.h"
 #include "coney/log.h"
 #include "coney/shovels.h"
 #include "coney/sockets.h"
 #include "coney/xalloc.h"
-#include "http.h"
-#include "https.h"
-#include "stats.h"
-#include "workers.h"
 
 #define BACKLOG      128
 #define CONTROL_MODE 0666 /* who is at the other end says the kernel; others log in with a password */

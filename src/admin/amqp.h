@@ -11,8 +11,8 @@
 
 #include <stdbool.h>
 
+#include "admin/http/request.h"
 #include "coney/client.h"
-#include "request.h"
 
 struct amqp;
 

@@ -3,8 +3,8 @@
 #ifndef ADMIN_BINDINGS_H
 #define ADMIN_BINDINGS_H
 
+#include "admin/http/request.h"
 #include "coney/bytes.h"
-#include "request.h"
 
 /* The exchange that the segment at INDEX names: amq.default is the one without a name. */
 struct bytes exchange_of_segment(const struct request *request, unsigned index);

@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "admin/http/request.h"
 #include "coney/buffer.h"
 #include "coney/bytes.h"
-#include "request.h"
 
 /* That NAME, of the path, can be a short string. */
 bool name_fits(struct request *request, struct bytes name);

@@ -4,9 +4,9 @@
 #ifndef ADMIN_CHANGING_H
 #define ADMIN_CHANGING_H
 
+#include "admin/http/request.h"
 #include "body.h"
 #include "coney/changes.h"
-#include "request.h"
 
 /* A number of words: an array of strings, or one string with commas. Each is a new string in *OUT, an array;
  * false after answering. */

@@ -4,9 +4,9 @@
 #ifndef ADMIN_CLIENTS_H
 #define ADMIN_CLIENTS_H
 
+#include "admin/http/request.h"
 #include "coney/sessions.h"
 #include "coney/survey.h"
-#include "request.h"
 
 /* Room for "127.0.0.1:50123 -> 127.0.0.1:5672 (1)". */
 #define CHANNEL_NAME_SIZE (SESSION_NAME_SIZE + 16)

@@ -5,10 +5,10 @@
 
 #include <jansson.h>
 
+#include "admin/http/request.h"
 #include "coney/arena.h"
 #include "coney/sessions.h"
 #include "coney/survey.h"
-#include "request.h"
 
 /* A consumer as it was seen inside: strings are an arena's. */
 struct consumer_row {

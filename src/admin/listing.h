@@ -7,10 +7,10 @@
 #ifndef ADMIN_LISTING_H
 #define ADMIN_LISTING_H
 
+#include "admin/http/request.h"
+#include "admin/http/writer.h"
 #include "coney/arena.h"
 #include "coney/survey.h"
-#include "request.h"
-#include "writer.h"
 
 struct listing;
 

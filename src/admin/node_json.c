@@ -8,10 +8,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "admin/http/http.h"
 #include "admin_fields.h"
 #include "coney/node_access.h"
 #include "coney/pool.h"
-#include "http.h"
 #include "json.h"
 
 /* ---- names ---- */
@@ -60,10 +60,9 @@ static void add(struct listing_sockets *listing, const char *protocol, const str
         json_array_append_new(listing->out, json_pack("{s:s,s:s,s:s,s:i}", "node", node, "protocol", protocol,
                                                       "path", listener->path, "port", 0));
     else if (!listener->path)
-        json_array_append_new(listing->out,
-                              json_pack("{s:s,s:s,s:s,s:i,s:{}}", "node", node, "protocol", protocol,
-                                        "ip_address", listener->ip, "port", (int)listener->port,
-                                        "socket_opts"));
+        json_array_append_new(listing->out, json_pack("{s:s,s:s,s:s,s:i,s:{}}", "node", node, "protocol",
+                                                      protocol, "ip_address", listener->ip, "port",
+                                                      (int)listener->port, "socket_opts"));
 }
 
 static void add_amqp(void *context, const struct node_listener *listener)

@@ -6,10 +6,10 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "admin/http/request.h"
 #include "coney/bytes.h"
 #include "coney/node_control.h"
 #include "coney/node_stats.h"
-#include "request.h"
 
 /* Whether NAME is this node's: its own, or "rabbit@" and a name or address by which one may have asked. */
 bool is_this_node(struct request *request, struct bytes name);

@@ -7,12 +7,12 @@
 #include <string.h>
 
 #include "access.h"
+#include "admin/http/http.h"
+#include "admin/http/origin.h"
+#include "admin/metrics/metrics.h"
+#include "admin/web/page.h"
 #include "admin_fields.h"
 #include "coney/changes.h"
-#include "http.h"
-#include "metrics.h"
-#include "origin.h"
-#include "page.h"
 
 static const struct route *const tables[] = {
     routes_bindings,    routes_browse,    routes_channels,   routes_coney,       routes_connections,

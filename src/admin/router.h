@@ -7,7 +7,7 @@
 #ifndef ADMIN_ROUTER_H
 #define ADMIN_ROUTER_H
 
-#include "request.h"
+#include "admin/http/request.h"
 
 /* What the asker must be (management-http-api.md 1.6, 2). */
 enum access {

@@ -2,7 +2,7 @@
 /* What statistics remember of what they see, tick by tick. */
 #include <criterion/criterion.h>
 
-#include "admin/stats_fields.h"
+#include "admin/stats/stats_fields.h"
 
 #define KEY   UINT64_C(7)
 #define OTHER UINT64_C(8)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_web.c: each file of the page is in the program, whole, with its type; and the page keeps to its
  * security policy. */
-#include "admin/web.h"
+#include "admin/web/web.h"
 
 #include <criterion/criterion.h>
 #include <stdbool.h>
