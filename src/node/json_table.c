@@ -280,13 +280,13 @@ json_t *json_from_properties(struct bytes raw, enum json_fidelity fidelity)
         if (properties.flags & text->flag)
             json_object_set_new(out, text->name, json_from_text(*property_text(&properties, text), fidelity));
     }
-    if (properties.flags & PROPERTY_HEADERS)
-        json_object_set_new(out, "headers", json_from_table(properties.headers, fidelity));
     if (properties.flags & PROPERTY_DELIVERY_MODE)
         json_object_set_new(out, "delivery_mode", json_integer(properties.delivery_mode));
     if (properties.flags & PROPERTY_PRIORITY)
         json_object_set_new(out, "priority", json_integer(properties.priority));
     if (properties.flags & PROPERTY_TIMESTAMP)
         json_object_set_new(out, "timestamp", json_integer((json_int_t)properties.timestamp));
+    if (properties.flags & PROPERTY_HEADERS)
+        json_object_set_new(out, "headers", json_from_table(properties.headers, fidelity));
     return out;
 }
