@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Being somebody at a node: logging in, users, a connection of one's own, and what the node is called. What it
- * is about and does is node_control.h's, how it fares node_stats.h's. Any thread that may wait.
+ * Being somebody at a node: logging in, users, a connection of one's own, and what the node is called. What
+ * it is about and does is node_control.h's, how it fares node_stats.h's. Any thread that may wait.
  */
 #ifndef CONEY_NODE_ACCESS_H
 #define CONEY_NODE_ACCESS_H

@@ -24,8 +24,8 @@ static bool set_certificate(SSL_CTX *context, const struct amqp_uri *uri, char *
 {
     const char *key_file = uri->key_file ? uri->key_file : uri->certificate_file;
 
-    return !uri->certificate_file || tls_load_pair(context, uri->certificate_file, key_file,
-                                                   uri->key_password, why, AMQP_URI_WHY_SIZE);
+    return !uri->certificate_file ||
+           tls_load_pair(context, uri->certificate_file, key_file, uri->key_password, why, AMQP_URI_WHY_SIZE);
 }
 
 struct ssl_ctx_st *amqp_uri_tls(const struct amqp_uri *uri, char why[AMQP_URI_WHY_SIZE])

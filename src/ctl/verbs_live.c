@@ -95,11 +95,8 @@ static int peek(struct ctl *ctl)
 static int list_unacked(struct ctl *ctl)
 {
     static const struct column columns[] = {
-        {.name = "age_ms"},
-        {.name = "delivery_tag"},
-        {.name = "connection"},
-        {.name = "channel"},
-        {.name = "consumer_tag"},
+        {.name = "age_ms"},  {.name = "delivery_tag"}, {.name = "connection"},
+        {.name = "channel"}, {.name = "consumer_tag"},
     };
     json_t *rows;
 

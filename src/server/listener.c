@@ -352,10 +352,8 @@ void listeners_show(struct server *server, void (*show)(void *context, const str
     struct listener *listener;
 
     LL_FOREACH (server->listeners, listener) {
-        const struct node_listener view = {.ip = listener->host,
-                                           .port = listener->port,
-                                           .path = listener->path,
-                                           .is_tls = listener->is_tls};
+        const struct node_listener view = {
+            .ip = listener->host, .port = listener->port, .path = listener->path, .is_tls = listener->is_tls};
 
         if (listener->fd >= 0 && !(listener->is_passed && atomic_load(&server->is_suspended)))
             show(context, &view);

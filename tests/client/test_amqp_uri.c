@@ -212,7 +212,6 @@ Test(amqp_uri, says_which_file_is_not_sound)
     amqp_uri_free(&uri);
     uri = parse("amqps://h?verify=verify_none&certfile=/nonexistent/c.pem");
     cr_expect_null(amqp_uri_tls(&uri, why));
-    cr_expect_str_eq(why,
-                     "/nonexistent/c.pem: cannot be taken as a certificate: No such file or directory");
+    cr_expect_str_eq(why, "/nonexistent/c.pem: cannot be taken as a certificate: No such file or directory");
     amqp_uri_free(&uri);
 }

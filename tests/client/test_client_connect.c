@@ -210,8 +210,8 @@ static void expect_loaded(const char *certificate, const char *key, const char *
     struct amqp_uri uri;
     SSL_CTX *context;
 
-    snprintf(text, sizeof text, "amqps://h?verify=verify_none&certfile=%s&keyfile=%s&password=%s", certificate,
-             key, password);
+    snprintf(text, sizeof text, "amqps://h?verify=verify_none&certfile=%s&keyfile=%s&password=%s",
+             certificate, key, password);
     cr_assert(amqp_uri_parse(&uri, text, "/", said), "%s", said);
     context = amqp_uri_tls(&uri, said);
     cr_expect_eq(context != NULL, why == NULL, "%s", said);
