@@ -30,6 +30,8 @@ struct workers {
     unsigned waiting_count;
     unsigned threads, idle;
     unsigned for_clients; /* threads that wait for theirs to take what was written */
+    pthread_t ended;      /* the last thread that did: each joins the one before, so nobody is left behind */
+    bool has_ended;
     uint64_t answered, refused;
     bool is_stopping;
 };
@@ -56,6 +58,8 @@ void workers_free(struct workers *workers)
     while (workers->threads)
         pthread_cond_wait(&workers->changed, &workers->mutex);
     pthread_mutex_unlock(&workers->mutex);
+    if (workers->has_ended)
+        pthread_join(workers->ended, NULL);
     pthread_cond_destroy(&workers->changed);
     pthread_mutex_destroy(&workers->mutex);
     free(workers);
@@ -84,6 +88,21 @@ static struct request *take(struct workers *workers)
     return request;
 }
 
+/* The mutex is held, and given back. */
+static void end(struct workers *workers)
+{
+    bool has_before = workers->has_ended;
+    pthread_t before = workers->ended;
+
+    workers->has_ended = true;
+    workers->ended = pthread_self();
+    workers->threads--;
+    pthread_cond_broadcast(&workers->changed);
+    pthread_mutex_unlock(&workers->mutex);
+    if (has_before)
+        pthread_join(before, NULL);
+}
+
 static void *run(void *argument)
 {
     struct workers *workers = argument;
@@ -100,9 +119,7 @@ static void *run(void *argument)
         pthread_mutex_lock(&workers->mutex);
         workers->answered++;
     }
-    workers->threads--;
-    pthread_cond_broadcast(&workers->changed);
-    pthread_mutex_unlock(&workers->mutex);
+    end(workers);
     return NULL;
 }
 
@@ -114,10 +131,7 @@ static void start_one(struct workers *workers)
     /* Signals are the first loop's. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_create(&thread, NULL, run, workers) == 0) {
-        pthread_detach(thread);
-        workers->threads++;
-    }
+    workers->threads += pthread_create(&thread, NULL, run, workers) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 

@@ -113,23 +113,28 @@ static void *run(void *argument)
     }
     kept_forget(&stats->kept);
     stats->is_running = false;
-    pthread_cond_broadcast(&stats->changed);
     pthread_mutex_unlock(&stats->mutex);
     return NULL;
+}
+
+/* The thread has ended, or is about to; the mutex may be held. */
+static void join(struct stats *stats)
+{
+    if (stats->has_thread)
+        pthread_join(stats->thread, NULL);
+    stats->has_thread = false;
 }
 
 /* Behind the mutex. */
 static void start(struct stats *stats)
 {
     sigset_t all, before;
-    pthread_t thread;
 
+    join(stats);
     /* Signals are the first loop's. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    stats->is_running = pthread_create(&thread, NULL, run, stats) == 0;
-    if (stats->is_running)
-        pthread_detach(thread);
+    stats->has_thread = stats->is_running = pthread_create(&stats->thread, NULL, run, stats) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
@@ -161,9 +166,8 @@ void stats_stop(struct stats *stats)
     pthread_mutex_lock(&stats->mutex);
     stats->is_stopping = true;
     pthread_cond_broadcast(&stats->changed);
-    while (stats->is_running)
-        pthread_cond_wait(&stats->changed, &stats->mutex);
     pthread_mutex_unlock(&stats->mutex);
+    join(stats);
 }
 
 void stats_free(struct stats *stats)

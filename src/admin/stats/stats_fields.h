@@ -105,7 +105,8 @@ struct stats {
     int64_t interval_ms;
     pthread_mutex_t mutex; /* guards all below */
     pthread_cond_t changed;
-    bool is_running, is_stopping;
+    pthread_t thread;
+    bool has_thread, is_running, is_stopping;
     int64_t asked_ms;
     struct kept kept;
 };
