@@ -154,6 +154,15 @@ static int compare_names(const void *a, const void *b)
     return order ? order : bytes_compare(left->name, right->name);
 }
 
+/* What "sort=name" asks for: the vhost decides only between equal names. */
+static int compare_names_first(const void *a, const void *b)
+{
+    const struct listing_key *left = a, *right = b;
+    int order = bytes_compare(left->name, right->name);
+
+    return order ? order : compare_names(a, b);
+}
+
 /* What is not there first, then numbers, then all the rest as text. */
 static int rank(const json_t *value)
 {
@@ -228,13 +237,15 @@ static void sort(struct listing *listing)
 {
     struct request *request = listing->request;
     const char *field = request_query(request, "sort");
-    bool by_value = field && *field && strcmp(field, "name") != 0;
+    bool is_given = field && *field, by_value = is_given && strcmp(field, "name") != 0;
 
     if (by_value)
         note_values(listing, field);
     if (listing->count)
         qsort(listing->keys, listing->count, sizeof *listing->keys,
-              by_value ? compare_values : compare_names);
+              by_value   ? compare_values
+              : is_given ? compare_names_first
+                         : compare_names);
     if (!request_query_is_true(request, "sort_reverse"))
         return;
     for (size_t i = 0; i < listing->count / 2; i++) {
@@ -348,13 +359,14 @@ static bool parse_page(struct request *request, struct page *page)
     return false;
 }
 
+/* As in RabbitMQ, the page after a last one that is full is there, and empty. */
 static void send_page(struct listing *listing, const struct page *page, size_t total)
 {
     struct request *request = listing->request;
     size_t from = (page->number - 1) * page->size, to = from + page->size;
     size_t pages = (listing->count + page->size - 1) / page->size;
 
-    if (page->number > 1 && from >= listing->count) {
+    if (from > listing->count) {
         reply_error(request, 400, "page_out_of_range",
                     "Page out of range, page: %zu page size: %zu, len: %zu", page->number, page->size,
                     listing->count);

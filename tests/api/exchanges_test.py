@@ -125,6 +125,29 @@ def test_lists_are_paged_sorted_and_cut(broker):
     ok({"name": names[1]} in broker.get("exchanges?columns=name"), "columns of the whole list")
 
 
+def test_sorted_by_name_whatever_the_vhost(broker):
+    vhost = broker.new_vhost()
+    names = [broker.name("e") for _ in range(4)]
+    for i, name in enumerate(names):
+        broker.put(path("exchanges", "/" if i % 2 else vhost, name), {})
+    where = "exchanges?page=1&page_size=500&name=%s" % broker.unique
+    for sort, wanted in (("&sort=name", sorted(names)), ("&sort=name&sort_reverse=true", sorted(names, reverse=True)),
+                         ("&sort=vhost", [names[1], names[3], names[0], names[2]]),
+                         ("", [names[1], names[3], names[0], names[2]])):
+        eq([e["name"] for e in broker.get(where + sort)["items"]], wanted, sort)
+    eq(names, sorted(names), "named in order")
+
+
+def test_the_page_after_a_full_last_one_is_empty(broker):
+    for _ in range(2):
+        broker.put(path("exchanges", "/", broker.name("e")), {})
+    where = "exchanges?page_size=2&name=%s&page=" % broker.unique
+    page = broker.get(where + "2")
+    eq([page[k] for k in ("filtered_count", "item_count", "page", "page_count", "items")], [2, 0, 2, 1, []])
+    broker.refused("GET", where + "3", error="page_out_of_range",
+                   reason="^Page out of range, page: 3 page size: 2, len: 2$")
+
+
 def test_counts_of_messages(broker):
     ch, e, q = broker.channel(), broker.name("e"), broker.name()
     ch.declare(q)
