@@ -82,6 +82,49 @@ def test_put_without_password_takes_it_away(broker):
     ok(not can_log_in(broker, name, ""), "with an empty one")
 
 
+def test_a_new_user_comes_with_permissions(broker):
+    name, vhost, other = broker.name("u"), broker.new_vhost(), broker.new_vhost()
+    right = {"configure": "^c", "write": "^w", "read": ".*"}
+    body = {"password": name, "tags": "management", "permissions": {vhost: right, other: right}}
+    broker.later("users", name)
+    broker.put(path("users", name), body, status=201)
+    rows = [dict(right, user=name, vhost=v) for v in (vhost, other)]
+    eq(sorted(broker.get(path("users", name, "permissions")), key=str), sorted(rows, key=str))
+    eq(len(broker.get("vhosts", user=name)), 2)
+    broker.put(path("users", name), dict(body, permissions={vhost: dict(right, read="^r")}), status=204)
+    eq(broker.get(path("permissions", vhost, name))["read"], ".*", "who is there keeps what is there")
+
+
+def test_permissions_of_a_new_user_that_cannot_be(broker):
+    vhost = broker.new_vhost()
+    right = {"configure": "", "write": "", "read": ""}
+    for permissions, reason in (({"nowhere": right}, "no_such_vhost"),
+                                ({vhost: dict(right, read="(")}, "invalid_regexp")):
+        name = broker.name("u")
+        broker.later("users", name)
+        broker.refused("PUT", path("users", name), {"tags": "", "password": "x", "permissions": permissions},
+                       reason=reason)
+
+
+@differs("RabbitMQ puts the user before it looks, or ends in 500")
+def test_a_user_with_permissions_of_a_wrong_kind_is_not_put(broker):
+    where = path("users", broker.name("u"))
+    for permissions in ([], "x", {"/": 1}, {"/": {"configure": ""}}, {"nowhere": {}},
+                        {"/": {"configure": "", "write": "", "read": 5}}):
+        broker.refused("PUT", where, {"tags": "", "password": "x", "permissions": permissions})
+        broker.refused("GET", where, status=404)
+
+
+def test_the_administrator_member_of_old_clients(broker):
+    name = broker.new_user()
+    for value, tags in (("true", ["administrator"]), ("false", []), (True, ["administrator"]), (False, [])):
+        broker.put(path("users", name), {"password": "x", "administrator": value})
+        eq(broker.get(path("users", name))["tags"], tags)
+    broker.put(path("users", name), {"password": "x", "administrator": True, "tags": "a"})
+    eq(broker.get(path("users", name))["tags"], ["a"])
+    broker.refused("PUT", path("users", name), {"password": "x", "administrator": "maybe"}, reason="not_boolean")
+
+
 def test_what_put_refuses(broker):
     where = path("users", broker.name("u"))
     broker.refused("PUT", where, {"password": "x"}, error="bad_request", reason="^tags_not_present$")

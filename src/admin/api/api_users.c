@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/access.h"
+#include "admin/body.h"
 #include "admin/changing.h"
 #include "admin/json.h"
 #include "admin/router.h"
@@ -169,8 +171,89 @@ static bool take_password(struct request *request, json_t *body, struct user_spe
     return take_hashing(request, body, spec);
 }
 
-static void put_with_tags(struct request *request, struct user_spec *spec, json_t *words)
+/* "tags", or what older clients call them; false after answering, else *WORDS is a new array. */
+static bool take_tags(struct request *request, json_t *body, json_t **words)
 {
+    json_t *tags = json_object_get(body, "tags");
+    bool is_administrator = false;
+
+    if (tags)
+        return body_words(request, tags, "tags", words);
+    if (!json_object_get(body, "administrator")) {
+        reply_bad_request(request, "tags_not_present");
+        return false;
+    }
+    if (!body_bool(request, body, "administrator", &is_administrator))
+        return false;
+    *words = is_administrator ? json_pack("[s]", "administrator") : json_array();
+    return true;
+}
+
+/* ---- permissions that a new user is put with: an object of vhosts ---- */
+
+static bool check_permission(struct request *request, const char *vhost, json_t *permission)
+{
+    static const char *const keys[3] = {"configure", "write", "read"};
+    struct bytes text = {NULL, 0};
+
+    if (!json_is_object(permission)) {
+        reply_bad_request(request, "not_object: permissions");
+        return false;
+    }
+    if (!body_has(request, permission, keys, 3))
+        return false;
+    for (size_t i = 0; i < 3; i++) {
+        if (!body_text(request, permission, keys[i], &text))
+            return false;
+    }
+    if (access_has_vhost(request, bytes_from_string(vhost)))
+        return true;
+    reply_bad_request(request, "no_such_vhost: %s", vhost);
+    return false;
+}
+
+static bool check_permissions(struct request *request, json_t *permissions)
+{
+    const char *vhost;
+    json_t *permission;
+
+    if (permissions && !json_is_object(permissions)) {
+        reply_bad_request(request, "not_object: permissions");
+        return false;
+    }
+    json_object_foreach(permissions, vhost, permission)
+    {
+        if (!check_permission(request, vhost, permission))
+            return false;
+    }
+    return true;
+}
+
+static void grant(struct request *request, struct bytes user, json_t *permissions)
+{
+    enum change_result result = CHANGE_MADE;
+    char why[CHANGE_WHY_SIZE] = "";
+    const char *vhost;
+    json_t *permission;
+
+    json_object_foreach(permissions, vhost, permission)
+    {
+        if (result == CHANGE_MADE)
+            result = changes_set_permission(request->server, bytes_from_string(vhost), user,
+                                            body_bytes(json_object_get(permission, "configure")),
+                                            body_bytes(json_object_get(permission, "write")),
+                                            body_bytes(json_object_get(permission, "read")), why);
+    }
+    if (result == CHANGE_REFUSED)
+        reply_bad_request(request, "invalid_regexp: %s", why);
+    else
+        reply_change(request, result, true, why);
+}
+
+/* PERMISSIONS count for a user who was not there, as in RabbitMQ. */
+static void put_with_tags(struct request *request, struct user_spec *spec, json_t *words, json_t *permissions)
+{
+    enum change_result result;
     struct bytes *tags = xcalloc(json_array_size(words), sizeof *tags);
     char why[CHANGE_WHY_SIZE] = "";
     bool is_new = !users_has(node_users(request->server), spec->name);
@@ -179,27 +262,28 @@ static void put_with_tags(struct request *request, struct user_spec *spec, json_
     for (size_t i = 0; i < spec->tag_count; i++)
         tags[i] = body_bytes(json_array_get(words, i));
     spec->tags = tags;
-    reply_change(request, changes_put_user(request->server, spec, why), is_new, why);
+    result = changes_put_user(request->server, spec, why);
+    if (result == CHANGE_MADE && is_new)
+        grant(request, spec->name, permissions);
+    else
+        reply_change(request, result, is_new, why);
     free(tags);
 }
 
 static void put_user(struct request *request)
 {
-    json_t *body = request_json(request), *words;
+    json_t *body = request_json(request), *permissions, *words;
     struct user_spec spec = {.name = request_segment(request, 2)};
 
     if (!body)
         return;
-    if (!json_object_get(body, "tags")) {
-        reply_bad_request(request, "tags_not_present");
-        return;
-    }
+    permissions = json_object_get(body, "permissions");
     spec.max_connections = limit_of(json_object_get(body, "limits"), "max-connections");
     spec.max_channels = limit_of(json_object_get(body, "limits"), "max-channels");
-    if (!take_password(request, body, &spec) ||
-        !body_words(request, json_object_get(body, "tags"), "tags", &words))
+    if (!take_password(request, body, &spec) || !check_permissions(request, permissions) ||
+        !take_tags(request, body, &words))
         return;
-    put_with_tags(request, &spec, words);
+    put_with_tags(request, &spec, words, permissions);
     json_decref(words);
 }
 
