@@ -221,8 +221,17 @@ void node_add_vhost(struct vhost *vhost, void *sum)
     add_counts(&out->counts, &one.counts);
 }
 
+/* What went through it was the node's; its own exchanges are there again for one of its name. */
+static void add_deleted_vhost(struct vhost *vhost, void *sum)
+{
+    struct survey_vhost *out = sum, before = *out;
+
+    node_add_vhost(vhost, out);
+    out->exchanges = before.exchanges;
+}
+
 bool node_totals(struct server *server, struct survey_vhost *out)
 {
     *out = (struct survey_vhost){0};
-    return visit_runners(server, node_add_vhost, out) == VISIT_DONE;
+    return visit_runners(server, node_add_vhost, add_deleted_vhost, out) == VISIT_DONE;
 }

@@ -131,13 +131,13 @@ static struct runner *runner_after(struct server *server, const struct runner *b
 }
 
 enum visit_result visit_runners(struct server *server, void (*work)(struct vhost *vhost, void *argument),
-                                void *argument)
+                                void (*deleted)(struct vhost *vhost, void *argument), void *argument)
 {
     enum visit_result result = VISIT_DONE;
     struct runner *runner = NULL;
 
     while (result == VISIT_DONE && (runner = runner_after(server, runner)) != NULL)
-        result = visit_runner(runner, work, argument);
+        result = visit_runner(runner, atomic_load(&runner->is_gone) ? deleted : work, argument);
     return result;
 }
 

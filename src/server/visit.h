@@ -13,9 +13,9 @@ struct visit;
 enum visit_result visit_runner(struct runner *runner, void (*work)(struct vhost *vhost, void *argument),
                                void *argument);
 
-/* As visit_vhosts(), deleted ones too. */
+/* As visit_vhosts(), and DELETED in each vhost that is deleted. */
 enum visit_result visit_runners(struct server *server, void (*work)(struct vhost *vhost, void *argument),
-                                void *argument);
+                                void (*deleted)(struct vhost *vhost, void *argument), void *argument);
 
 /* LOOP: MAIL_VISIT has come. */
 void visit_take(struct mail *mail, struct loop *loop);

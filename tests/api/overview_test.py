@@ -138,6 +138,15 @@ def test_the_node_has_all_fields(broker):
     ok("rabbitmq_management" in row["enabled_plugins"], "plugins")
 
 
+def test_exchanges_of_a_deleted_vhost_do_not_count(broker):
+    before = broker.get("overview")["object_totals"]["exchanges"]
+    vhost = broker.new_vhost()
+    broker.put(path("exchanges", vhost, "e"), {})
+    wait_until(lambda: broker.get("overview")["object_totals"]["exchanges"] > before, 20)
+    broker.delete(path("vhosts", vhost))
+    wait_until(lambda: broker.get("overview")["object_totals"]["exchanges"] == before, 20)
+
+
 @differs("of RabbitMQ's 4.x; and a name that is not there is 500 in 3.10")
 def test_a_node_by_the_name_that_monitoring_makes(broker):
     name = broker.get("overview")["node"]
