@@ -124,8 +124,8 @@ bool access_has_vhost(struct request *request, struct bytes name)
     return question.has_rights || access_is_administrator(request);
 }
 
-/* Rights in VHOST, which must be there. */
-static bool check_vhost(struct request *request, struct bytes vhost, const char *what)
+/* Rights in VHOST, which must be there; IS_SEEN: without any too. */
+static bool check_vhost(struct request *request, struct bytes vhost, bool is_seen, const char *what)
 {
     struct question question = {.user = request->user.name};
 
@@ -142,7 +142,7 @@ static bool check_vhost(struct request *request, struct bytes vhost, const char 
     case VISIT_DONE:
         break;
     }
-    if (question.has_rights || access_is_administrator(request))
+    if (question.has_rights || is_seen)
         return true;
     reply_refused(request, "User not authorised to access %s", what);
     return false;
@@ -176,9 +176,14 @@ bool access_check(struct request *request, enum access access, struct bytes vhos
             reply_refused(request, "User not authorised to access object");
             return false;
         }
-        return access == ACCESS_GLOBAL_POLICYMAKER || !vhost.data || check_vhost(request, vhost, "object");
+        return access == ACCESS_GLOBAL_POLICYMAKER || !vhost.data ||
+               check_vhost(request, vhost, access_is_administrator(request), "object");
     case ACCESS_VHOST:
-        return !vhost.data || check_vhost(request, vhost, "virtual host");
+        return !vhost.data || check_vhost(request, vhost, access_is_administrator(request), "virtual host");
+    case ACCESS_VHOST_SEEN:
+        return check_vhost(request, vhost, access_is_monitor(request), "virtual host");
+    case ACCESS_VHOST_ANY:
+        return check_vhost(request, vhost, true, "virtual host");
     }
     return false;
 }

@@ -14,6 +14,8 @@ enum access {
     ACCESS_OPEN,        /* anybody, without a login */
     ACCESS_ANY,         /* has a tag that lets into the API */
     ACCESS_VHOST,       /* has rights in the vhost of the path, or is an administrator */
+    ACCESS_VHOST_SEEN,  /* the same, or is monitoring */
+    ACCESS_VHOST_ANY,   /* has a tag that lets into the API; the vhost of the path is there */
     ACCESS_MONITOR,     /* monitoring or administrator */
     ACCESS_POLICYMAKER, /* policymaker with rights in the vhost of the path, or administrator */
     ACCESS_GLOBAL_POLICYMAKER,

@@ -137,6 +137,20 @@ def test_who_is_no_monitor_sees_only_own_connections(broker):
     eq({c["user"] for c in broker.get("channels", user=monitor)} >= {user, "guest"}, True)
 
 
+def test_consumers_of_a_vhost_need_no_rights_in_it(broker):
+    vhost = broker.new_vhost()
+    user = broker.new_user(tags=("management",))
+    monitor = broker.new_user(tags=("monitoring",))
+    ch = broker.connect(vhost=vhost).channel()
+    ch.declare("q")
+    ch.consume("q", tag="mine")
+    where = path("consumers", vhost)
+    wait_until(lambda: broker.get(where), 20)
+    eq([c["consumer_tag"] for c in broker.get(where, user=monitor)], ["mine"])
+    eq(broker.get(where, user=user), [], "of somebody else")
+    broker.refused("GET", "consumers/nowhere", status=404, user=user)
+
+
 def test_pages_filter_and_sort(broker):
     vhost = broker.new_vhost()
     connections = [broker.connect(vhost=vhost) for _ in range(5)]

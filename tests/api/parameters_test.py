@@ -35,6 +35,17 @@ def test_vhost_limits(broker):
     broker.refused("GET", path("vhost-limits", "nowhere"), status=404)
 
 
+def test_monitoring_sees_the_limits_of_all_vhosts(broker):
+    vhost = broker.new_vhost()
+    monitor, user = broker.new_user(tags=("monitoring",)), broker.new_user(tags=("management",))
+    broker.put(path("vhost-limits", vhost, "max-queues"), {"value": 5})
+    row = {"vhost": vhost, "value": {"max-queues": 5}}
+    eq(broker.get(path("vhost-limits", vhost), user=monitor), [row])
+    ok(row in broker.get("vhost-limits", user=monitor), "in the list")
+    eq(broker.get("vhost-limits", user=user), [])
+    broker.refused("GET", path("vhost-limits", vhost), status=401, user=user)
+
+
 def test_vhost_limits_act(broker):
     vhost = broker.new_vhost()
     broker.put(path("vhost-limits", vhost, "max-queues"), {"value": 1})

@@ -407,6 +407,6 @@ const struct route routes_channels[] = {
     {"channels/:name", {[VERB_GET] = {show_channel, ACCESS_ANY}}},
     {"vhosts/:vhost/channels", {[VERB_GET] = {list_channels_in_vhost, ACCESS_VHOST}}},
     {"consumers", {[VERB_GET] = {list_consumers, ACCESS_ANY}}},
-    {"consumers/:vhost", {[VERB_GET] = {list_consumers_in_vhost, ACCESS_VHOST}}},
+    {"consumers/:vhost", {[VERB_GET] = {list_consumers_in_vhost, ACCESS_VHOST_ANY}}},
     {NULL, {{NULL, ACCESS_OPEN}}},
 };

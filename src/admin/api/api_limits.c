@@ -2,6 +2,7 @@
 /* Limits of users and of vhosts (management-http-api.md 3.12). */
 #include <stdlib.h>
 
+#include "admin/access.h"
 #include "admin/changing.h"
 #include "admin/clients.h"
 #include "admin/json.h"
@@ -146,14 +147,31 @@ static bool make_vhost_rows(struct rows *rows, const char *vhost)
     json_t *limits = vhost_limits_json(rows->request->server, name);
 
     if (json_object_size(limits))
-        rows_add(rows, vhost, name, json_pack("{s:o,s:O}", "vhost", json_text(name), "value", limits));
+        rows_add(rows, NULL, name, json_pack("{s:o,s:O}", "vhost", json_text(name), "value", limits));
     json_decref(limits);
+    return true;
+}
+
+/* Monitoring sees the limits of all vhosts, as it sees the vhosts. */
+static bool make_rows_of_vhosts(struct rows *rows, const char *vhost)
+{
+    struct request *request = rows->request;
+    size_t count;
+    char **names = visit_vhost_names(request->server, &count);
+
+    (void)vhost;
+    for (size_t i = 0; i < count; i++) {
+        if (access_is_monitor(request) || access_has_vhost(request, bytes_from_string(names[i])))
+            make_vhost_rows(rows, names[i]);
+        free(names[i]);
+    }
+    free((void *)names);
     return true;
 }
 
 static void list_vhosts(struct request *request)
 {
-    struct rows rows = {.request = request, .make = make_vhost_rows};
+    struct rows rows = {.request = request, .make = make_rows_of_vhosts, .is_of_node = true};
 
     rows_run(&rows, NULL);
 }
@@ -202,7 +220,7 @@ const struct route routes_limits[] = {
      {[VERB_PUT] = {put_user_limit, ACCESS_ADMINISTRATOR},
       [VERB_DELETE] = {clear_user_limit, ACCESS_ADMINISTRATOR}}},
     {"vhost-limits", {[VERB_GET] = {list_vhosts, ACCESS_ANY}}},
-    {"vhost-limits/:vhost", {[VERB_GET] = {list_vhost, ACCESS_VHOST}}},
+    {"vhost-limits/:vhost", {[VERB_GET] = {list_vhost, ACCESS_VHOST_SEEN}}},
     {"vhost-limits/:vhost/:limit",
      {[VERB_PUT] = {put_vhost_limit, ACCESS_ADMINISTRATOR},
       [VERB_DELETE] = {clear_vhost_limit, ACCESS_ADMINISTRATOR}}},
