@@ -203,12 +203,25 @@ static size_t split_tags(struct bytes text, struct bytes tags[TAGS_MAX])
     return count;
 }
 
+/* What very old exports have instead of tags: true, maybe as a string. */
+static bool is_administrator(const json_t *entry)
+{
+    const json_t *value = json_object_get(entry, "administrator");
+
+    return json_is_true(value) || (json_is_string(value) && strcmp(json_string_value(value), "true") == 0);
+}
+
 /* Tags are an array of words, or one string with commas. */
 static bool get_tags(struct import *import, const json_t *entry, struct bytes tags[TAGS_MAX], size_t *count)
 {
     const json_t *value = json_object_get(entry, "tags");
     size_t size = json_array_size(value);
 
+    if (value == NULL && is_administrator(entry)) {
+        tags[0] = bytes_from_string("administrator");
+        *count = 1;
+        return true;
+    }
     *count = json_is_string(value) ? split_tags(string_bytes(value), tags) : size;
     if (json_is_string(value) || value == NULL)
         return true;
@@ -238,7 +251,8 @@ static bool get_hashing(struct import *import, const json_t *entry, struct bytes
 static bool import_user(struct import *import, const json_t *entry)
 {
     const json_t *limits = json_object_get(entry, "limits"), *password = json_object_get(entry, "password");
-    int64_t missing = limits != NULL ? USER_LIMIT_NONE : USER_LIMIT_KEEP;
+    /* What is kept says all limits; what is imported changes those that it names, as in RabbitMQ. */
+    int64_t missing = limits != NULL && import->index == ENTRY_ALONE ? USER_LIMIT_NONE : USER_LIMIT_KEEP;
     struct bytes tags[TAGS_MAX];
     struct user_spec spec = {.tags = tags};
     char why[128];

@@ -106,6 +106,29 @@ def test_permissions_of_a_new_user_that_cannot_be(broker):
                        reason=reason)
 
 
+def test_a_put_changes_the_limits_that_it_names(broker):
+    name = broker.new_user()
+    for limits, left in (({"max-channels": 2}, {"max-channels": 2}),
+                         ({"max-connections": 3}, {"max-channels": 2, "max-connections": 3}),
+                         ({}, {"max-channels": 2, "max-connections": 3}),
+                         ({"max-channels": 4}, {"max-channels": 4, "max-connections": 3})):
+        broker.put(path("users", name), {"tags": "", "password": "x", "limits": limits})
+        eq(broker.get(path("users", name))["limits"], left)
+        broker.post("definitions", {"users": [{"name": name, "tags": "", "password": "x", "limits": limits}]})
+        eq(broker.get(path("users", name))["limits"], left, "imported")
+
+
+@differs("RabbitMQ ends in 500")
+def test_limits_of_a_wrong_kind_are_refused(broker):
+    name = broker.new_user(limits={"max-channels": 2})
+    for limits, reason in ((5, "should be an object"), (None, "should be an object"), ([], "should be an object"),
+                           ({"max-channels": "two"}, "^max-channels should be a number"),
+                           ({"max-channels": 3, "max-queues": 1}, "^Unrecognised terms")):
+        broker.refused("PUT", path("users", name), {"tags": "a", "password": "x", "limits": limits}, reason=reason)
+        user = broker.get(path("users", name))
+        eq((user["limits"], user["tags"]), ({"max-channels": 2}, []))
+
+
 @differs("RabbitMQ puts the user before it looks, or ends in 500")
 def test_a_user_with_permissions_of_a_wrong_kind_is_not_put(broker):
     where = path("users", broker.name("u"))

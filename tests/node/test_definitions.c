@@ -280,14 +280,23 @@ Test(definitions, users_come_with_their_hashes_tags_and_limits)
                "\"hashing_algorithm\":\"rabbit_password_hashing_sha256\",\"tags\":[\"administrator\",\"x\"],"
                "\"limits\":{\"max-connections\":3}},"
                "{\"name\":\"b\",\"password\":\"word\",\"tags\":\"monitoring, policymaker,\",\"limits\":[]},"
-               "{\"name\":\"c\",\"password_hash\":\"\"}]}"),
+               "{\"name\":\"c\",\"password_hash\":\"\"},"
+               "{\"name\":\"d\",\"password\":\"w\",\"administrator\":\"true\"},"
+               "{\"name\":\"e\",\"password\":\"w\",\"administrator\":\"false\"}]}"),
         "%s", why);
-    cr_expect_eq(result.users, 3);
+    cr_expect_eq(result.users, 5);
     cr_assert(users_get(users, BYTES_LITERAL("a"), &info));
     cr_expect(user_info_has_tag(&info, "administrator") && user_info_has_tag(&info, "x"));
     cr_expect_eq(info.max_connections, 3);
     cr_expect_eq(info.max_channels, USER_LIMIT_NONE);
     cr_expect_str_eq(info.password_hash, "AQIDBPz2BxsoYAejC20L5jBFA2QeHfE37z+YMzLHDYAOjc7F");
+    user_info_free(&info);
+
+    cr_assert(users_get(users, BYTES_LITERAL("d"), &info));
+    cr_expect(user_info_has_tag(&info, "administrator"));
+    user_info_free(&info);
+    cr_assert(users_get(users, BYTES_LITERAL("e"), &info));
+    cr_expect_eq(info.tag_count, 0);
     user_info_free(&info);
 
     cr_assert(users_secret(users, BYTES_LITERAL("b"), &secret));

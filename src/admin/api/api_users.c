@@ -134,13 +134,35 @@ static void list_without(struct request *request)
 
 /* ---- putting ---- */
 
-static int64_t limit_of(const json_t *limits, const char *name)
+/* "limits": those that are named; the others stay what they are, as in RabbitMQ. */
+static bool take_limits(struct request *request, json_t *limits, struct user_spec *spec)
 {
-    const json_t *value = json_object_get(limits, name);
+    char term[BODY_TERM_SIZE];
+    const char *name;
+    json_t *value;
 
-    if (!json_is_object(limits))
-        return USER_LIMIT_KEEP;
-    return json_is_integer(value) ? json_integer_value(value) : USER_LIMIT_NONE;
+    spec->max_connections = spec->max_channels = USER_LIMIT_KEEP;
+    if (limits && !json_is_object(limits)) {
+        reply_bad_request(request, "limits should be an object, actually was %s", body_term(limits, term));
+        return false;
+    }
+    json_object_foreach(limits, name, value)
+    {
+        bool is_of_channels = strcmp(name, "max-channels") == 0;
+
+        if (!is_of_channels && strcmp(name, "max-connections") != 0) {
+            reply_bad_request(request, "Unrecognised terms [{<<\"%s\">>,%s}] in user-limits", name,
+                              body_term(value, term));
+            return false;
+        }
+        if (!json_is_integer(value)) {
+            reply_bad_request(request, "%s should be a number, actually was %s", name,
+                              body_term(value, term));
+            return false;
+        }
+        *(is_of_channels ? &spec->max_channels : &spec->max_connections) = json_integer_value(value);
+    }
+    return true;
 }
 
 static bool take_hashing(struct request *request, json_t *body, struct user_spec *spec)
@@ -278,9 +300,8 @@ static void put_user(struct request *request)
     if (!body)
         return;
     permissions = json_object_get(body, "permissions");
-    spec.max_connections = limit_of(json_object_get(body, "limits"), "max-connections");
-    spec.max_channels = limit_of(json_object_get(body, "limits"), "max-channels");
-    if (!take_password(request, body, &spec) || !check_permissions(request, permissions) ||
+    if (!take_limits(request, json_object_get(body, "limits"), &spec) ||
+        !take_password(request, body, &spec) || !check_permissions(request, permissions) ||
         !take_tags(request, body, &words))
         return;
     put_with_tags(request, &spec, words, permissions);
