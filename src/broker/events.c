@@ -10,6 +10,7 @@
 #include "coney/pool.h"
 #include "coney/properties.h"
 #include "coney/table.h"
+#include "route.h"
 
 /* ---- events ---- */
 
@@ -216,6 +217,16 @@ void vhost_trace_a_while(struct vhost *vhost, bool begins)
         vhost->tracers--;
 }
 
+/* As RabbitMQ writes numbers here; clients tell the types apart. */
+static void put_int32(struct table_builder *builder, const char *name, uint32_t value)
+{
+    const uint8_t raw[] = {FIELD_INT32, (uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8),
+                           (uint8_t)value};
+    struct field field = {.type = FIELD_INT32, .raw = {raw, sizeof raw}};
+
+    table_put_field(builder, bytes_from_string(name), &field);
+}
+
 static void put_properties(struct table_builder *builder, const struct message *message)
 {
     struct properties properties = {0};
@@ -241,9 +252,9 @@ static void put_properties(struct table_builder *builder, const struct message *
         if (properties.flags & PROPERTY_HEADERS)
             table_put_table(builder, "headers", properties.headers);
         if (properties.flags & PROPERTY_DELIVERY_MODE)
-            table_put_int(builder, "delivery_mode", properties.delivery_mode);
+            put_int32(builder, "delivery_mode", properties.delivery_mode);
         if (properties.flags & PROPERTY_PRIORITY)
-            table_put_int(builder, "priority", properties.priority);
+            put_int32(builder, "priority", properties.priority);
         if (properties.flags & PROPERTY_TIMESTAMP)
             table_put_timestamp(builder, "timestamp", properties.timestamp);
     }
@@ -254,15 +265,18 @@ static void put_message(struct table_builder *builder, const struct channel *cha
                         const struct message *message)
 {
     struct connection *connection = channel->connection;
+    struct bytes keys[ROUTE_KEYS_MAX];
+    unsigned count = route_keys(message, keys);
 
     table_put_longstr(builder, "exchange_name", message_exchange(message));
     table_put_array_begin(builder, "routing_keys");
-    table_put_longstr(builder, NULL, message_routing_key(message));
+    for (unsigned i = 0; i < count; i++)
+        table_put_longstr(builder, NULL, keys[i]);
     table_put_end(builder);
     put_properties(builder, message);
     table_put_longstr(builder, "vhost", connection->vhost->name);
     table_put_longstr(builder, "user", connection->user);
-    table_put_int(builder, "channel", channel->number);
+    put_int32(builder, "channel", channel->number);
     table_put_int(builder, "connection", (int64_t)connection->id);
 }
 
@@ -315,7 +329,7 @@ void trace_deliver(struct channel *channel, const struct message *message, const
     if (!is_traced(message))
         return;
     put_message(&builder, channel, message);
-    table_put_int(&builder, "redelivered", redelivered);
+    put_int32(&builder, "redelivered", redelivered);
     trace(channel, "deliver", queue->name, message, &headers);
     buffer_free(&headers);
 }

@@ -100,6 +100,12 @@ def test_the_firehose(broker):
     eq(other.get("q").body, b"body")
     delivered = ch.delivery()
     eq((delivered.routing_key, delivered.body, delivered.headers["redelivered"]), ("deliver.q", b"body", 0))
+    for field in (b"\x07channelI", b"\x0bredeliveredI"):
+        ok(field in bytes(delivered.props_raw), "%r is of the type that RabbitMQ writes" % field)
+    eq(other.get("q"), None)
+    other.publish("x", "none", b"more", {"headers": {"CC": ["cc"], "BCC": ["k"]}})
+    eq((ch.delivery().headers["routing_keys"], other.get("q").body), (["none", "cc", "k"], b"more"))
+    eq(ch.delivery().headers["routing_keys"], ["none", "cc", "k"])
     broker.put(path("vhosts", name), {"tracing": False})
     other.publish("x", "k", b"untold")
     ch.expect_count("q", 1)
