@@ -329,6 +329,32 @@ static void remember_route(struct channel *channel, struct exchange *exchange, c
     memcpy(memory->address, address.data, address.size);
 }
 
+static bool is_among(const struct bytes *keys, unsigned count, struct bytes key)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (bytes_equal(keys[i], key))
+            return true;
+    }
+    return false;
+}
+
+/* To the requesters that KEYS, CC and BCC too, name; whether there was any. */
+static bool publish_to_requesters(struct vhost *vhost, struct message *message, const struct bytes *keys,
+                                  unsigned count)
+{
+    bool is_any = false;
+
+    for (unsigned i = 0; i < count; i++) {
+        struct channel *requester = reply_to_is_long_name(keys[i]) ? reply_to_find(vhost, keys[i]) : NULL;
+
+        if (!requester || is_among(keys, i, keys[i]))
+            continue;
+        reply_to_deliver(requester, message_ref(message));
+        is_any = true;
+    }
+    return is_any;
+}
+
 static void publish_routed(struct channel *channel, struct exchange *exchange, struct message *message,
                            bool mandatory)
 {
@@ -337,6 +363,9 @@ static void publish_routed(struct channel *channel, struct exchange *exchange, s
     unsigned count = route_keys(message, keys);
     struct route route;
 
+    if (count > 1 && exchange == vhost->default_exchange &&
+        publish_to_requesters(vhost, message, keys, count))
+        mandatory = false;
     route_message(&route, vhost, exchange, message, keys, count);
     if (count == 1)
         remember_route(channel, exchange, message, &route);
@@ -345,7 +374,7 @@ static void publish_routed(struct channel *channel, struct exchange *exchange, s
     store(channel, message, vhost->routed, route.queue_count, mandatory);
 }
 
-/* A direct reply: to its requester, whatever else the name may look like (section 9). */
+/* A direct reply without further keys: to its requester, whatever else the name may look like (section 9). */
 static void publish_reply(struct channel *channel, struct message *message, bool mandatory)
 {
     struct channel *requester = reply_to_find(channel->connection->vhost, message_routing_key(message));
@@ -359,6 +388,14 @@ static void publish_reply(struct channel *channel, struct message *message, bool
         message_unref(message);
     if (channel->mode == CHANNEL_CONFIRM)
         confirms_publish(channel, 0, false);
+}
+
+static bool is_reply(const struct exchange *exchange, const struct message *message)
+{
+    struct bytes keys[ROUTE_KEYS_MAX];
+
+    return exchange == exchange->vhost->default_exchange &&
+           reply_to_is_long_name(message_routing_key(message)) && route_keys(message, keys) == 1;
 }
 
 static bool publish_remembered(struct channel *channel, struct message *message, bool mandatory)
@@ -405,7 +442,7 @@ void channel_publish(struct channel *channel, struct message *message, unsigned 
     message = check_properties(channel, exchange, message);
     if (!message)
         return;
-    if (exchange == exchange->vhost->default_exchange && reply_to_is_long_name(message_routing_key(message)))
+    if (is_reply(exchange, message))
         publish_reply(channel, message, mandatory);
     else
         publish_routed(channel, exchange, message, mandatory);

@@ -217,6 +217,23 @@ def test_altered_names_are_dead(broker):
 
 
 @differs("3.10 shows the next tag without using it up")
+def test_cc_and_bcc_may_name_a_requester(broker):
+    ch, _ = requester(broker)
+    name, queue = reply_name(broker, ch), broker.name("q")
+    responder = broker.channel()
+    responder.declare(queue, exclusive=True)
+    responder.confirm()
+    for key, headers in (("nowhere", {"CC": [name]}), (queue, {"BCC": [name]}), (name, {"CC": [name, queue]})):
+        responder.publish_confirmed("", key, key.encode(), {"headers": headers}, mandatory=True)
+        got = ch.delivery()
+        eq((got.exchange, got.routing_key, got.body), ("", key, key.encode()))
+    ch.sync()
+    ok(not ch.queued("basic.deliver"), "each once")
+    eq([responder.get(queue).body for _ in range(2)], [queue.encode(), name.encode()])
+    responder.sync()
+    ok(not responder.queued("basic.return"), "a reply counts as routed")
+
+
 def test_replies_count_in_the_delivery_tags(broker):
     ch, _ = requester(broker)
     name = reply_name(broker, ch)
