@@ -10,6 +10,7 @@
 #include "admin/http/http.h"
 #include "admin/http/origin.h"
 #include "admin/metrics/metrics.h"
+#include "admin/stats/stats.h"
 #include "admin/web/page.h"
 #include "admin_fields.h"
 #include "coney/changes.h"
@@ -99,6 +100,8 @@ static void run_route(struct request *request, const struct route *route, unsign
         name = request_segment(request, vhost);
     if (handler->access != ACCESS_OPEN &&
         (!access_login(request) || !access_check(request, handler->access, name)))
+        return;
+    if (request->verb == VERB_GET && !stats_ranges_are_right(request))
         return;
     changes_ask_as(request->user.name);
     handler->run(request);

@@ -478,5 +478,10 @@ def test_samples_where_they_are_asked_for(broker):
         ok(abs(details["avg"] - sum(values) / len(values)) < 0.01, details)
         ok(abs(details["avg_rate"] - (values[0] - values[-1]) / (len(values) - 1)) < 0.01, details)
     ok("samples" not in broker.get(path("queues", "/", queue))["messages_details"], "not asked for")
+    for age, incr in ((6000, 1), (60, 0), (0, 5), (-1, 5), (60, -5)):
+        for where in ("overview", "connections", "channels", "exchanges", "queues", "queues/%2F", "nodes"):
+            broker.refused("GET", where + "?lengths_age=%d&lengths_incr=%d" % (age, incr), error="bad_request",
+                           reason="^Invalid range parameters: age %d, incr %d$" % (age, incr))
+    broker.get("overview?lengths_age=500&lengths_incr=1&msg_rates_age=5")
     ok("samples" not in broker.get(path("queues", "/", queue) + "?lengths_age=x&lengths_incr=1")["messages_details"],
        "asked for in a way that is not understood")

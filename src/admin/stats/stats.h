@@ -50,6 +50,9 @@ void stats_add_node(struct request *request, json_t *object);
 /* Tell whether nothing has moved and REQUEST wants no samples: each rate is 0. */
 bool stats_is_still(struct request *request, uint64_t key);
 
+/* Whether the samples that REQUEST asks for, if any, can be had; false after answering 400. */
+bool stats_ranges_are_right(struct request *request);
+
 /* Forget what was seen. */
 void stats_reset(struct stats *stats);
 

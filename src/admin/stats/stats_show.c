@@ -9,7 +9,8 @@
 #include "admin/json.h"
 #include "stats_fields.h"
 
-#define SAMPLES_SHOWN 1000
+#define SAMPLES_SHOWN 500
+#define RANGE_MAX_S   10000000
 
 enum range { RANGE_LENGTHS, RANGE_MESSAGES, RANGE_DATA, RANGE_NODE };
 
@@ -26,31 +27,51 @@ struct span {
 
 #define BIT(at) (UINT64_C(1) << (at))
 
-static int64_t query_seconds(const struct request *request, const char *range, const char *what)
+static const char *const range_names[] = {"lengths", "msg_rates", "data_rates", "node_stats"};
+
+/* What is no integer is as if it was not there. */
+static bool query_integer(const struct request *request, const char *range, const char *what, long *out)
 {
     char name[32], *end;
     const char *text;
-    long value;
 
     snprintf(name, sizeof name, "%s_%s", range, what);
     text = request_query(request, name);
     if (!text)
-        return 0;
+        return false;
     errno = 0;
-    value = strtol(text, &end, 10);
-    return errno || *end || end == text || value < 1 || value > 10000000 ? 0 : value * 1000;
+    *out = strtol(text, &end, 10);
+    return !errno && !*end && end != text;
 }
 
-/* What cannot be taken is as if it was not there. */
+static bool range_is_asked(const struct request *request, const char *range, long *age, long *incr)
+{
+    return query_integer(request, range, "age", age) && query_integer(request, range, "incr", incr);
+}
+
+bool stats_ranges_are_right(struct request *request)
+{
+    long age, incr;
+
+    for (size_t i = 0; i < sizeof range_names / sizeof *range_names; i++) {
+        if (!range_is_asked(request, range_names[i], &age, &incr) ||
+            (age > 0 && age <= RANGE_MAX_S && incr > 0 && age / incr <= SAMPLES_SHOWN))
+            continue;
+        reply_bad_request(request, "Invalid range parameters: age %ld, incr %ld", age, incr);
+        return false;
+    }
+    return true;
+}
+
 static struct span span_of(const struct request *request, enum range range)
 {
-    static const char *const names[] = {"lengths", "msg_rates", "data_rates", "node_stats"};
-    struct span span = {.age_ms = query_seconds(request, names[range], "age"),
-                        .incr_ms = query_seconds(request, names[range], "incr"),
-                        .now_ms = stats_clock_ms(CLOCK_REALTIME)};
+    struct span span = {.now_ms = stats_clock_ms(CLOCK_REALTIME)};
+    long age, incr;
 
-    if (!span.incr_ms || !span.age_ms || span.age_ms / span.incr_ms > SAMPLES_SHOWN)
-        span.age_ms = span.incr_ms = 0;
+    if (range_is_asked(request, range_names[range], &age, &incr)) {
+        span.age_ms = age * 1000;
+        span.incr_ms = incr * 1000;
+    }
     return span;
 }
 
