@@ -396,7 +396,7 @@ static void drop_consumers(struct channel *channel)
     HASH_ITER (hh, channel->consumers, consumer, next) {
         bool deleted;
 
-        HASH_DEL(channel->consumers, consumer);
+        channel_forget_consumer(channel, consumer);
         queue_remove_consumer(consumer, &deleted);
         connection_number_release(channel->connection, consumer->number);
         consumer->channel = NULL;
@@ -846,10 +846,22 @@ bool channel_is_full(const struct channel *channel)
     return most && channel->unacked_count >= most;
 }
 
+/* Those of the same channel share its room in turn, whatever queues they consume from: who is first here is
+ * first in its queue, and its queue among those to dispatch. */
 void channel_reconsider_consumers(struct channel *channel)
 {
-    struct consumer *consumer, *next;
+    struct consumer *first = channel->last_turn ? channel->last_turn->hh.next : NULL;
+    struct consumer *consumer;
 
-    HASH_ITER (hh, channel->consumers, consumer, next)
+    for (consumer = first; consumer; consumer = consumer->hh.next)
         consumer_reconsider(consumer);
+    for (consumer = channel->consumers; consumer != first; consumer = consumer->hh.next)
+        consumer_reconsider(consumer);
+}
+
+void channel_forget_consumer(struct channel *channel, struct consumer *consumer)
+{
+    if (channel->last_turn == consumer)
+        channel->last_turn = consumer->hh.prev;
+    HASH_DEL(channel->consumers, consumer);
 }

@@ -203,7 +203,7 @@ static void run_cancel(struct channel *channel, const struct method_basic_cancel
     if (consumer) {
         bool deleted;
 
-        HASH_DEL(channel->consumers, consumer);
+        channel_forget_consumer(channel, consumer);
         queue_remove_consumer(consumer, &deleted);
         connection_number_release(channel->connection, consumer->number);
         consumer->channel = NULL;

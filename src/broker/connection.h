@@ -155,6 +155,7 @@ struct channel {
     uint64_t delivery_tag;      /* the last one used */
     struct seqmap unacked;      /* struct unacked by delivery tag */
     struct consumer *consumers; /* by tag */
+    struct consumer *last_turn; /* one of these, or NULL: took the last room of the channel */
     struct bytes last_queue;    /* owned; name last declared */
     struct gated *gate, **gate_end;
     struct channel *left_next;                         /* connection->left */
@@ -291,8 +292,10 @@ void channel_discard(struct channel *channel);
 void channel_release(struct channel *channel);
 /* Tell whether CHANNEL has as many deliveries unacked as it may have. */
 bool channel_is_full(const struct channel *channel);
-/* Find out whether CHANNEL's consumers can take messages again. */
+/* Find out whether CHANNEL's consumers can take messages again, beginning behind last_turn. */
 void channel_reconsider_consumers(struct channel *channel);
+/* CONSUMER is one of CHANNEL's no more. */
+void channel_forget_consumer(struct channel *channel, struct consumer *consumer);
 /* 403 when the permission is missing. KIND_OF_NAME: "queue" or "exchange". */
 bool channel_allowed(struct channel *channel, enum method_id method, enum permission_kind kind,
                      const char *kind_of_name, struct bytes name);

@@ -158,8 +158,10 @@ void consumer_deliver(struct consumer *consumer, struct message *message, struct
     /* This took the last room of the channel: none of its consumers can take more. */
     if (!consumer->no_ack &&
         ((channel->prefetch_global && channel->unacked_global == channel->prefetch_global) ||
-         channel_is_full(channel)))
+         channel_is_full(channel))) {
+        channel->last_turn = consumer;
         channel_reconsider_consumers(channel);
+    }
 }
 
 void queue_wants_dispatch(struct queue *queue)

@@ -130,7 +130,7 @@ void consumer_cancel(struct consumer *consumer)
         else
             outbox_method(channel->connection, channel->number, &cancel);
     }
-    HASH_DEL(channel->consumers, consumer);
+    channel_forget_consumer(channel, consumer);
     queue_remove_consumer(consumer, NULL);
     connection_number_release(channel->connection, consumer->number);
     consumer->channel = NULL;

@@ -88,6 +88,21 @@ def test_global_limit_is_shared_and_acts_at_once(broker):
     held(ch, queue, 4)
 
 
+def test_consumers_take_turns_at_the_room_of_a_global_limit(broker):
+    for same_queue in (True, False):
+        ch, queue = stocked(broker)
+        queues = [queue] if same_queue else [queue] + [stocked(broker, ch=ch)[1] for _ in range(2)]
+        ch.qos(1, global_=True)
+        served = {f"{i}": 0 for i in range(3)}
+        for i, tag in enumerate(served):
+            ch.consume(queues[i % len(queues)], tag)
+        for _ in range(12):
+            m = ch.delivery()
+            served[m.consumer_tag] += 1
+            ch.ack(m.delivery_tag)
+        ok(all(served.values()), f"somebody starves: {served}")
+
+
 def test_lowering_the_global_limit_stops_until_enough_acks(broker):
     ch, queue = stocked(broker)
     ch.qos(5, global_=True)
