@@ -33,8 +33,8 @@ enum outbox_kind {
 enum outbox_control {
     OUTBOX_ATTACHED,   /* the core knows the connection now: struct outbox_attached */
     OUTBOX_CLOSE_SENT, /* connection.close was the last method: end when no close-ok comes in time */
-    OUTBOX_END,        /* everything is said: send it, then close the socket */
-    OUTBOX_END_NOW,    /* the same, without waiting for the peer to close */
+    OUTBOX_END,        /* everything is said, close-ok last: send it; it is the peer who closes the socket */
+    OUTBOX_END_NOW,    /* the peer has said close-ok: send what is left, then close the socket */
     OUTBOX_DETACHED,   /* the core has forgotten the connection: nothing follows, the owner may be freed */
 };
 

@@ -161,10 +161,10 @@ static void say_failure(struct connection *connection)
     connection->failure = NULL;
 }
 
-static void connection_end(struct connection *connection)
+static void connection_end(struct connection *connection, enum outbox_control how)
 {
     connection_set_state(connection, CONNECTION_ENDED);
-    outbox_control(connection, OUTBOX_END);
+    outbox_control(connection, how);
 }
 
 void connection_go_on(struct connection *connection)
@@ -187,7 +187,7 @@ void connection_go_on(struct connection *connection)
         if (settled_lsn(vhost, &connection->settled) > vhost->durable)
             break;
         say_close_ok(connection);
-        connection_end(connection);
+        connection_end(connection, OUTBOX_END);
         break;
     case CONNECTION_GONE:
         outbox_control(connection, OUTBOX_DETACHED);
@@ -358,7 +358,7 @@ static void run_closing(struct connection *connection, const struct command *com
     if (command->method->id == METHOD_CONNECTION_CLOSE)
         say_close_ok(connection);
     else if (command->method->id == METHOD_CONNECTION_CLOSE_OK)
-        connection_end(connection);
+        connection_end(connection, OUTBOX_END_NOW);
 }
 
 struct channel *connection_channel(struct connection *connection, uint16_t number)

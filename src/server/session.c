@@ -341,8 +341,10 @@ void session_control(struct session *session, const struct outbox_record *record
         session_arm(session, session->is_deaf ? DEAF_WAIT_MS : session_close_wait_ms(session));
         break;
     case OUTBOX_END:
+    case OUTBOX_END_NOW:
         session_set_state(session, SESSION_ENDING);
         session->is_deaf = true;
+        session->peer_ends = record->flags == OUTBOX_END;
         session_arm(session, session_close_wait_ms(session)); /* it may never read what is left */
         break;
     case OUTBOX_DETACHED:
@@ -354,15 +356,18 @@ void session_control(struct session *session, const struct outbox_record *record
 }
 
 /* Everything said is written. At the end our half of the socket is shut; the peer's input is thrown away
- * until it closes, so that no reset takes back what it has not read yet. */
+ * until it closes, so that no reset takes back what it has not read yet. After close-ok it is the peer's to
+ * end first (connection-and-channel.md 7.1): an end that it sees before it has dealt with close-ok is a lost
+ * connection to some clients. */
 void session_all_written(struct session *session)
 {
-    if (session->state != SESSION_ENDING || session->is_shut)
+    bool stopping = atomic_load(&session->server->is_stopping);
+
+    if (session->state != SESSION_ENDING || session->is_shut || (session->peer_ends && !stopping))
         return;
     session->is_shut = true;
     stream_shut(&session->stream);
-    session_arm(session,
-                atomic_load(&session->server->is_stopping) ? STOP_WAIT_MS : session_close_wait_ms(session));
+    session_arm(session, stopping ? STOP_WAIT_MS : session_close_wait_ms(session));
 }
 
 /* Who does not read what it is told is not waited for. */

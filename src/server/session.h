@@ -10,7 +10,8 @@
  *     any of these but RUNNING -> REFUSED  a connection.close was sent from here; close-ok is awaited
  *     any of these but RUNNING -> DROPPED  nothing is said; the socket is closed when the delay is over
  *     RUNNING -> CLOSING                   the vhost has sent connection.close
- *     REFUSED, RUNNING, CLOSING -> ENDING  all is said: once written, our half of the socket is shut
+ *     REFUSED, RUNNING, CLOSING -> ENDING  all is said: once written, our half of the socket is shut, unless
+ *                                          the client has closed: then it ends first
  *     any -> GONE                          the socket is closed; the vhost is being told
  *
  * Reading is on while no reason in `holds` is left. A session is freed when it is GONE, the vhost has
@@ -112,6 +113,7 @@ struct session {
     bool close_sent;  /* BATCH_CLOSE is on its way */
     bool is_deaf;     /* what comes in is thrown away: the stream cannot be understood any more */
     bool reads_large; /* the last message's body was apart */
+    bool peer_ends;   /* the client has closed: it shuts its half of the socket first */
     bool is_shut;     /* our half of the socket is shut */
     struct peer peer;
     bool blocked_told;                                  /* connection.blocked was sent */

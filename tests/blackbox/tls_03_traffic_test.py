@@ -293,12 +293,13 @@ def unread(client):
 
 @tls
 def test_the_end_is_said_by_the_server(broker):
-    """After connection.close-ok: close_notify, then the socket's end."""
+    """After the client's close-ok: close_notify, then the socket's end."""
     with node() as b:
         for version in VERSIONS:
             c = connect(b, client_context(version=version))
-            c.send(0, "connection.close", reply_code=200, reply_text="bye")
-            c.wait_control("connection.close-ok")
+            c.channel().send("basic.qos", prefetch_size=1)
+            c.wait_close()
+            c.send(0, "connection.close-ok")
             ok(c.wire.end_seen(), "no close_notify")
 
 

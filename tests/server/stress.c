@@ -419,6 +419,7 @@ static void leave_politely(struct life *life)
     wire_put_close(&life->out);
     life->is_leaving = true;
     life_call(life, METHOD_CONNECTION_CLOSE_OK);
+    shutdown(life->fd, SHUT_WR);
     if (life_frame(life, &frame))
         fail("worker %u: more after close-ok", life->worker->number);
 }

@@ -200,6 +200,7 @@ static void hear_everything(struct client *client, struct bytes body)
     hear_method(client, METHOD_BASIC_GET_OK);
     hear_content(client, body, 4096);
     hear_method(client, METHOD_CONNECTION_CLOSE_OK);
+    shutdown(client->fd, SHUT_WR);
     cr_assert_not(hear(client, &frame), "more comes after close-ok");
 }
 

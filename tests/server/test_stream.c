@@ -421,9 +421,11 @@ Test(stream, end_of_the_server_is_said)
     for (size_t i = 0; i < 2; i++) {
         struct client client = log_in(versions[i], 0, 4096);
 
-        wire_put_close(&client.out);
+        wire_put_method(&client.out, 0, METHOD_CONNECTION_UNBLOCKED);
         say(&client);
-        hear_method(&client, METHOD_CONNECTION_CLOSE_OK);
+        hear_method(&client, METHOD_CONNECTION_CLOSE);
+        wire_put_method(&client.out, 0, METHOD_CONNECTION_CLOSE_OK);
+        say(&client);
         cr_assert(hears_end(&client), "no close_notify");
         leave(&client);
     }
