@@ -259,11 +259,15 @@ fail:
 
 /* ---- where it goes ---- */
 
+/* Confirms of what was published before come before it, as from RabbitMQ: some clients count on that. */
 void channel_return(struct channel *channel, struct message *message)
 {
-    struct outbox_return *record = outbox_add(channel->connection, OUTBOX_RETURN, channel->number,
-                                              sizeof *record, message_wire_size(message), true);
+    struct outbox_return *record;
 
+    if (channel->confirms)
+        confirms_flush(channel);
+    record = outbox_add(channel->connection, OUTBOX_RETURN, channel->number, sizeof *record,
+                        message_wire_size(message), true);
     record->message = message;
 }
 

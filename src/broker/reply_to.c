@@ -3,8 +3,9 @@
  * Direct reply-to (publish-consume-ack.md section 9): replies go straight from the publishing channel to the
  * requesting one, never stored.
  *
- * A requester's name is "amq.rabbitmq.reply-to." and, in hexadecimal, its connection's id, its channel's
- * number and 16 octets that nobody can guess. It is good while that channel has that reply consumer.
+ * A requester's name is "amq.rabbitmq.reply-to.", in hexadecimal its connection's id and its channel's
+ * number, and after a dot what nobody can guess, 16 octets in base64 as RabbitMQ writes them. It is good
+ * while that channel has that reply consumer.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,14 +13,14 @@
 #include "coney/xalloc.h"
 #include "vhost_fields.h"
 
-#define NAME         "amq.rabbitmq.reply-to"
-#define SECRET_SIZE  16
-#define ADDRESS_SIZE (16 + 4)
+#define NAME          "amq.rabbitmq.reply-to"
+#define ADDRESS_SIZE  (16 + 4)
+#define SECRET_DIGITS 22
 
 struct reply_consumer {
     struct bytes tag; /* owned */
     uint32_t number;
-    char name[sizeof NAME + 1 + ADDRESS_SIZE + 1 + 2 * (size_t)SECRET_SIZE];
+    char name[sizeof NAME + 1 + ADDRESS_SIZE + 1 + SECRET_DIGITS + 2];
 };
 
 bool reply_to_is_name(struct bytes name)
@@ -39,14 +40,17 @@ bool reply_to_has_tag(const struct channel *channel, struct bytes tag)
 
 static void make_name(struct channel *channel, char *out, size_t size)
 {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     struct vhost *vhost = channel->connection->vhost;
-    uint8_t secret[SECRET_SIZE];
-    int at = snprintf(out, size, NAME ".%016llx%04x.", (unsigned long long)channel->connection->id,
-                      channel->number);
+    uint8_t chance[SECRET_DIGITS];
+    char secret[SECRET_DIGITS + 1] = "";
 
-    vhost->ops.random(vhost->ops.context, secret, sizeof secret);
-    for (size_t i = 0; i < sizeof secret; i++)
-        at += snprintf(out + at, size - (size_t)at, "%02x", secret[i]);
+    vhost->ops.random(vhost->ops.context, chance, sizeof chance);
+    for (size_t i = 0; i < SECRET_DIGITS; i++)
+        secret[i] = digits[chance[i] & 63];
+    secret[SECRET_DIGITS - 1] = digits[(chance[SECRET_DIGITS - 1] & 3) << 4]; /* two bits are left for it */
+    snprintf(out, size, NAME ".%016llx%04x.%s==", (unsigned long long)channel->connection->id,
+             channel->number, secret);
 }
 
 void reply_to_consume(struct channel *channel, const struct method_basic_consume *consume)

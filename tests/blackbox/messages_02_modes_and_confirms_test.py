@@ -108,6 +108,10 @@ def test_unroutable_is_confirmed_after_its_return(broker):
     eq(ch.next("basic.ack").delivery_tag, 1)
     ch.publish("", "nowhere", b"2", mandatory=True)
     eq([ch.next().name, ch.next().name], ["basic.return", "basic.ack"])
+    # Read at once, so that the acks could share a frame: what came before is settled before the return.
+    ch.raw(publish_frames(ch.number, "", "nowhere", b"3") + publish_frames(ch.number, "", "nowhere", b"4", mandatory=True))
+    eq([(m.name, getattr(m, "delivery_tag", None), getattr(m, "multiple", None)) for m in (ch.next() for _ in range(3))],
+       [("basic.ack", 3, False), ("basic.return", None, None), ("basic.ack", 4, False)])
 
 
 def test_all_kinds_of_messages_and_queues_are_confirmed(broker):

@@ -230,18 +230,24 @@ def test_one_stuck_loop_stops_the_feeding(broker):
         ptrace(PTRACE_SEIZE, stuck)
         ptrace(PTRACE_INTERRUPT, stuck)
         eq(os.waitpid(stuck, 0x40000000)[0], stuck)
-        deadline = time.monotonic() + PATIENCE
-        while "loop 1 has not turned" not in manager.log():
-            ok(time.monotonic() < deadline, "not noticed: " + manager.log())
-        manager.listen_up()
-        fed = manager.said.count("WATCHDOG=1")
-        # The first loop still turns: it accepts, and says so as often as it would feed.
-        for count in range(1, 5):
-            manager.open_socket()
-            manager.hear("STATUS=%d connections" % count)
-        eq(manager.said.count("WATCHDOG=1"), fed, "fed although a loop is stuck")
-        ptrace(PTRACE_DETACH, stuck)
+        try:
+            hear_of_a_stuck_loop(manager)
+        finally:
+            ptrace(PTRACE_DETACH, stuck)
         manager.hear("WATCHDOG=1")
+
+
+def hear_of_a_stuck_loop(manager):
+    deadline = time.monotonic() + PATIENCE
+    while "loop 1 has not turned" not in manager.log():
+        ok(time.monotonic() < deadline, "not noticed: " + manager.log())
+    manager.listen_up()
+    fed = manager.said.count("WATCHDOG=1")
+    # The first loop still turns: it accepts, and says so as often as it would feed.
+    for count in range(1, 5):
+        manager.open_socket()
+        manager.hear("STATUS=%d connections" % count)
+    eq(manager.said.count("WATCHDOG=1"), fed, "fed although a loop is stuck")
 
 
 # --- sockets ----------------------------------------------------------------------------------------------------
