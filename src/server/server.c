@@ -706,9 +706,11 @@ void server_run(struct server *server, const struct server_company *company)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     if (server->tls && !tls_start(server->tls))
         abort();
-    for (unsigned i = 1; i < server->loop_count; i++)
+    for (unsigned i = 1; i < server->loop_count; i++) {
         if (pthread_create(&server->loops[i].thread, NULL, run_loop, &server->loops[i]) != 0)
             abort();
+        pthread_setname_np(server->loops[i].thread, "coney-loop");
+    }
     if (company)
         company->begin(company->context);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -450,6 +450,7 @@ static void *run(void *arg)
     struct tls *tls = arg;
     struct handshake *handshake, *next;
 
+    pthread_setname_np(pthread_self(), "coney-tls");
     setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS); /* of this thread alone; may be refused */
     event_base_loop(tls->base, EVLOOP_NO_EXIT_ON_EMPTY);
     DL_FOREACH_SAFE (tls->all, handshake, next)

@@ -415,6 +415,7 @@ static void *commit_thread(void *context)
 {
     struct wal *wal = context;
 
+    pthread_setname_np(pthread_self(), "coney-commit");
     for (;;) {
         int error = wal_step(wal);
 

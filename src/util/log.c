@@ -453,6 +453,7 @@ static void wait_for_lines(void)
 static void *run_writer(void *arg)
 {
     (void)arg;
+    pthread_setname_np(pthread_self(), "coney-log");
     pthread_mutex_lock(&lock);
     while (has_writer) {
         struct line *list;

@@ -209,12 +209,12 @@ def ptrace(request, thread):
         raise OSError(error, os.strerror(error))
 
 
-def unnamed_threads(pid):
-    """Those that are called as the program is, in the order in which they were made."""
+def other_loops(pid):
+    """The threads of all loops but the first."""
     found = []
     for path in glob.glob("/proc/%d/task/*" % pid):
         with open(path + "/comm", encoding="ascii") as name:
-            if name.read().strip() == "coneyd":
+            if name.read().strip() == "coney-loop":
                 found.append(int(os.path.basename(path)))
     return sorted(found)
 
@@ -225,8 +225,7 @@ def test_one_stuck_loop_stops_the_feeding(broker):
     with Manager({"WATCHDOG_USEC": "150000"}) as manager:
         manager.ready()
         manager.hear("WATCHDOG=1")
-        # The second of two loops is the last thread without a name of its own; sanitizers have theirs before.
-        stuck = [thread for thread in unnamed_threads(manager.process.pid) if thread != manager.process.pid][-1]
+        stuck, = other_loops(manager.process.pid)
         ptrace(PTRACE_SEIZE, stuck)
         ptrace(PTRACE_INTERRUPT, stuck)
         eq(os.waitpid(stuck, 0x40000000)[0], stuck)
