@@ -16,6 +16,7 @@
 
 #include "coney/buffer.h"
 #include "coney/json_table.h"
+#include "coney/log.h"
 #include "coney/parameters.h"
 #include "coney/permission.h"
 #include "coney/table.h"
@@ -482,6 +483,17 @@ static bool refused(struct import *import, const struct reply_error *error)
     return refuse(import, "%s", error->text);
 }
 
+/* Names that the broker gives: who imports such a thing means another broker's. RabbitMQ skips it too. */
+static bool is_skipped(const struct import *import, const char *what, struct bytes name)
+{
+    bool skipped = import->index != ENTRY_ALONE && name.size >= 4 && memcmp(name.data, "amq.", 4) == 0;
+
+    if (skipped)
+        log_warning("definitions: %s '%.*s' is left out, as its name begins with 'amq.'", what,
+                    BYTES_ARG(name));
+    return skipped;
+}
+
 static bool import_exchange(struct import *import, const json_t *entry)
 {
     struct exchange_spec spec = {0};
@@ -495,6 +507,8 @@ static bool import_exchange(struct import *import, const json_t *entry)
         !get_bool(import, entry, "internal", &spec.internal) ||
         !get_table(import, entry, "arguments", &spec.arguments))
         return false;
+    if (is_skipped(import, "exchange", spec.name))
+        return true;
     if (!vhost_declare_exchange(vhost, &spec, &error))
         return refused(import, &error);
     import->result->exchanges++;
@@ -530,6 +544,8 @@ static bool import_queue(struct import *import, const json_t *entry)
         return false;
     if (spec.name.size == 0)
         return refuse(import, "'name' is empty");
+    if (is_skipped(import, "queue", spec.name))
+        return true;
     if (!vhost_declare_queue(vhost, &spec, &error))
         return refused(import, &error);
     import->result->queues++;
