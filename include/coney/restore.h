@@ -27,6 +27,9 @@ bool restore_exchange(struct vhost *vhost, const struct exchange_spec *spec, uin
 /* The exchange NAME was deleted; a later one of that name stays. */
 void restore_exchange_deletion(struct vhost *vhost, struct bytes name, uint64_t lsn);
 
+/* The id of the queue NAME; 0 when there is none. */
+uint64_t restore_queue_id(struct vhost *vhost, struct bytes name);
+
 /* A queue was declared; ID is the record's LSN. Returns the queue, or NULL: with ERROR when it could not be
  * made, without (code 0) when a later one has its name. */
 struct queue *restore_queue(struct vhost *vhost, const struct queue_spec *spec, uint64_t id,

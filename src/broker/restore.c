@@ -37,6 +37,13 @@ void restore_exchange_deletion(struct vhost *vhost, struct bytes name, uint64_t 
         exchange_delete(exchange);
 }
 
+uint64_t restore_queue_id(struct vhost *vhost, struct bytes name)
+{
+    const struct queue *there = queue_find(vhost, name);
+
+    return there ? there->lsn : 0;
+}
+
 struct queue *restore_queue(struct vhost *vhost, const struct queue_spec *spec, uint64_t id,
                             struct reply_error *error)
 {

@@ -99,6 +99,17 @@ static void remove_queue(struct recovery *recovery, struct known_queue *known)
     free(known);
 }
 
+/* A queue NAME with a lower id than ID, of whose deletion nothing was written, is no more. */
+static void forget_namesake(struct recovery *recovery, const struct vhost_journal *journal, struct bytes name,
+                            uint64_t id)
+{
+    uint64_t there = restore_queue_id(journal->vhost, name);
+    struct known_queue *known = there < id ? find_queue(recovery, journal->id, there) : NULL;
+
+    if (known)
+        remove_queue(recovery, known);
+}
+
 static void note_lsn(struct vhost_journal *journal, uint64_t lsn)
 {
     journal->restoring_lsn = lsn;
@@ -188,6 +199,7 @@ static bool take_queue(void *context, const struct catalog_queue *row)
     if (!journal)
         return true;
     note_lsn(journal, row->id);
+    forget_namesake(recovery, journal, row->name, row->id);
     queue = restore_queue(
         journal->vhost,
         &(struct queue_spec){
@@ -357,6 +369,7 @@ static bool replay_declaration(struct recovery *recovery, struct vhost_journal *
     if (record->kind == JOURNAL_DECLARE_EXCHANGE)
         return restore_exchange(journal->vhost, &exchange, record->lsn, &error) ||
                refuse(recovery, "exchange '%.*s' of the journal: %s", BYTES_ARG(exchange.name), error.text);
+    forget_namesake(recovery, journal, spec.name, record->lsn);
     queue = restore_queue(journal->vhost, &spec, record->lsn, &error);
     if (queue)
         add_queue(recovery, record->vhost, record->lsn, queue);
