@@ -462,11 +462,14 @@ static bool is_needed(void *context, uint32_t file)
 
 static void forget(struct recovery *recovery)
 {
-    struct known_queue *known, *next;
+    struct known_queue *known = recovery->queues;
 
-    HASH_ITER (hh, recovery->queues, known, next) {
-        HASH_DEL(recovery->queues, known);
+    HASH_CLEAR(hh, recovery->queues);
+    while (known) {
+        struct known_queue *next = known->hh.next;
+
         free(known);
+        known = next;
     }
     if (recovery->message)
         message_unref(recovery->message);
