@@ -118,14 +118,20 @@ def inspect_celery(broker, folder, vhost):
         out.write(TASKS % ("amqp://guest:guest@%s:%d/%s" % (broker.host, broker.port, vhost)))
     name = "one@%s" % socket.gethostname()
 
-    def celery(*arguments):
-        return tool(*CELERY, "-A", "tasks", *arguments, cwd=folder)
+    def celery(kind, *arguments):
+        """What Celery prints of the worker, whose answer ends the wait: without -d every call lasts its whole time."""
+        return tool(*CELERY, "-A", "tasks", kind, "-t", str(PATIENCE / 2), "-d", name, *arguments, cwd=folder)
+
+    def controlled():
+        """Whether the worker hears what is asked of it: its own queue for that, which comes after that of its tasks."""
+        return any(consumer["queue"]["name"] == name + ".celery.pidbox"
+                   for consumer in broker.ask("GET", "consumers/" + vhost).json)
 
     with open(os.path.join(folder, "log"), "wb") as log, subprocess.Popen(
             CELERY + ["-A", "tasks", "worker", "-n", name, "--pool", "solo", "--events"], cwd=folder,
             stdout=log, stderr=log) as worker:
         try:
-            wait_until(lambda: broker.ask("GET", "consumers/" + vhost).json, PATIENCE, "the worker consumes")
+            wait_until(controlled, PATIENCE, "the worker can be asked")
             ok("pong" in celery("inspect", "ping"), "ping")
             ok('"celery"' in celery("inspect", "active_queues", "--json"), "its queue")
             eq(json.loads(celery("inspect", "stats", "--json"))[name]["broker"]["transport"], "amqp")
