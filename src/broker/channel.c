@@ -226,8 +226,7 @@ static bool is_released(struct channel *channel)
     return !gated->queue && is_kept(channel, gated);
 }
 
-/* Gets that wait for a message to come back find nothing. */
-static void give_up_gets(struct channel *channel)
+void gate_give_up_gets(struct channel *channel)
 {
     bool any = false;
 
@@ -425,7 +424,7 @@ void channel_end(struct channel *channel, enum channel_state state)
     if (channel->returning)
         return;
     channel_reconsider_consumers(channel); /* none can take any more */
-    give_up_gets(channel); /* close-ok alone frees the channel, and that is not in the gate yet */
+    gate_give_up_gets(channel); /* close-ok alone frees the channel, and that is not in the gate yet */
     tx_free(channel);      /* NOLINT(clang-analyzer-unix.Malloc): see above */
     drop_confirming(channel);
     reply_to_channel_ends(channel);

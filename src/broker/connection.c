@@ -82,16 +82,19 @@ static void share_returns(struct connection *connection)
         vhost->returns_left = 0;
 }
 
-/* Leave for STATE: all channels end. What waits in their gates is still said if the client closed; else it is
- * given up before any of them ends, as what goes with one may be what another one's get waits for. */
+/* Leave for STATE: all channels end. What waits in their gates is still said if the client closed, else given
+ * up; in any case no get waits any more when the first of them ends, as what goes with one may be what
+ * another one's get waits for. */
 static void leave(struct connection *connection, enum connection_state state)
 {
     struct channel *channel, *next;
 
     connection_set_state(connection, state);
     share_returns(connection);
-    if (state != CONNECTION_LEAVING)
-        HASH_ITER (hh, connection->channels, channel, next)
+    HASH_ITER (hh, connection->channels, channel, next)
+        if (state == CONNECTION_LEAVING)
+            gate_give_up_gets(channel);
+        else
             gate_clear(channel);
     HASH_ITER (hh, connection->channels, channel, next)
         channel_end(channel, CHANNEL_LEAVING);

@@ -269,6 +269,8 @@ void channel_wait_to_get(struct channel *channel, struct queue *queue, bool no_a
 void gate_called_back(struct queue *queue);
 /* Gets that wait, in their turn, for a queue that has gone out of service fail. */
 void gate_refuse_gets(struct vhost *vhost);
+/* Gets of CHANNEL that wait for a message to come back, or for their turn, find nothing. May free it. */
+void gate_give_up_gets(struct channel *channel);
 /* CHANNEL's reply consumer goes: direct replies that wait in the gate are lost. */
 void gate_drop_replies(struct channel *channel);
 /* CONSUMER may take messages from now on. */

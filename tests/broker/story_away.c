@@ -370,6 +370,31 @@ Test(away, dead_letters_wait_in_a_queue_out_of_service)
     story_free(s);
 }
 
+/* The first waits for a queue that goes with the client's own consumer; the second stands behind it. */
+Test(away, gets_that_wait_when_their_client_closes_take_nothing)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s), *b = client(s), *c;
+
+    declare_with(a, "goes", AUTO_DELETE, NO_ARGUMENTS);
+    publish(a, "goes", "away");
+    send_away(s);
+    declare(a, "q");
+    publish(a, "q", "stays");
+    consume(b, "goes", "t");
+    c = client_beside(b);
+    send_get(c, "goes", NO_ACK);
+    send_get(c, "q", NO_ACK);
+    expect_silence(c);
+    SEND(client_zero(b), .id = METHOD_CONNECTION_CLOSE);
+    expect_reply(client_zero(b), METHOD_CONNECTION_CLOSE_OK);
+    cr_expect_not(queue_exists(s, "goes"));
+    expect_reply(c, METHOD_BASIC_GET_EMPTY);
+    expect_reply(c, METHOD_BASIC_GET_EMPTY);
+    expect_count(s, "q", 1, 0);
+    story_free(s);
+}
+
 /* A get that fails closes its channel: what came behind it was not to be done, and is not answered. */
 Test(away, gets_that_wait_for_what_cannot_be_read_fail_in_their_turn)
 {

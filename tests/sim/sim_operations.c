@@ -177,7 +177,7 @@ static void get(const struct actor *a)
 
     if (!queue || (queue->quorum && queue->single_active))
         return;
-    TRACE_ACTOR(a, "gets from q%d", index);
+    TRACE_ACTOR(a, "gets from q%d%s", index, no_ack ? " no-ack" : "");
     model_get(a->channel, index, no_ack); /* first: it depends on what is there now */
     act(a, &(struct method){.id = METHOD_BASIC_GET,
                             .basic_get = {.queue = queue_bytes(index), .no_ack = no_ack}});
