@@ -282,7 +282,7 @@ static void store(struct channel *channel, struct message *message, struct queue
     if (channel->connection->vhost->tracers)
         trace_publish(channel, message, queues, count);
     if (channel->mode == CHANNEL_TX) {
-        tx_hold_publish(channel, message, queues, count, mandatory && !count);
+        tx_hold_publish(channel, message, queues, count, mandatory);
         return;
     }
     for (size_t i = 0; i < count; i++) {

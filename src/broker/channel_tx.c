@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Class tx (publish-consume-ack.md 7): publishes and settlements of a channel are held until commit. Checks
- * and routing happen at once; what is held is a message with its queues, and a delivery tag with its fate. A
- * held delivery stays in the channel's map, marked, so that its prefetch room is taken until commit.
+ * and routing happen at once; what is held is a message with its queues, and a delivery tag with its fate. Of
+ * the queues those count that have these names at commit. A held delivery stays in the channel's map, marked,
+ * so that its prefetch room is taken until commit.
  */
 #include <stdlib.h>
 
@@ -10,7 +11,7 @@
 #include "vhost_fields.h"
 
 void tx_hold_publish(struct channel *channel, struct message *message, struct queue **queues, size_t count,
-                     bool is_returned)
+                     bool is_mandatory)
 {
     struct tx *tx = channel->tx;
     struct tx_publish *publish;
@@ -23,7 +24,7 @@ void tx_hold_publish(struct channel *channel, struct message *message, struct qu
     *publish = (struct tx_publish){.message = message,
                                    .queues = xmalloc(count * sizeof(struct queue *)),
                                    .queue_count = (uint32_t)count,
-                                   .is_returned = is_returned};
+                                   .is_mandatory = is_mandatory};
     for (size_t i = 0; i < count; i++) {
         publish->queues[i] = queues[i];
         queues[i]->refs++;
@@ -79,19 +80,22 @@ void tx_free(struct channel *channel)
 /* Returns true when a queue refused its message. */
 static bool commit_publish(struct channel *channel, struct tx_publish *publish, uint64_t *lsn)
 {
-    bool refused = false;
+    bool refused = false, routed = false;
 
-    if (publish->is_returned)
-        channel_return(channel, message_ref(publish->message));
     for (uint32_t i = 0; i < publish->queue_count; i++) {
         struct queue *queue = publish->queues[i];
 
         if (queue->is_deleted)
+            queue = queue_find(channel->connection->vhost, queue->name);
+        if (!queue)
             continue;
+        routed = true;
         refused |= queue_publish(queue, message_ref(publish->message), lsn) == ENQUEUE_REFUSED;
         if (queue_is_long(queue))
             queue_charge(queue, channel->connection);
     }
+    if (publish->is_mandatory && !routed)
+        channel_return(channel, message_ref(publish->message));
     return refused;
 }
 

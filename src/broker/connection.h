@@ -98,7 +98,7 @@ struct tx_publish {
     struct message *message; /* a reference */
     struct queue **queues;   /* references */
     uint32_t queue_count;
-    bool is_returned; /* unroutable and mandatory: returned at commit */
+    bool is_mandatory; /* returned at commit if none of the queues is there */
 };
 
 struct tx_settle {
@@ -384,7 +384,7 @@ void confirms_free(struct confirms *confirms);
 
 /* channel_tx.c; takes over the message's reference, refers to the queues */
 void tx_hold_publish(struct channel *channel, struct message *message, struct queue **queues, size_t count,
-                     bool is_returned);
+                     bool is_mandatory);
 void tx_hold_settle(struct channel *channel, uint64_t delivery_tag, enum settle how);
 /* Drop what the transaction holds; held deliveries are outstanding again. */
 void tx_free(struct channel *channel);

@@ -81,6 +81,25 @@ def test_routing_is_decided_at_publish_time(broker):
     eq(other.drain(queue), [b"routed while bound"])
 
 
+def test_commit_looks_queues_up_again(broker):
+    ch, other, queue = transactional(broker)
+    ch.publish("", queue, b"returned", mandatory=True)
+    ch.publish("", queue, b"dropped")
+    ch.sync()
+    other.call("queue.delete", queue=queue)
+    ch.send("tx.commit")
+    returned = ch.next()
+    eq((returned.name, returned.reply_code, returned.reply_text), ("basic.return", 312, "NO_ROUTE"))
+    eq(ch.next().name, "tx.commit-ok")
+    other.declare(queue, exclusive=True)
+    ch.publish("", queue, b"to the queue of that name", mandatory=True)
+    ch.sync()
+    other.call("queue.delete", queue=queue)
+    other.declare(queue, exclusive=True)
+    ch.call("tx.commit")
+    eq(other.drain(queue), [b"to the queue of that name"])
+
+
 def test_acks_are_held_until_commit(broker):
     ch, other, queue = transactional(broker, 4)
     for _ in range(4):

@@ -70,18 +70,38 @@ Test(tx, routing_and_checks_happen_at_once_and_returns_at_commit)
     story_free(s);
 }
 
-Test(tx, publish_to_a_queue_deleted_meanwhile_is_dropped)
+Test(tx, publish_to_a_queue_deleted_meanwhile_is_dropped_or_returned)
+{
+    struct story *s = story_new();
+    struct client *a = client(s);
+    const struct heard *returned;
+
+    declare(a, "q");
+    tx_select(a);
+    publish(a, "q", "one");
+    POST(a, .key = "q", .body = "two", .flags = MANDATORY);
+    delete_queue(a, "q");
+    expect_silence(a);
+    SEND(a, .id = METHOD_TX_COMMIT);
+    returned = expect_return(a, "two");
+    cr_expect_lt(returned->order, expect_reply(a, METHOD_TX_COMMIT_OK)->order);
+    declare(a, "q");
+    expect_count(s, "q", 0, 0);
+    story_free(s);
+}
+
+Test(tx, publish_goes_to_the_queue_that_has_the_name_at_commit)
 {
     struct story *s = story_new();
     struct client *a = client(s);
 
     declare(a, "q");
     tx_select(a);
-    publish(a, "q", "one");
+    POST(a, .key = "q", .body = "one", .flags = MANDATORY);
     delete_queue(a, "q");
     declare(a, "q");
     tx_commit(a);
-    expect_count(s, "q", 0, 0);
+    expect_count(s, "q", 1, 0);
     story_free(s);
 }
 

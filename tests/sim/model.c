@@ -403,6 +403,8 @@ static void confirm_add(struct model_channel *channel, uint64_t lsn, bool refuse
 
 static void must_return(struct model *model, uint64_t id)
 {
+    if (model->returned_count == sizeof model->returned / sizeof *model->returned)
+        fail("more is returned at once than the model has room for");
     model->returned[model->returned_count++] = id;
 }
 
@@ -417,11 +419,9 @@ void model_publish(struct model_channel *channel, int exchange, int key, uint64_
         struct model_held *held = xcalloc(1, sizeof *held);
 
         *held = (struct model_held){
-            .id = id, .priority = priority, .ttl = ttl, .count = count, .returned = !count && mandatory};
-        for (int i = 0; i < count; i++) {
+            .id = id, .priority = priority, .ttl = ttl, .count = count, .mandatory = mandatory};
+        for (int i = 0; i < count; i++)
             held->queues[i] = queues[i];
-            held->numbers[i] = model->queues[queues[i]].number;
-        }
         if (!channel->held)
             channel->held_end = &channel->held;
         *channel->held_end = held;
@@ -572,6 +572,22 @@ static void held_pop(struct model_channel *channel)
     free(held);
 }
 
+/* Into the queues that have the names now; true when one refused it. */
+static bool commit_publish(struct model *model, const struct model_held *held)
+{
+    bool routed = false, refused = false;
+
+    for (int i = 0; i < held->count; i++) {
+        if (!model->queues[held->queues[i]].exists)
+            continue;
+        routed = true;
+        refused |= !enqueue(model, held->queues[i], held->id, held->priority, held->ttl, 0);
+    }
+    if (held->mandatory && !routed)
+        must_return(model, held->id);
+    return refused;
+}
+
 /* What it rejects is where dead letters go before the channel fails and the rest comes back. */
 bool model_commit(struct model_channel *channel)
 {
@@ -580,16 +596,8 @@ bool model_commit(struct model_channel *channel)
     struct model_letter **published;
     bool refused = false;
 
-    for (; channel->held; held_pop(channel)) {
-        const struct model_held *held = channel->held;
-
-        if (held->returned)
-            must_return(model, held->id);
-        for (int i = 0; i < held->count; i++)
-            if (model->queues[held->queues[i]].exists &&
-                model->queues[held->queues[i]].number == held->numbers[i])
-                refused |= !enqueue(model, held->queues[i], held->id, held->priority, held->ttl, 0);
-    }
+    for (; channel->held; held_pop(channel))
+        refused |= commit_publish(model, channel->held);
     published = model->letters_end;
     DL_FOREACH_SAFE (channel->deliveries, delivery, next)
         if (delivery->held)

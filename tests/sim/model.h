@@ -108,9 +108,8 @@ struct model_held {
     uint64_t id;
     uint8_t priority;
     int64_t ttl;
-    bool returned;
+    bool mandatory;
     int queues[QUEUES];
-    uint32_t numbers[QUEUES];
     int count;
 };
 
@@ -165,8 +164,8 @@ struct model {
     uint64_t order;
     struct model_heard heard[DELIVERIES_MAX];
     uint32_t heard_count;
-    uint32_t got_nothing;  /* bit n: a get from queue n was told that it is empty */
-    uint64_t returned[64]; /* ids that must be returned in this run */
+    uint32_t got_nothing;    /* bit n: a get from queue n was told that it is empty */
+    uint64_t returned[1024]; /* ids that must be returned in this run */
     uint32_t returned_count;
 };
 

@@ -103,7 +103,7 @@ struct held_post {
     int queue; /* QUEUES: the exchange f */
     uint8_t priority;
     bool persistent;
-    uint32_t routes[SOURCES]; /* which of the queues of that name it goes to; 0: to none */
+    bool routes[SOURCES]; /* the queues that it goes to, by name */
 };
 
 struct peer;

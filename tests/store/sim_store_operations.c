@@ -32,13 +32,13 @@ static void add_post(struct line *channel, const struct held_post *post)
         (struct command){.kind = COMMAND_PUBLISH, .channel = channel->number, .message = message};
 }
 
-/* Where POST goes is decided when it is published, also in a transaction. */
+/* Where POST goes is decided when it is published, also in a transaction: to queues of these names. */
 static void route(struct side *side, struct held_post *post)
 {
     for (int queue = 0; queue < SOURCES; queue++)
         if (side->queues[queue].exists &&
             (post->queue == queue || (post->queue == QUEUES && side->bindings[0][queue].exists)))
-            post->routes[queue] = side->queues[queue].number;
+            post->routes[queue] = true;
 }
 
 /* POST enters its queues, in the run that is about to be; but those that are out of service refuse it. True:
@@ -50,8 +50,7 @@ static bool enter(struct side *side, const struct held_post *post, struct publis
     for (int queue = 0; queue < SOURCES; queue++) {
         struct copy *copy;
 
-        if (!side->queues[queue].exists || post->routes[queue] != side->queues[queue].number ||
-            is_broken(side, queue))
+        if (!side->queues[queue].exists || !post->routes[queue] || is_broken(side, queue))
             continue;
         copy = copy_add(side, post, queue);
         lasts |= copy->lasts;
