@@ -425,7 +425,7 @@ void channel_end(struct channel *channel, enum channel_state state)
         return;
     channel_reconsider_consumers(channel); /* none can take any more */
     gate_give_up_gets(channel); /* close-ok alone frees the channel, and that is not in the gate yet */
-    tx_free(channel);      /* NOLINT(clang-analyzer-unix.Malloc): see above */
+    tx_free(channel);           /* NOLINT(clang-analyzer-unix.Malloc): see above */
     drop_confirming(channel);
     reply_to_channel_ends(channel);
     channel_give_back(channel);
