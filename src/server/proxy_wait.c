@@ -39,13 +39,21 @@ static void forget(struct proxy_wait *wait)
     free(wait);
 }
 
+/* The events leave epoll by the socket's number, so they go before it is closed. */
+static void drop(struct proxy_wait *wait)
+{
+    int fd = wait->fd;
+
+    forget(wait);
+    close(fd);
+}
+
 static void refuse(struct proxy_wait *wait, const char *why)
 {
     char peer[PEER_TEXT_SIZE];
 
     log_info("refusing connection from %s: its PROXY header: %s", peer_text(&wait->peer, peer), why);
-    close(wait->fd);
-    forget(wait);
+    drop(wait);
 }
 
 static void finish(struct proxy_wait *wait, const struct proxy_header *header)
@@ -124,8 +132,6 @@ void proxy_wait_end(struct proxy_waits *waits)
 {
     struct proxy_wait *wait, *next;
 
-    DL_FOREACH_SAFE (waits->list, wait, next) {
-        close(wait->fd);
-        forget(wait);
-    }
+    DL_FOREACH_SAFE (waits->list, wait, next)
+        drop(wait);
 }

@@ -129,11 +129,12 @@ static void forget(struct handshake *handshake)
 
 static void fail(struct handshake *handshake)
 {
+    int fd = handshake->fd;
+
     SSL_free(handshake->ssl);
-    handshake->ssl = NULL;
-    close(handshake->fd);
     atomic_fetch_add_explicit(&handshake->owner->counters.failures, 1, memory_order_relaxed);
     forget(handshake);
+    close(fd); /* last: its events leave epoll by this number, which may be another's from here on */
 }
 
 static void succeed(struct handshake *handshake)

@@ -414,6 +414,13 @@ def between(value, low, high, what="value"):
         raise AssertionError("%s %r is not between %r and %r" % (what, value, low, high))
 
 
+def readable(stream, patience):
+    """Wait for something to read. select() would take no descriptor beyond 1,023, which other tests may hold."""
+    poll = select.poll()
+    poll.register(stream, select.POLLIN)
+    return bool(poll.poll(max(0, patience) * 1000))
+
+
 def wait_until(condition, timeout=15.0, what="condition", pause=0.01):
     """Poll until CONDITION() is true and return its value. The pause grows, so long waits stay cheap."""
     deadline = time.monotonic() + timeout

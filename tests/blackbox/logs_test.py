@@ -4,14 +4,13 @@
 import json
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
 
 import amqp_raw
 from daemon import Daemon
-from harness import differs, eq, matches, ok, wait_until
+from harness import differs, eq, matches, ok, readable, wait_until
 
 program = differs("about coneyd's log")
 LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}[+-]\d\d:\d\d \[(debug|info|warning|error|critical)\] [ -~]+$")
@@ -174,7 +173,7 @@ def test_the_journal_gets_priorities_and_no_times(broker):
             break
     process.send_signal(signal.SIGTERM)
     said = b""
-    while select.select([ours], [], [], 20)[0]:
+    while readable(ours, 20):
         data = ours.recv(65536)
         if not data:
             break

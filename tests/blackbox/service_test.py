@@ -5,7 +5,6 @@ import ctypes
 import errno
 import glob
 import os
-import select
 import shutil
 import signal
 import socket
@@ -14,7 +13,7 @@ import tempfile
 import time
 
 import amqp_raw
-from harness import Coneyd, Skip, differs, eq, lasts, ok
+from harness import Coneyd, Skip, differs, eq, lasts, ok, readable
 
 PATIENCE = 20.0
 # The shell's process becomes coneyd, so that its id is known to the environment.
@@ -54,8 +53,7 @@ class Manager:
             word = wanted
             wanted = lambda line: line == word
         while True:
-            left = max(0, deadline - time.monotonic())
-            if not select.select([self.notify], [], [], left)[0]:
+            if not readable(self.notify, deadline - time.monotonic()):
                 raise AssertionError("not said in %g s; but %r; log: %s" % (patience, self.said, self.log()))
             lines = self.notify.recv(4096).decode().split("\n")
             self.said += lines
@@ -65,7 +63,7 @@ class Manager:
 
     def listen_up(self):
         """Take in what has been said already."""
-        while select.select([self.notify], [], [], 0)[0]:
+        while readable(self.notify, 0):
             self.said += self.notify.recv(4096).decode().split("\n")
 
     def open_socket(self):

@@ -8,7 +8,6 @@ import contextlib
 import functools
 import os
 import re
-import select
 import shutil
 import socket
 import ssl
@@ -19,7 +18,7 @@ import time
 
 import amqp_raw
 from certificates import Authority
-from harness import Coneyd, check_end, wait_until
+from harness import BrokerDied, Coneyd, check_end, readable, wait_until
 
 LOCK = threading.RLock()
 
@@ -62,6 +61,10 @@ def node(values=None, server=None, **more):
     broker = Coneyd(settings)
     try:
         yield broker
+    except Exception as failure:
+        if broker.alive(1):
+            raise
+        raise BrokerDied(broker.death()) from failure
     finally:
         check_end(broker)
 
@@ -232,7 +235,7 @@ class SClient:
             if match:
                 self.seen = self.seen[match.end():]
                 return match
-            if not select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
+            if not readable(self.process.stdout, deadline - time.monotonic()):
                 raise amqp_raw.Timeout("s_client: no %r in %r" % (pattern, self.seen))
             data = os.read(self.process.stdout.fileno(), 65536)
             if not data:
@@ -242,7 +245,7 @@ class SClient:
     def end(self, timeout=15.0):
         """All that it still says until it ends by itself, which it must."""
         deadline = time.monotonic() + timeout
-        while select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
+        while readable(self.process.stdout, deadline - time.monotonic()):
             data = os.read(self.process.stdout.fileno(), 65536)
             if not data:
                 return self.seen.decode("utf-8", "replace")

@@ -60,6 +60,11 @@ class Broker:
         finally:
             connection.close()
 
+    @staticmethod
+    def last_words():
+        """What one that has ended by itself said at the end; nothing while it runs."""
+        return ""
+
 
 class Coney(Broker, Node):
     """A coneyd with a data directory, always on the port that it had at first."""
@@ -78,6 +83,12 @@ class Coney(Broker, Node):
 
     def api(self):
         return Client("unix:%s.control" % self.data)
+
+    def last_words(self):
+        if self.process.poll() is None:
+            return ""
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            return "%s ended with %s:\n%s" % (self.data, self.process.returncode, log.read()[-8000:])
 
     def end(self):
         if self.process.poll() is None:
