@@ -276,7 +276,8 @@ static void remove_surplus(struct wal *wal)
     for (uint32_t i = wal->settings.file_count; i < wal->place_count; i++) {
         struct wal_place *place = &wal->places[i];
 
-        if (!place->file || place->busy || place->ordinal > atomic_load(&wal->released))
+        /* Busy first: what is being made is its maker's, who does not hold the lock. */
+        if (place->busy || !place->file || place->ordinal > atomic_load(&wal->released))
             continue;
         sys_close(wal->sys, place->file);
         *place = (struct wal_place){0};

@@ -960,6 +960,27 @@ Test(wal, commit_thread_syncs_what_is_relaxed_by_itself, .timeout = 60)
     rig_free(rig);
 }
 
+/* For the thread sanitizer: files beyond the window are removed while others are made. */
+Test(wal, files_are_removed_while_others_are_made, .timeout = 60)
+{
+    struct rig *rig = rig_new();
+
+    rig_open(rig);
+    for (int i = 0; i < 400; i++)
+        push(rig, 9000);
+    wal_overdraw(rig->wal, true);
+    cr_assert(wal_start(rig->wal, on_failed, NULL));
+    while (wal_backlog(rig->wal)) {
+        if (wal_files_in_use(rig->wal) > FILE_COUNT)
+            release(rig, wal_file(rig->wal) - 1);
+        else
+            wal_release(rig->wal, 0);
+    }
+    wal_stop(rig->wal);
+    cr_expect_eq(rig->done, 400);
+    rig_free(rig);
+}
+
 Test(wal, commit_thread_goes_on_when_files_are_released, .timeout = 60)
 {
     struct rig *rig = rig_new();
