@@ -92,14 +92,19 @@ static void add_queue(struct recovery *recovery, uint32_t vhost, uint64_t id, st
     HASH_ADD(hh, recovery->queues, key, sizeof known->key, known);
 }
 
-static void remove_queue(struct recovery *recovery, struct known_queue *known)
+static void forget_queue(struct recovery *recovery, struct known_queue *known)
 {
-    restore_queue_deletion(known->queue);
     HASH_DEL(recovery->queues, known);
     free(known);
 }
 
-/* A queue NAME with a lower id than ID, of whose deletion nothing was written, is no more. */
+static void remove_queue(struct recovery *recovery, struct known_queue *known)
+{
+    restore_queue_deletion(known->queue);
+    forget_queue(recovery, known);
+}
+
+/* A queue NAME with a lower id than ID, of whose deletion nothing was written, goes when ID is restored. */
 static void forget_namesake(struct recovery *recovery, const struct vhost_journal *journal, struct bytes name,
                             uint64_t id)
 {
@@ -107,7 +112,7 @@ static void forget_namesake(struct recovery *recovery, const struct vhost_journa
     struct known_queue *known = there < id ? find_queue(recovery, journal->id, there) : NULL;
 
     if (known)
-        remove_queue(recovery, known);
+        forget_queue(recovery, known);
 }
 
 static void note_lsn(struct vhost_journal *journal, uint64_t lsn)
