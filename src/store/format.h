@@ -15,7 +15,7 @@
 #include "coney/sys.h"
 
 /* Of the directory as a whole: one more whenever an older coney would refuse a file of it. */
-#define FORMAT_VERSION 2
+#define FORMAT_VERSION 3
 /* The first coney that reads directories of FORMAT_VERSION. */
 #define FORMAT_READER "0.1.0"
 

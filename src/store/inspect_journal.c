@@ -136,8 +136,10 @@ static bool look_at(void *context, uint64_t file, const uint8_t *octets, size_t 
                            ": its message is none",
                            inspection->folder, file, record->lsn, record->vhost);
     }
-    if (inspection->sink->line)
-        tell(inspection, file, record, message);
+    do
+        if (inspection->sink->line)
+            tell(inspection, file, record, message);
+    while (logged_next(record));
     if (message)
         message_unref(message);
     return true;

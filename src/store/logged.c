@@ -6,9 +6,9 @@
  *     0 kind  1 flags  2 level  3 zero  4 vhost u32  8 lsn u64 | 16 queue u64  24 number u64 | 32 ...
  *                                                              | 16 strings: u32 length, octets
  *
- * Two kinds are told shorter, since they are many. LOGGED_AGAIN has kind and flags, then the differences of
- * queue and number to the enqueue before it as numbers of variable length, and what the flags name.
- * Settlements of numbers that follow each other are one JOURNAL_PURGE.
+ * Two kinds are told shorter, since they are many. LOGGED_AGAIN has kind and flags, then for each queue the
+ * differences of queue and number to the enqueue before it as numbers of variable length, and what the flags
+ * name. Settlements of numbers that follow each other are one JOURNAL_PURGE.
  */
 #include "logged.h"
 
@@ -21,6 +21,8 @@
 #define HEAD          16
 #define MESSAGE_HEAD  32
 #define ENQUEUE_HEAD  40
+#define AGAIN_HEAD    2
+#define AGAIN_MAX     29 /* what one more queue takes of it */
 #define QUEUE_ID_HEAD 24 /* JOURNAL_DECLARE_QUEUE has none: its LSN is the id; JOURNAL_DELETE_QUEUE */
 
 _Static_assert(ENQUEUE_HEAD + RECORD_MESSAGE_HEAD <= WAL_HEAD_MAX, "the longest head fits an item");
@@ -143,25 +145,44 @@ static uint8_t *put_difference(uint8_t *p, uint64_t to, uint64_t from)
     return p;
 }
 
-static void encode_again(struct wal_item *item, const struct journal_record *record,
-                         const struct logged_enqueue *after)
+static uint8_t again_flags(const struct journal_record *record)
 {
-    uint8_t *p = item->head + 2;
-    uint8_t flags = 0;
+    return (record->position.level ? LOGGED_HAS_LEVEL : 0) |
+           (record->deadline != INT64_MAX ? LOGGED_HAS_DEADLINE : 0);
+}
+
+/* Behind what ITEM, of the same flags, has. */
+static void add_again(struct wal_item *item, const struct journal_record *record,
+                      const struct logged_enqueue *after)
+{
+    uint8_t *p = item->head + item->head_size;
 
     p = put_difference(p, record->queue, after->queue);
     p = put_difference(p, record->position.number, after->number);
-    if (record->position.level) {
-        flags |= LOGGED_HAS_LEVEL;
+    if (record->position.level)
         *p++ = record->position.level;
-    }
-    if (record->deadline != INT64_MAX) {
-        flags |= LOGGED_HAS_DEADLINE;
+    if (record->deadline != INT64_MAX)
         p = put_le64(p, (uint64_t)record->deadline);
-    }
-    item->head[0] = LOGGED_AGAIN;
-    item->head[1] = flags;
     item->head_size = (uint32_t)(p - item->head);
+}
+
+static void encode_again(struct wal_item *item, const struct journal_record *record,
+                         const struct logged_enqueue *after)
+{
+    item->head[0] = LOGGED_AGAIN;
+    item->head[1] = again_flags(record);
+    item->head_size = AGAIN_HEAD;
+    add_again(item, record, after);
+}
+
+static bool extend_again(struct wal_item *item, const struct journal_record *record,
+                         const struct logged_enqueue *after)
+{
+    if (item->head[0] != LOGGED_AGAIN || item->head[1] != again_flags(record) ||
+        item->head_size > WAL_HEAD_MAX - AGAIN_MAX)
+        return false;
+    add_again(item, record, after);
+    return true;
 }
 
 static void encode_enqueue(struct wal_item *item, uint8_t *p, const struct journal_record *record)
@@ -182,7 +203,7 @@ static void encode_enqueue(struct wal_item *item, uint8_t *p, const struct journ
     item->owner = message_ref(message);
 }
 
-bool logged_extend(struct wal_item *item, const struct journal_record *record)
+static bool extend_settle(struct wal_item *item, const struct journal_record *record)
 {
     uint64_t from, below;
 
@@ -197,6 +218,14 @@ bool logged_extend(struct wal_item *item, const struct journal_record *record)
     put_le64(item->head + MESSAGE_HEAD, below + 1);
     item->head_size = MESSAGE_HEAD + 8;
     return true;
+}
+
+bool logged_extend(struct wal_item *item, const struct journal_record *record,
+                   const struct logged_enqueue *after)
+{
+    if (after)
+        return extend_again(item, record, after);
+    return record->kind == JOURNAL_SETTLE && extend_settle(item, record);
 }
 
 void logged_encode(struct wal_item *item, const struct journal_record *record, uint32_t vhost, uint64_t lsn,
@@ -286,15 +315,16 @@ static bool get_difference(uint64_t *value, const uint8_t **p, size_t *size)
     return false;
 }
 
-/* Behind kind and flags. */
-static bool get_again(struct logged *out, const uint8_t *p, size_t size)
+/* The first of the rest. */
+static bool get_again(struct logged *out)
 {
-    if (!out->enqueue.lsn)
+    const uint8_t *p = out->rest.data;
+    size_t size = out->rest.size;
+
+    if (!get_difference(&out->enqueue.queue, &p, &size) || !get_difference(&out->enqueue.number, &p, &size))
         return false;
     out->vhost = out->enqueue.vhost;
     out->lsn = out->enqueue.lsn;
-    if (!get_difference(&out->enqueue.queue, &p, &size) || !get_difference(&out->enqueue.number, &p, &size))
-        return false;
     out->queue = out->enqueue.queue;
     out->number = out->enqueue.number;
     if (out->flags & LOGGED_HAS_LEVEL) {
@@ -303,7 +333,29 @@ static bool get_again(struct logged *out, const uint8_t *p, size_t size)
         out->level = *p++;
         size--;
     }
-    return get_deadline(out, &p, &size) && size == 0;
+    if (!get_deadline(out, &p, &size))
+        return false;
+    out->rest = (struct bytes){p, size};
+    return true;
+}
+
+/* All of it is looked at, so that logged_next() finds nothing wrong. */
+static bool get_agains(struct logged *out)
+{
+    struct logged one = *out;
+
+    if (!out->enqueue.lsn)
+        return false;
+    do
+        if (!get_again(&one))
+            return false;
+    while (one.rest.size);
+    return get_again(out);
+}
+
+bool logged_next(struct logged *record)
+{
+    return record->rest.size && get_again(record);
 }
 
 /* What follows queue and number. */
@@ -337,12 +389,14 @@ static bool get_rest(struct logged *out, const uint8_t *p, size_t size)
 bool logged_decode(struct logged *out, const uint8_t *from, size_t size)
 {
     *out = (struct logged){.enqueue = out->enqueue};
-    if (size < 2)
+    if (size < AGAIN_HEAD)
         return false;
     out->kind = from[0];
     out->flags = from[1];
-    if (out->kind == LOGGED_AGAIN)
-        return get_again(out, from + 2, size - 2);
+    if (out->kind == LOGGED_AGAIN) {
+        out->rest = (struct bytes){from + AGAIN_HEAD, size - AGAIN_HEAD};
+        return get_agains(out);
+    }
     if (size < HEAD)
         return false;
     out->level = from[2];

@@ -15,7 +15,7 @@
 
 /* Kinds of records beside enum journal_kind. The numbers are on disk. */
 enum logged_kind {
-    LOGGED_AGAIN = 32, /* the message of the last JOURNAL_ENQUEUE of this vhost, in one more queue */
+    LOGGED_AGAIN = 32, /* the message of the last JOURNAL_ENQUEUE of this vhost, in more queues */
     LOGGED_VHOST,      /* vhost `vhost` was made: names[0] */
     LOGGED_ENTRY,      /* entry (section, vhost, name, JSON): names[0] to names[3] */
     LOGGED_ENTRY_GONE, /* entry (section, vhost, name) */
@@ -52,6 +52,7 @@ struct logged {
     struct bytes names[LOGGED_NAMES]; /* exchange: name, type, arguments; queue: name, arguments; binding:
                                        * source, destination, routing key, arguments */
     struct logged_enqueue enqueue;    /* the last one decoded into this struct */
+    struct bytes rest;                /* LOGGED_AGAIN: of the queues that logged_next() has not come to */
 };
 
 /* Fill ITEM with RECORD, as LSN of VHOST. A message is referred to, and item->owner is a reference to it;
@@ -61,9 +62,11 @@ struct logged {
 void logged_encode(struct wal_item *item, const struct journal_record *record, uint32_t vhost, uint64_t lsn,
                    const struct logged_enqueue *after);
 
-/* ITEM is the last of its chunk. Make it say that RECORD, a JOURNAL_SETTLE, happened too, if it settled the
- * number before: false when it did not. */
-bool logged_extend(struct wal_item *item, const struct journal_record *record);
+/* ITEM is the last of its chunk. Make it say that RECORD happened too: a JOURNAL_SETTLE of the number behind
+ * those that it settles, or, AFTER as in logged_encode(), its message in one more queue. False when it has no
+ * room for that, or says something else. */
+bool logged_extend(struct wal_item *item, const struct journal_record *record,
+                   const struct logged_enqueue *after);
 
 /* The same for a record of the node: KIND of LOGGED_VHOST and on. */
 void logged_encode_names(struct wal_item *item, uint8_t kind, uint32_t vhost, uint64_t lsn,
@@ -75,6 +78,9 @@ bool logged_is_topology(uint8_t kind);
 /* False when the SIZE octets at FROM are no record. OUT must be the same for all records of a journal, in
  * order, and zeros at first: a LOGGED_AGAIN is told by the enqueue before it. */
 bool logged_decode(struct logged *out, const uint8_t *from, size_t size);
+
+/* A LOGGED_AGAIN is several: after logged_decode(), make RECORD the next one. False when there is none. */
+bool logged_next(struct logged *record);
 
 /* "enqueue", "settle", ...: for --dump. */
 const char *logged_kind_name(uint8_t kind);

@@ -418,12 +418,30 @@ static bool replay_node(struct recovery *recovery, const struct logged *record)
                             record->names[3], recovery->why);
 }
 
+static bool replay_record(struct recovery *recovery, uint64_t file, const struct logged *record)
+{
+    struct vhost_journal *journal;
+
+    if (!check_numbers(recovery, record))
+        return false;
+    if (record->kind >= LOGGED_VHOST)
+        return replay_node(recovery, record);
+    journal = find_journal(recovery, record->vhost);
+    if (!journal)
+        return true;
+    note_lsn(journal, record->lsn);
+    journal->journal.era = (uint32_t)file;
+    if (record->kind == JOURNAL_ENQUEUE || record->kind == LOGGED_AGAIN)
+        return replay_enqueue(recovery, record);
+    if (record->kind == JOURNAL_DELETE_QUEUE || !logged_is_topology(record->kind))
+        return replay_message(recovery, record);
+    return replay_topology(recovery, journal, record);
+}
+
 static bool replay(void *context, uint64_t file, const uint8_t *octets, size_t size, char why[WAL_WHY_SIZE])
 {
     struct recovery *recovery = context;
-    struct vhost_journal *journal;
     struct logged *record = &recovery->record;
-    bool fine = true;
 
     failpoint("recovery_in_replay");
     if (!logged_decode(record, octets, size)) {
@@ -432,26 +450,13 @@ static bool replay(void *context, uint64_t file, const uint8_t *octets, size_t s
     }
     if (logged_is_topology(record->kind))
         pending_add(recovery->store, octets, size, NULL, 0);
-    if (!check_numbers(recovery, record)) {
-        fine = false;
-    } else if (record->kind >= LOGGED_VHOST) {
-        fine = replay_node(recovery, record);
-    } else {
-        journal = find_journal(recovery, record->vhost);
-        if (!journal)
-            return true;
-        note_lsn(journal, record->lsn);
-        journal->journal.era = (uint32_t)file;
-        if (record->kind == JOURNAL_ENQUEUE || record->kind == LOGGED_AGAIN)
-            fine = replay_enqueue(recovery, record);
-        else if (record->kind == JOURNAL_DELETE_QUEUE || !logged_is_topology(record->kind))
-            fine = replay_message(recovery, record);
-        else
-            fine = replay_topology(recovery, journal, record);
-    }
-    if (!fine)
-        snprintf(why, WAL_WHY_SIZE, "%.500s", recovery->why);
-    return fine;
+    do {
+        if (!replay_record(recovery, file, record)) {
+            snprintf(why, WAL_WHY_SIZE, "%.500s", recovery->why);
+            return false;
+        }
+    } while (logged_next(record));
+    return true;
 }
 
 /* ---- all of it ---- */

@@ -68,22 +68,20 @@ static uint64_t vhost_append(struct journal *base, const struct journal_record *
 {
     struct vhost_journal *journal = journal_of(base);
     struct wal_chunk *chunk = journal->last;
-    bool enqueue = record->kind == JOURNAL_ENQUEUE;
+    const struct logged_enqueue *after = NULL;
 
     if (journal->is_restoring)
         return journal->restoring_lsn;
     journal->lsn++;
-    if (record->kind == JOURNAL_SETTLE && chunk && logged_extend(&chunk->items[chunk->count - 1], record)) {
-        chunk->lsn = journal->lsn;
-        chunk->relaxed &= record->relaxed;
-        return chunk->lsn;
+    if (record->kind == JOURNAL_ENQUEUE && record->message == journal->last_message)
+        after = &journal->last_enqueue;
+    if (!chunk || !logged_extend(&chunk->items[chunk->count - 1], record, after)) {
+        chunk = chunk_with_room(journal);
+        logged_encode(wal_chunk_add(chunk), record, journal->id, journal->lsn, after);
     }
-    chunk = chunk_with_room(journal);
     chunk->lsn = journal->lsn;
     chunk->relaxed &= record->relaxed;
-    logged_encode(wal_chunk_add(chunk), record, journal->id, chunk->lsn,
-                  enqueue && record->message == journal->last_message ? &journal->last_enqueue : NULL);
-    if (enqueue) {
+    if (record->kind == JOURNAL_ENQUEUE) {
         journal->last_message = record->message;
         journal->last_enqueue.queue = record->queue;
         journal->last_enqueue.number = record->position.number;

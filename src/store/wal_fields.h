@@ -21,7 +21,7 @@
 #define WAL_BLOCK             512  /* batches start at multiples of it */
 #define WAL_HEADER_BLOCK      4096 /* room for a copy of the file's header, in a sector of its own */
 #define WAL_HEADERS           UINT64_C(8192) /* two copies of it; then batches */
-#define WAL_VERSION           2 /* of files: in those of version 1 batches start at multiples of 4096 */
+#define WAL_VERSION           3              /* of files (doc/FORMAT.md says what those before it are) */
 #define WAL_BATCH_VERSION     1
 #define WAL_FILE_MAGIC        UINT64_C(0x434f4e455957414c) /* "CONEYWAL" */
 #define WAL_BATCH_MAGIC       UINT32_C(0x42415443)         /* "BATC" */
@@ -108,7 +108,7 @@ struct wal {
     void *failed_context;
 };
 
-/* Batches start at multiples of it in a file of VERSION. */
+/* Batches start at multiples of it in a file of VERSION: in those of version 1 at whole pages. */
 static inline uint64_t wal_block(uint32_t version)
 {
     return version == 1 ? WAL_HEADER_BLOCK : WAL_BLOCK;

@@ -157,7 +157,7 @@ static bool read_file_header(struct wal *wal, struct wal_place *place, char why[
         return DAMAGED(why, wal, place, 0, "both copies of the file's header are damaged");
     newer = !good[0] || (good[1] && copies[1].ordinal > copies[0].ordinal);
     *header = copies[newer];
-    if (header->version != WAL_VERSION && header->version != 1)
+    if (header->version < 1 || header->version > WAL_VERSION)
         return DAMAGED(why, wal, place, 8, "version %" PRIu32 " is not known here", header->version);
     if (header->epoch != wal->settings.epoch)
         return DAMAGED(why, wal, place, 16, "belongs to another node: epoch %" PRIx64, header->epoch);

@@ -66,6 +66,16 @@ class Content:
             channel.publish(exchange, key or queue, body_of(name, self.rng.randrange(*sizes)), given)
             self.queues[queue].append((name, given.get("priority", 0)))
 
+    def fan_out(self, channel, queues, count):
+        """Messages that are in each of QUEUES: told shortly in the journal."""
+        for _ in range(max(1, int(count * self.scale))):
+            self.serial += 1
+            name = "%s-%d" % (queues[0], self.serial)
+            channel.publish("", queues[0], body_of(name, self.rng.randrange(100)),
+                            {"headers": {"CC": list(queues[1:])}, "delivery_mode": 2})
+            for queue in queues:
+                self.queues[queue].append((name, 0))
+
     def settle_some(self, channel, queue, share):
         """Take all of QUEUE, acknowledge SHARE of it, and give the rest back."""
         there, kept, tags = self.queues[queue], [], []
@@ -125,6 +135,7 @@ class Content:
         self.publish(channel, "c.young", 60, (0, 2000), exchange="c.headers", key="any",
                      props=lambda rng: {"headers": {"colour": "blue"}})
         self.publish(channel, "c.large", 1, (300 * 1024, 310 * 1024))
+        self.fan_out(channel, ("c.plain", "c.priority", "c.quorum", "c.young"), 20)
 
 
 def wait_confirms(channel, count):

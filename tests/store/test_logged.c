@@ -86,6 +86,46 @@ Test(logged, enqueue_and_the_same_message_in_more_queues)
     message_unref(message);
 }
 
+/* As many as there is room for, of the same flags; decoding gives them one by one. */
+Test(logged, further_queues_of_a_message_are_one_record)
+{
+    struct message *message = make_message();
+    struct journal_record enqueue = {
+        .kind = JOURNAL_ENQUEUE, .queue = 20, .deadline = INT64_MAX, .message = message};
+    struct logged_enqueue after = {.queue = 20};
+    struct wal_item first, item;
+    uint8_t octets[512];
+    struct logged record = {0};
+    unsigned added = 1;
+
+    logged_encode(&first, &enqueue, 5, 42, NULL);
+    record = round_trip(&first, record, octets);
+    enqueue.queue = 21;
+    cr_assert_not(logged_extend(&first, &enqueue, &after));
+    logged_encode(&item, &enqueue, 5, 43, &after);
+    after.queue = 21;
+    enqueue.deadline = 12345;
+    cr_assert_not(logged_extend(&item, &enqueue, &after), "it has flags of its own");
+    enqueue.deadline = INT64_MAX;
+    for (enqueue.queue = 22; logged_extend(&item, &enqueue, &after); enqueue.queue++) {
+        after.queue = enqueue.queue;
+        added++;
+    }
+    cr_assert_eq(added, 17);
+    record = round_trip(&item, record, octets);
+    for (unsigned i = 0; i < added; i++) {
+        cr_assert_eq(record.kind, LOGGED_AGAIN);
+        cr_assert_eq(record.lsn, 42);
+        cr_assert_eq(record.queue, 21 + i);
+        cr_assert_eq(record.number, 0);
+        cr_assert_eq(logged_next(&record), i + 1 < added);
+    }
+    octets[2 + 2 * added - 1] |= 128; /* the last number goes on, behind the end */
+    cr_assert_not(logged_decode(&record, octets, item.head_size));
+    message_unref(first.owner);
+    message_unref(message);
+}
+
 Test(logged, settlements_of_numbers_in_a_row_are_one)
 {
     struct journal_record settle = {
@@ -96,17 +136,17 @@ Test(logged, settlements_of_numbers_in_a_row_are_one)
 
     logged_encode(&item, &settle, 2, 10, NULL);
     settle.position.number = 7;
-    cr_assert_not(logged_extend(&item, &settle));
+    cr_assert_not(logged_extend(&item, &settle, NULL));
     settle.position.number = 6;
-    cr_assert(logged_extend(&item, &settle));
+    cr_assert(logged_extend(&item, &settle, NULL));
     settle.position.number = 7;
-    cr_assert(logged_extend(&item, &settle));
+    cr_assert(logged_extend(&item, &settle, NULL));
     settle.position.number = 8;
     settle.position.level = 0;
-    cr_assert_not(logged_extend(&item, &settle));
+    cr_assert_not(logged_extend(&item, &settle, NULL));
     settle.position.level = 1;
     settle.queue = 10;
-    cr_assert_not(logged_extend(&item, &settle));
+    cr_assert_not(logged_extend(&item, &settle, NULL));
     record = round_trip(&item, record, octets);
     cr_assert_eq(record.kind, JOURNAL_PURGE);
     cr_assert_eq(record.number, 5);
