@@ -159,18 +159,27 @@ static struct batch choose(const struct wal *wal, uint64_t room)
     return batch;
 }
 
+/* Of the next file, with room for a first batch of SIZE octets. The first of all is small, so that a new node
+ * is ready soon. */
+static uint64_t next_file_size(const struct wal *wal, uint64_t size)
+{
+    uint64_t usual = wal->settings.file_size;
+
+    if (wal->ordinal == 0 && usual > WAL_FIRST_SIZE)
+        usual = WAL_FIRST_SIZE;
+    return WAL_HEADERS + size < usual ? usual : WAL_HEADERS + size;
+}
+
 /* Go to a next file with room for a first batch of SIZE octets. */
 static int enter_file(struct wal *wal, uint64_t size)
 {
-    uint64_t file_size = WAL_HEADERS + size;
+    uint64_t file_size = next_file_size(wal, size);
     struct wal_file_header header = {WAL_VERSION, wal->settings.epoch, wal->ordinal + 1, 0, wal->sequence};
     struct wal_place *place;
     int error = is_unsynced(wal) ? sync_current(wal) : 0;
 
     if (error)
         return error;
-    if (file_size < wal->settings.file_size)
-        file_size = wal->settings.file_size;
     error = wal_take_place(wal, wal->ordinal + 1, file_size, &place);
     if (error)
         return error == -ENOSPC || error == -EAGAIN ? error : fail(wal, error);
@@ -186,7 +195,7 @@ static int enter_file(struct wal *wal, uint64_t size)
     wal->ordinal++;
     wal->offset = WAL_HEADERS;
     wal->copy_due = true;
-    atomic_store(&wal->needs_next, false);
+    atomic_store(&wal->needs_next, wal_wants_next(wal));
     return 0;
 }
 
@@ -308,7 +317,7 @@ static int write_gathered(struct wal *wal, const struct batch *batch)
     wal->copy_due = false;
     wal->offset += wal_batch_size(batch->length);
     wal->sequence++;
-    atomic_store(&wal->needs_next, wal->offset >= wal->current->size / 2);
+    atomic_store(&wal->needs_next, wal_wants_next(wal));
     count_batch(wal, batch);
     return batch->relaxed ? sync_if_due(wal) : sync_current(wal);
 }

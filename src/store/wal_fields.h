@@ -23,6 +23,7 @@
 #define WAL_HEADERS           UINT64_C(8192) /* two copies of it; then batches */
 #define WAL_VERSION           3              /* of files (doc/FORMAT.md says what those before it are) */
 #define WAL_BATCH_VERSION     1
+#define WAL_FIRST_SIZE        (UINT64_C(2) << 20) /* of a node's first file */
 #define WAL_FILE_MAGIC        UINT64_C(0x434f4e455957414c) /* "CONEYWAL" */
 #define WAL_BATCH_MAGIC       UINT32_C(0x42415443)         /* "BATC" */
 #define WAL_FILE_HEADER_SIZE  64
@@ -70,7 +71,7 @@ struct wal {
     _Atomic uint64_t released;
     _Atomic uint64_t synced; /* highest sequence on stable storage */
     _Atomic bool overdrawn;  /* file_count may be exceeded */
-    _Atomic bool needs_next; /* the current file is half full */
+    _Atomic bool needs_next; /* wal_wants_next(), as of the last batch */
     struct {
         _Atomic uint64_t batches, octets, syncs, records, largest_batch, sync_ns;
     } counters;
@@ -123,6 +124,12 @@ static inline uint64_t wal_round_up(uint64_t size)
 static inline uint64_t wal_batch_size(uint64_t length)
 {
     return wal_round_up(WAL_BATCH_HEADER_SIZE + length);
+}
+
+/* When half of the current file is full; where that is smaller than others, at once. */
+static inline bool wal_wants_next(const struct wal *wal)
+{
+    return wal->offset >= wal->current->size / 2 || wal->current->size < wal->settings.file_size;
 }
 
 static inline uint64_t wal_files_overdraft(const struct wal *wal)

@@ -506,6 +506,6 @@ struct wal *wal_open(struct sys *sys, const struct wal_settings *settings, struc
         return NULL;
     }
     atomic_store(&wal->file, wal->current ? wal->ordinal : 1);
-    atomic_store(&wal->needs_next, wal->current && wal->offset >= wal->current->size / 2);
+    atomic_store(&wal->needs_next, wal->current && wal_wants_next(wal));
     return wal;
 }

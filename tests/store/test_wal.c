@@ -408,6 +408,38 @@ Test(wal, uses_its_files_again_and_again)
     rig_free(rig);
 }
 
+/* So that a new node is ready soon; the next one is as large as all. */
+Test(wal, first_file_is_small_and_the_next_one_made_at_once)
+{
+    struct rig *rig = rig_new();
+    struct copy first, second;
+
+    rig->settings.file_size = UINT64_C(4) << 20;
+    rig_open(rig);
+    push(rig, 1000);
+    step(rig);
+    cr_assert_eq(wal_prepare(rig->wal), 0);
+    first = copy_of(rig, 0);
+    second = copy_of(rig, 1);
+    cr_expect_eq(first.size, UINT64_C(2) << 20);
+    cr_expect_eq(second.size, rig->settings.file_size);
+    free(first.octets);
+    free(second.octets);
+    push(rig, 3000000); /* more than there is room for in the first */
+    step(rig);
+    cr_expect_eq(wal_file(rig->wal), 2);
+    release(rig, 1);
+    while (wal_file(rig->wal) < 3) {
+        push(rig, 900000);
+        step(rig);
+    }
+    first = copy_of(rig, 0);
+    cr_expect_eq(first.size, rig->settings.file_size, "used again it is as large as all");
+    free(first.octets);
+    rig_reopen(rig);
+    rig_free(rig);
+}
+
 Test(wal, waits_for_a_release_when_all_files_are_in_use)
 {
     struct rig *rig = rig_new();
