@@ -458,3 +458,9 @@ void channel_close(struct channel *channel)
     method.channel_close.reply_text = BYTES_LITERAL("done");
     channel_say(channel, &method);
 }
+
+void channel_forget(struct channel *channel)
+{
+    channel->conn->channels[channel->number] = NULL;
+    channel->conn->channel_count = channel->number;
+}

@@ -157,6 +157,9 @@ static inline void channel_say(struct channel *channel, const struct method *met
     conn_say(channel->conn, channel->number, method);
 }
 
+/* CHANNEL, the connection's last, is closed: its number may be used again. */
+void channel_forget(struct channel *channel);
+
 /* Say channel.close; `method` is given the close-ok. */
 void channel_close(struct channel *channel);
 

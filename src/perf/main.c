@@ -7,9 +7,12 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
+#include "chart.h"
+#include "churn.h"
 #include "measure.h"
 #include "options.h"
 #include "progress.h"
@@ -19,6 +22,7 @@ static void on_interrupt(int number)
 {
     (void)number;
     measure_interrupt();
+    churn_interrupt();
 }
 
 /* As many connections as the system lets us have. */
@@ -52,15 +56,66 @@ static int help(void)
     return EXIT_DONE;
 }
 
-static int run(const struct options *options)
+/* The table as a text, for the chart's page; owned by the caller. */
+static char *summary_of(const struct measurement *measurement, const struct churning *churning)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    if (!out)
+        return NULL;
+    if (measurement)
+        report_table(out, measurement);
+    else
+        report_churn_table(out, churning);
+    fclose(out);
+    return text;
+}
+
+/* Write what is asked for besides the table. */
+static int write_files(const struct options *options, const struct measurement *measurement,
+                       const struct churning *churning, int code)
+{
+    bool is_written = true;
+
+    if (options->json)
+        is_written = measurement ? report_json(options->json, measurement)
+                                 : report_churn_json(options->json, churning);
+    if (options->chart) {
+        char *summary = summary_of(measurement, churning);
+        struct chart chart = {.title = options->id, .summary = summary, .is_churn = churning != NULL};
+
+        is_written &=
+            chart_write(options->chart, &chart, measurement ? &measurement->samples : &churning->samples);
+        free(summary);
+    }
+    return is_written ? code : EXIT_USE;
+}
+
+static int run_measure(const struct options *options)
 {
     struct measurement measurement;
     int code = measure(options, &measurement);
 
     if (code != EXIT_BROKER) {
         report_table(progress_stream(options), &measurement);
+        code = write_files(options, &measurement, NULL, code);
     }
     measurement_free(&measurement);
+    return code;
+}
+
+static int run_churn(const struct options *options)
+{
+    struct churning churning;
+    int code = churn(options, &churning);
+
+    if (code != EXIT_BROKER) {
+        report_churn_table(progress_stream(options), &churning);
+        code = write_files(options, NULL, &churning, code);
+    }
+    churning_free(&churning);
     return code;
 }
 
@@ -81,7 +136,7 @@ int main(int argc, char **argv)
         printf("coneyperf %s\n", PACKAGE_VERSION);
         code = EXIT_DONE;
     } else {
-        code = run(&options);
+        code = options.churn ? run_churn(&options) : run_measure(&options);
     }
     options_free(&options);
     return code;

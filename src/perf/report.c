@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdbool.h>
 
+#include "churn.h"
 #include "measure.h"
 #include "options.h"
 #include "progress.h"
@@ -13,7 +14,7 @@ static double per_second(uint64_t count, double seconds)
     return seconds > 0 ? (double)count / seconds : 0;
 }
 
-static void put_quantiles(FILE *out, const char *name, const struct quantiles *quantiles)
+void report_quantiles(FILE *out, const char *name, const struct quantiles *quantiles)
 {
     char texts[8][DURATION_SIZE];
 
@@ -85,9 +86,19 @@ void report_table(FILE *out, const struct measurement *m)
             m->queues, m->declare_seconds, m->connections, m->publishers + m->consumers, m->connect_seconds);
     put_published(out, m);
     put_consumed(out, m);
-    put_quantiles(out, "latency", &m->since_sent);
-    put_quantiles(out, "since due", &m->since_due);
-    put_quantiles(out, "confirm", &m->confirms);
+    report_quantiles(out, "latency", &m->since_sent);
+    report_quantiles(out, "since due", &m->since_due);
+    report_quantiles(out, "confirm", &m->confirms);
     put_check(out, m);
     fprintf(out, "%-14s %.0f %% of a core\n", "this tool", seconds > 0 ? m->cpu_seconds / seconds * 100 : 0);
+}
+
+void report_churn_table(FILE *out, const struct churning *churning)
+{
+    fprintf(out, "id %s\n", churning->options->id);
+    fprintf(out, "%-14s %" PRIu64 " %s opened and closed in %.3f s: %.0f/s\n", "churned", churning->cycles,
+            churning->options->churned, churning->seconds, per_second(churning->cycles, churning->seconds));
+    report_quantiles(out, "latency", &churning->latency);
+    fprintf(out, "%-14s %.0f %% of a core\n", "this tool",
+            churning->seconds > 0 ? churning->cpu_seconds / churning->seconds * 100 : 0);
 }
