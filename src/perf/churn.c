@@ -5,7 +5,6 @@
  */
 #include "churn.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,14 +14,13 @@
 #include "clock.h"
 #include "coney/xalloc.h"
 #include "conn.h"
+#include "interrupt.h"
 #include "options.h"
 #include "progress.h"
 #include "target.h"
 
 #define NAME_SIZE 64
 #define PATIENCE  (30 * NS_PER_S) /* without a cycle, where there is no rate */
-
-static volatile sig_atomic_t interrupted;
 
 struct works {
     struct loop loop;
@@ -49,11 +47,6 @@ struct churner {
     uint64_t cycle_from; /* ns */
     char queue[NAME_SIZE];
 };
-
-void churn_interrupt(void)
-{
-    interrupted = 1;
-}
 
 static void begin_cycle(struct churner *churner);
 
@@ -269,7 +262,7 @@ static bool is_over(struct works *works, uint64_t now)
 
     if (options->rates.count == 0 && now - works->moved > PATIENCE && !works->why[0])
         snprintf(works->why, sizeof works->why, "no answer for %u s", (unsigned)(PATIENCE / NS_PER_S));
-    return interrupted || works->why[0] ||
+    return interrupt_came() || works->why[0] ||
            (options->time > 0 && now - works->begun >= (uint64_t)(options->time * (double)NS_PER_S));
 }
 
@@ -340,8 +333,9 @@ int churn(const struct options *options, struct churning *out)
 {
     struct works works = {.options = options, .id = (uint32_t)clock_now()};
     char why[TARGET_WHY_SIZE];
-    struct timespec cpu;
+    struct timespec cpu, cpu_before;
 
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu_before);
     *out = (struct churning){.options = options};
     if (!target_open(&works.target, options->uris[0], options, why)) {
         fprintf(stderr, "coneyperf: %s\n", why);
@@ -356,7 +350,8 @@ int churn(const struct options *options, struct churning *out)
         progress_end(options);
     }
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
-    out->cpu_seconds = (double)cpu.tv_sec + (double)cpu.tv_nsec / (double)NS_PER_S;
+    out->cpu_seconds = (double)(cpu.tv_sec - cpu_before.tv_sec) +
+                       (double)(cpu.tv_nsec - cpu_before.tv_nsec) / (double)NS_PER_S;
     if (works.why[0])
         fprintf(stderr, "coneyperf: %s: %s\n", works.target.shown, works.why);
     loop_free(&works.loop);

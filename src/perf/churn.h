@@ -25,7 +25,4 @@ int churn(const struct options *options, struct churning *out);
 
 void churning_free(struct churning *churning);
 
-/* Interrupted: end in order. For signal handlers. */
-void churn_interrupt(void);
-
 #endif

@@ -13,17 +13,12 @@
 
 #include "chart.h"
 #include "churn.h"
+#include "compare.h"
+#include "interrupt.h"
 #include "measure.h"
 #include "options.h"
 #include "progress.h"
 #include "report.h"
-
-static void on_interrupt(int number)
-{
-    (void)number;
-    measure_interrupt();
-    churn_interrupt();
-}
 
 /* As many connections as the system lets us have. */
 static void raise_limits(void)
@@ -34,17 +29,6 @@ static void raise_limits(void)
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
-}
-
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_interrupt};
-
-    sigemptyset(&action.sa_mask);
-    action.sa_flags = (int)SA_RESETHAND; /* the second one ends it at once */
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
 }
 
 static int help(void)
@@ -93,13 +77,20 @@ static int write_files(const struct options *options, const struct measurement *
     return is_written ? code : EXIT_USE;
 }
 
+/* Whoever wants quiet and the JSON wants nothing else. */
+static bool wants_table(const struct options *options)
+{
+    return !options->is_quiet || !options->json || strcmp(options->json, "-") != 0;
+}
+
 static int run_measure(const struct options *options)
 {
     struct measurement measurement;
     int code = measure(options, &measurement);
 
     if (code != EXIT_BROKER) {
-        report_table(progress_stream(options), &measurement);
+        if (wants_table(options))
+            report_table(progress_stream(options), &measurement);
         code = write_files(options, &measurement, NULL, code);
     }
     measurement_free(&measurement);
@@ -112,7 +103,8 @@ static int run_churn(const struct options *options)
     int code = churn(options, &churning);
 
     if (code != EXIT_BROKER) {
-        report_churn_table(progress_stream(options), &churning);
+        if (wants_table(options))
+            report_churn_table(progress_stream(options), &churning);
         code = write_files(options, NULL, &churning, code);
     }
     churning_free(&churning);
@@ -125,8 +117,11 @@ int main(int argc, char **argv)
     char why[OPTIONS_WHY_SIZE];
     int code;
 
-    catch_signals();
+    interrupt_catch();
+    signal(SIGPIPE, SIG_IGN);
     raise_limits();
+    if (argc > 1 && strcmp(argv[1], "compare") == 0)
+        return compare(argc - 2, argv + 2);
     if (!options_read(&options, argc - 1, argv + 1, why)) {
         fprintf(stderr, "coneyperf: %s\n", why);
         code = EXIT_USE;

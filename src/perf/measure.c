@@ -14,7 +14,6 @@
 #include "measure.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,20 +24,15 @@
 #include "clock.h"
 #include "coney/xalloc.h"
 #include "control.h"
+#include "interrupt.h"
 #include "options.h"
 #include "progress.h"
 #include "target.h"
 #include "worker.h"
 
 #define TICK             (5 * NS_PER_MS)
+#define TICK_AT_FIRST    (NS_PER_MS / 5) /* so that connecting is measured well */
 #define CONNECT_PATIENCE (30 * NS_PER_S) /* without another connection */
-
-static volatile sig_atomic_t interrupted;
-
-void measure_interrupt(void)
-{
-    interrupted = 1;
-}
 
 /* ---- setting up ---- */
 
@@ -112,9 +106,9 @@ static void clean_up(struct load *load)
 
 /* ---- waiting ---- */
 
-static void nap(void)
+static void nap(const struct load *load)
 {
-    struct timespec tick = {.tv_nsec = TICK};
+    struct timespec tick = {.tv_nsec = load->begun ? TICK : TICK_AT_FIRST};
 
     nanosleep(&tick, NULL);
 }
@@ -139,7 +133,7 @@ static bool look(struct watch *watch)
 {
     const struct options *options = watch->load->options;
 
-    nap();
+    nap(watch->load);
     watch->now = clock_now();
     watch->totals = load_totals(watch->load);
     if (watch->load->begun && watch->now >= watch->next_sample) {
@@ -175,7 +169,7 @@ static bool wait_connected(struct watch *watch)
                       load->publishers + consumers, (unsigned)(CONNECT_PATIENCE / NS_PER_S));
             return false;
         }
-        if (interrupted)
+        if (interrupt_came())
             return false;
     }
     return true;
@@ -196,10 +190,10 @@ static bool wait_published(struct watch *watch)
     bool is_stopped = false;
 
     while (watch->totals.publishers_done < load->publishers ||
-           (!load->publishers && watch->now < deadline && !consumers_are_done(watch) && !interrupted)) {
+           (!load->publishers && watch->now < deadline && !consumers_are_done(watch) && !interrupt_came())) {
         if (!look(watch))
             return false;
-        if (!is_stopped && (watch->now >= deadline || interrupted || consumers_are_done(watch))) {
+        if (!is_stopped && (watch->now >= deadline || interrupt_came() || consumers_are_done(watch))) {
             is_stopped = true;
             moved = watch->now;
             tell(load, &load->must_stop);

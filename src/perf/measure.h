@@ -27,9 +27,6 @@ struct measurement {
     struct quantiles since_sent, since_due, confirms;
 };
 
-/* Interrupted: end in order. For signal handlers. */
-void measure_interrupt(void);
-
 /* Run as OPTIONS say, printing progress; fill in OUT, to be freed also after a failure. Returns an exit code;
  * what went wrong is printed. */
 int measure(const struct options *options, struct measurement *out);

@@ -14,7 +14,7 @@
 #include "stamp.h"
 #include "values.h"
 
-enum kind { FLAG, NUMBER, LARGE, DECIMAL, TEXT, LIST, ID, STEPS };
+enum kind { FLAG, NUMBER, LARGE, DECIMAL, TEXT, URI, URIS, ID, STEPS };
 
 struct option {
     const char *longer, *shorter; /* without dashes; shorter "" if there is none */
@@ -28,9 +28,9 @@ struct option {
 
 static const struct option known[] = {
     {"", "", FLAG, 0, "Where", NULL},
-    {"uri", "h", LIST, AT(uris), "URI",
-     "amqp://user:password@host:port/vhost, or amqps:; more than one in turn"},
-    {"uris", "H", LIST, AT(uris), "URI,...", "the same"},
+    {"uri", "h", URI, AT(uris), "URI",
+     "amqp://user:password@host:port/vhost, or amqps:; several are used in turn"},
+    {"uris", "H", URIS, AT(uris), "URI,...", "several at once"},
     {"cacert", "", TEXT, AT(cacert), "FILE", "whose certificates are trusted"},
     {"cert", "", TEXT, AT(cert), "FILE", "our certificate"},
     {"key", "", TEXT, AT(key), "FILE", "its key"},
@@ -162,7 +162,11 @@ static bool take(struct options *options, const struct option *option, const cha
         return schedule_read(place, value) ||
                refuse(why, "--%s wants VALUE:SECONDS, such as 200:30, at most %d times, not '%s'",
                       option->longer, SCHEDULE_STEPS_MAX, value);
-    case LIST:
+    case URI: /* a password may have a comma in it */
+        options->uris = xrealloc(options->uris, (options->uri_count + 1) * sizeof *options->uris);
+        options->uris[options->uri_count++] = xstrdup(value);
+        return true;
+    case URIS:
         value_list(value, &options->uris, &options->uri_count);
         return true;
     case ID:

@@ -122,7 +122,7 @@ uint64_t schedule_count(const struct schedule *schedule, uint64_t at)
 double schedule_value(const struct schedule *schedule, uint64_t at, uint64_t *until)
 {
     struct cycle cycle = cycle_of(schedule);
-    uint64_t offset = at % cycle.length, begun = at - offset;
+    uint64_t offset = cycle.length ? at % cycle.length : 0, begun = at - offset;
     size_t i = 0;
 
     while (offset >= schedule->steps[i].length) {

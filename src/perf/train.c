@@ -79,7 +79,7 @@ void train_build(struct train *train, const struct train_shape *shape)
     train->count = 0;
     for (size_t i = 0; i < keys; i++)
         append_message(train, shape->is_random ? (struct bytes){no_key, TRAIN_RANDOM_KEY} : shape->keys[i]);
-    cycles = TRAIN_SIZE / train->frames.size;
+    cycles = train->frames.size ? TRAIN_SIZE / train->frames.size : 0;
     train->count_max = keys * (cycles ? cycles : 1);
 }
 
