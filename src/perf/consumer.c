@@ -84,9 +84,8 @@ static void check(struct worker *worker, struct consumer *consumer, const struct
         return;
     }
     if (!account_receive(load->account, stamp->publisher, lane, stamp->sequence)) {
-        /* What was nacked to come again does no wrong when it does. */
-        if (!channel->is_redelivered || !load->options->is_nack)
-            histogram_bump(&counters->duplicated, 1);
+        /* What is marked as redelivered may have come before, and says so. */
+        histogram_bump(channel->is_redelivered ? &counters->again : &counters->duplicated, 1);
         return;
     }
     if (channel->is_redelivered)

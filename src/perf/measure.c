@@ -218,7 +218,7 @@ static bool everything_came(const struct watch *watch)
     uint64_t came = totals->received - totals->foreign;
 
     if (watch->load->account)
-        came -= totals->duplicated + totals->damaged;
+        came -= totals->duplicated + totals->again + totals->damaged;
     else if (watch->load->options->is_nack)
         came -= totals->redelivered;
     return came >= owed;
@@ -313,7 +313,7 @@ static void sum_up(const struct load *load, struct measurement *out)
     free(histogram);
     for (unsigned i = 0; i < load->worker_count; i++)
         out->cpu_seconds += (double)load->workers[i].cpu / (double)NS_PER_S;
-    if (load->account && load->consumers)
+    if (load->account && load->consumers && !load->options->cmessages) /* the rest is still in the queue */
         out->lost = account_lost(load->account, load->published);
     out->publishers = load->publishers;
     out->consumers = load->consumers;

@@ -40,6 +40,7 @@ struct totals load_totals(const struct load *load)
         add(&totals.reordered, &counters->reordered);
         add(&totals.damaged, &counters->damaged);
         add(&totals.foreign, &counters->foreign);
+        add(&totals.again, &counters->again);
         add(&totals.blocked, &counters->blocked);
         add(&totals.publishers_ready, &counters->publishers_ready);
         add(&totals.publishers_done, &counters->publishers_done);

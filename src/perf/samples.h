@@ -14,7 +14,7 @@ struct totals {
     uint64_t sent, confirmed, nacked, returned;
     uint64_t received, redelivered, octets;
     uint64_t duplicated, reordered, damaged, foreign;
-    uint64_t blocked;
+    uint64_t again, blocked;
     uint64_t last_sent, last_done, last_received; /* ns; the latest; 0: never */
     uint64_t publishers_ready, publishers_done, consumers_ready, consumers_done;
     uint64_t links_open, links_closed;

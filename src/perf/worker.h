@@ -28,6 +28,7 @@ struct counters {
     _Atomic uint64_t sent, confirmed, nacked, returned;
     _Atomic uint64_t received, redelivered, octets;
     _Atomic uint64_t duplicated, reordered, damaged, foreign; /* foreign: not of this run */
+    _Atomic uint64_t again;                                   /* redelivered, and had come before */
     _Atomic uint64_t blocked;                                 /* times the broker said it takes nothing */
     _Atomic uint64_t last_sent, last_done, last_received; /* ns; done: a publisher's last confirm or close */
     _Atomic uint64_t publishers_ready, publishers_done;
