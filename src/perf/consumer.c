@@ -99,8 +99,7 @@ static void check(struct worker *worker, struct consumer *consumer, const struct
 
 static bool is_of_this_run(const struct channel *channel, const struct stamp *stamp, const struct load *load)
 {
-    return channel->size < STAMP_LATE_END || stamp->run == load->id || load->options->uses_wall_clock ||
-           load->publishers == 0;
+    return channel->size < STAMP_LATE_END || stamp->run == load->id || load->publishers == 0;
 }
 
 /* With a rate, read no more until the next message is due. */

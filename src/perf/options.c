@@ -350,6 +350,8 @@ static bool check_limits(const struct options *options, char *why)
     if (options->is_check && !smallest_size_is(options, STAMP_SIZE))
         return refuse(why, "--check wants a --size of at least %d, for what it writes into every message",
                       STAMP_SIZE);
+    if (options->is_check && (!options->producers || !options->consumers))
+        return refuse(why, "--check wants producers and consumers in one run");
     if (options->is_drain && !options->pmessages)
         return refuse(why, "--drain wants --pmessages: how many are published before they are consumed");
     if (options->is_drain && (!options->producers || !options->consumers))

@@ -131,6 +131,7 @@ Test(perf_options, say_what_is_wrong)
     refuses("--churn tables", "bindings, not 'tables'");
     refuses("--check -s 10", "at least 32");
     refuses("--check -vs 100:1 -vs 10:1", "at least 32");
+    refuses("--check -y 0", "producers and consumers");
     refuses("--drain", "--pmessages");
     refuses("--drain -C 5 -y 0", "producers and consumers");
     refuses("-na -a", "exclude");
