@@ -608,10 +608,6 @@ static enum method_status decode_basic_publish(struct cursor *c, struct method_b
     m->immediate = (bits & 0x02) != 0;
     if (c->next != c->end)
         return METHOD_MALFORMED;
-    if (!utf8_is_valid(m->exchange))
-        return METHOD_BAD_UTF8;
-    if (!utf8_is_valid(m->routing_key))
-        return METHOD_BAD_UTF8;
     return METHOD_OK;
 }
 
@@ -627,12 +623,6 @@ static enum method_status decode_basic_return(struct cursor *c, struct method_ba
         return METHOD_MALFORMED;
     if (c->next != c->end)
         return METHOD_MALFORMED;
-    if (!utf8_is_valid(m->reply_text))
-        return METHOD_BAD_UTF8;
-    if (!utf8_is_valid(m->exchange))
-        return METHOD_BAD_UTF8;
-    if (!utf8_is_valid(m->routing_key))
-        return METHOD_BAD_UTF8;
     return METHOD_OK;
 }
 
@@ -653,12 +643,6 @@ static enum method_status decode_basic_deliver(struct cursor *c, struct method_b
         return METHOD_MALFORMED;
     if (c->next != c->end)
         return METHOD_MALFORMED;
-    if (!utf8_is_valid(m->consumer_tag))
-        return METHOD_BAD_UTF8;
-    if (!utf8_is_valid(m->exchange))
-        return METHOD_BAD_UTF8;
-    if (!utf8_is_valid(m->routing_key))
-        return METHOD_BAD_UTF8;
     return METHOD_OK;
 }
 
@@ -697,10 +681,6 @@ static enum method_status decode_basic_get_ok(struct cursor *c, struct method_ba
         return METHOD_MALFORMED;
     if (c->next != c->end)
         return METHOD_MALFORMED;
-    if (!utf8_is_valid(m->exchange))
-        return METHOD_BAD_UTF8;
-    if (!utf8_is_valid(m->routing_key))
-        return METHOD_BAD_UTF8;
     return METHOD_OK;
 }
 

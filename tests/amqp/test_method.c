@@ -334,10 +334,12 @@ Test(method, short_strings_must_be_utf8)
 {
     struct method method;
 
-    cr_expect_eq(method_decode(&method, BYTES_LITERAL("\0\74\0\50\0\0\1\xff\0\0")), METHOD_BAD_UTF8);
-    cr_expect_eq(method_decode(&method, BYTES_LITERAL("\0\74\0\50\0\0\0\1\xff\0")), METHOD_BAD_UTF8);
-    cr_expect_eq(method.id, METHOD_BASIC_PUBLISH);
-    cr_expect_eq(method_decode(&method, BYTES_LITERAL("\0\74\0\50\0\0\2\303\251\0\0")), METHOD_OK);
+    /* basic.cancel */
+    cr_expect_eq(method_decode(&method, BYTES_LITERAL("\0\74\0\36\1\xff\0")), METHOD_BAD_UTF8);
+    cr_expect_eq(method.id, METHOD_BASIC_CANCEL);
+    cr_expect_eq(method_decode(&method, BYTES_LITERAL("\0\74\0\36\2\303\251\0")), METHOD_OK);
+    /* Not those of methods that carry content: basic.publish. */
+    cr_expect_eq(method_decode(&method, BYTES_LITERAL("\0\74\0\50\0\0\1\xff\1\xfe\0")), METHOD_OK);
     /* Long strings may hold anything: connection.secure-ok. */
     cr_expect_eq(method_decode(&method, BYTES_LITERAL("\0\12\0\25\0\0\0\1\xff")), METHOD_OK);
     /* Reserved ones are not looked at: channel.open. */

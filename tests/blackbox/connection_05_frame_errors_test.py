@@ -103,6 +103,23 @@ def test_shortstr_that_is_not_utf8(broker):
                "FRAME_ERROR - Malformed UTF-8 in shortstr")
 
 
+def test_names_of_a_publish_need_not_be_utf8(broker):
+    key = b"caf\xe9"
+    ch = broker.channel()
+    exchange, queue = broker.name("x"), broker.name()
+    ch.declare(queue, exclusive=True)
+    ch.exchange(exchange, "fanout", auto_delete=True)
+    ch.bind(queue, exchange)
+    ch.publish(exchange, key, b"x")
+    got = ch.get(queue, no_ack=False)
+    eq((got.routing_key, got.body), (key, b"x"))
+    ch.nack(got.delivery_tag)
+    ch.sync()
+    ch.publish(b"\xff", key, b"x")
+    ch.expect_close(404, None, 60, 40)
+    broker.is_up()
+
+
 def test_shortstr_of_valid_utf8(broker):
     ch = broker.channel()
     name = broker.name("\u00e4\u20ac\U0001f407\0 \t")
