@@ -687,10 +687,7 @@ static void run_unopened(struct connection *connection, const struct command *co
         channel_open(connection, command->channel);
         return;
     }
-    if (command->kind == COMMAND_METHOD && METHOD_CLASS(command->method->id) == 10)
-        connection_fail(connection, command->method->id, REPLY_COMMAND_INVALID, "unimplemented method");
-    else
-        connection_fail(connection, command_method(command), REPLY_CHANNEL_ERROR, "expected 'channel.open'");
+    connection_fail(connection, command_method(command), REPLY_CHANNEL_ERROR, "expected 'channel.open'");
     if (command->kind == COMMAND_PUBLISH)
         message_free(command->message);
 }

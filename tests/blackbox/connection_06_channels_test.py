@@ -59,6 +59,13 @@ def test_connection_class_on_a_channel(broker):
         broker.channel().kills(name, 503, UNIMPLEMENTED)
 
 
+def test_connection_class_on_a_channel_not_open(broker):
+    for name in ("connection.close", "connection.unblocked", "connection.update-secret-ok"):
+        c = broker.connect()
+        c.send(7, name)
+        c.expect_close(504, "CHANNEL_ERROR - expected 'channel.open'", METHODS[name].cls, METHODS[name].meth)
+
+
 def test_methods_only_the_server_may_send(broker):
     for name in ("basic.deliver", "basic.return", "basic.get-ok", "basic.get-empty", "queue.declare-ok",
                  "exchange.bind-ok", "basic.consume-ok", "tx.commit-ok", "confirm.select-ok", "channel.open-ok",
