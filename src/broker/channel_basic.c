@@ -145,7 +145,8 @@ static void consume_ok(struct channel *channel, struct consumer *consumer, bool 
         consumer_resume(consumer);
 }
 
-/* The client's tag, or one made here; false after failing the connection. */
+/* The client's tag, or one made here; false after failing the connection. The reply consumer's tag is not in
+ * the way, as in RabbitMQ. */
 bool channel_consumer_tag(struct channel *channel, struct bytes *tag, char made[64])
 {
     struct consumer *consumer;
@@ -156,7 +157,7 @@ bool channel_consumer_tag(struct channel *channel, struct bytes *tag, char made[
         return true;
     }
     HASH_FIND(hh, channel->consumers, tag->data, tag->size, consumer);
-    if (!consumer && !reply_to_has_tag(channel, *tag))
+    if (!consumer)
         return true;
     channel_fail(channel, METHOD_BASIC_CONSUME, REPLY_NOT_ALLOWED, "attempt to reuse consumer tag '%.*s'",
                  BYTES_ARG(*tag));
@@ -179,12 +180,12 @@ static void run_consume(struct channel *channel, const struct method_basic_consu
         reply_to_consume(channel, consume);
         return;
     }
-    if (!channel_queue_name(channel, METHOD_BASIC_CONSUME, &name) ||
+    if (!channel_consumer_tag(channel, &tag, made) ||
+        !channel_queue_name(channel, METHOD_BASIC_CONSUME, &name) ||
         !channel_allowed(channel, METHOD_BASIC_CONSUME, PERMISSION_READ, "queue", name))
         return;
     queue = channel_find_queue(channel, METHOD_BASIC_CONSUME, name);
-    if (!queue || !channel_consumer_tag(channel, &tag, made) ||
-        !check_consume(channel, queue, consume, &priority))
+    if (!queue || !check_consume(channel, queue, consume, &priority))
         return;
     consumer = consumer_new(channel, tag, consume, priority);
     queue_add_consumer(queue, consumer);
@@ -197,9 +198,10 @@ static void run_cancel(struct channel *channel, const struct method_basic_cancel
 {
     struct method ok = {.id = METHOD_BASIC_CANCEL_OK,
                         .basic_cancel_ok = {.consumer_tag = cancel->consumer_tag}};
-    struct consumer *consumer;
+    struct consumer *consumer = NULL;
 
-    HASH_FIND(hh, channel->consumers, cancel->consumer_tag.data, cancel->consumer_tag.size, consumer);
+    if (!reply_to_cancel(channel, cancel->consumer_tag))
+        HASH_FIND(hh, channel->consumers, cancel->consumer_tag.data, cancel->consumer_tag.size, consumer);
     if (consumer) {
         bool deleted;
 
@@ -208,8 +210,6 @@ static void run_cancel(struct channel *channel, const struct method_basic_cancel
         connection_number_release(channel->connection, consumer->number);
         consumer->channel = NULL;
         consumer_unref(consumer);
-    } else {
-        reply_to_cancel(channel, cancel->consumer_tag);
     }
     if (!cancel->nowait)
         channel_reply(channel, &ok, 0);

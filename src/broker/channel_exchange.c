@@ -135,14 +135,14 @@ static void run_delete(struct channel *channel, const struct method_exchange_del
 
     if (!check_not_default(channel, METHOD_EXCHANGE_DELETE, name))
         return;
-    if (!channel_allowed(channel, METHOD_EXCHANGE_DELETE, PERMISSION_CONFIGURE, "exchange", name))
-        return;
     if (name_is_reserved(name)) {
         channel_fail(channel, METHOD_EXCHANGE_DELETE, REPLY_ACCESS_REFUSED,
                      "deletion of system exchange '%.*s' in vhost '%.*s' not allowed", BYTES_ARG(name),
                      BYTES_ARG(vhost->name));
         return;
     }
+    if (!channel_allowed(channel, METHOD_EXCHANGE_DELETE, PERMISSION_CONFIGURE, "exchange", name))
+        return;
     exchange = exchange_find(vhost, name);
     if (exchange && method->if_unused && exchange->bindings) {
         channel_fail(channel, METHOD_EXCHANGE_DELETE, REPLY_PRECONDITION_FAILED,

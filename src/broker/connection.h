@@ -393,7 +393,6 @@ void tx_free(struct channel *channel);
 bool reply_to_is_name(struct bytes name);      /* the bare pseudo-queue */
 bool reply_to_is_long_name(struct bytes name); /* one that names a requester */
 void reply_to_consume(struct channel *channel, const struct method_basic_consume *consume);
-bool reply_to_has_tag(const struct channel *channel, struct bytes tag);
 /* False when TAG is not the reply consumer's. */
 bool reply_to_cancel(struct channel *channel, struct bytes tag);
 void reply_to_channel_ends(struct channel *channel);

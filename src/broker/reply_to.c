@@ -33,11 +33,6 @@ bool reply_to_is_long_name(struct bytes name)
     return name.size >= sizeof NAME && memcmp(name.data, NAME ".", sizeof NAME) == 0;
 }
 
-bool reply_to_has_tag(const struct channel *channel, struct bytes tag)
-{
-    return channel->reply_consumer && bytes_equal(channel->reply_consumer->tag, tag);
-}
-
 static void make_name(struct channel *channel, char *out, size_t size)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -62,14 +57,13 @@ void reply_to_consume(struct channel *channel, const struct method_basic_consume
     struct reply_consumer *reply;
     char made[64];
 
-    if (channel->reply_consumer || !consume->no_ack) {
-        channel_fail(channel, METHOD_BASIC_CONSUME, REPLY_PRECONDITION_FAILED,
-                     channel->reply_consumer ? "reply consumer already set"
-                                             : "reply consumer cannot acknowledge");
-        return;
-    }
     if (!channel_consumer_tag(channel, &tag, made))
         return;
+    if (channel->reply_consumer || !consume->no_ack) {
+        channel_fail(channel, METHOD_BASIC_CONSUME, REPLY_PRECONDITION_FAILED,
+                     !consume->no_ack ? "reply consumer cannot acknowledge" : "reply consumer already set");
+        return;
+    }
     reply = xcalloc(1, sizeof *reply);
     reply->tag = bytes_copy(tag);
     reply->number = connection_number_take(connection);
@@ -95,7 +89,7 @@ static void reply_free(struct channel *channel)
 
 bool reply_to_cancel(struct channel *channel, struct bytes tag)
 {
-    if (!reply_to_has_tag(channel, tag))
+    if (!channel->reply_consumer || !bytes_equal(channel->reply_consumer->tag, tag))
         return false;
     reply_free(channel);
     return true;

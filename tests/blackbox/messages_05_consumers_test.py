@@ -40,6 +40,13 @@ def test_tag_reuse_on_one_channel_kills_the_connection(broker):
              consumer_tag="t1")
 
 
+def test_tag_reuse_is_found_ahead_of_a_missing_queue(broker):
+    ch = broker.channel()
+    ch.consume(queue_of(broker, ch, auto_delete=True), "t1")
+    ch.kills("basic.consume", 530, "NOT_ALLOWED - attempt to reuse consumer tag 't1'", queue=broker.name("none"),
+             consumer_tag="t1")
+
+
 def test_tag_is_free_after_cancel_and_channel_close(broker):
     c = broker.connect()
     ch = c.channel()

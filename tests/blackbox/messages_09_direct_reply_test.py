@@ -46,6 +46,20 @@ def test_consumer_tag_is_kept(broker):
 def test_must_not_acknowledge(broker):
     broker.channel().fails("basic.consume", 406, "PRECONDITION_FAILED - reply consumer cannot acknowledge",
                            queue=PSEUDO, no_ack=False)
+    ch, _ = requester(broker)
+    ch.fails("basic.consume", 406, "PRECONDITION_FAILED - reply consumer cannot acknowledge", queue=PSEUDO, no_ack=False)
+
+
+def test_tag_of_a_reply_consumer_is_of_its_own_kind(broker):
+    ch, _ = requester(broker, "t")
+    queue = broker.name()
+    ch.declare(queue, exclusive=True)
+    eq(ch.consume(queue, "t"), "t")
+    ch.cancel("t")                                  # the reply consumer's
+    ch.publish("", queue, b"x")
+    eq(ch.delivery().body, b"x")
+    ch.kills("basic.consume", 530, "NOT_ALLOWED - attempt to reuse consumer tag 't'", queue=PSEUDO, consumer_tag="t",
+             no_ack=True)
 
 
 def test_one_reply_consumer_per_channel(broker):

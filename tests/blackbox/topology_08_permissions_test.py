@@ -57,6 +57,8 @@ def test_exchange_operations(broker):
     no("exchange.declare", "configure", "x", exchange="x", type="fanout", durable=True)
     no("exchange.delete", "configure", "x", exchange="x")
     no("exchange.delete", "configure", "no-such", exchange="no-such")
+    c.channel().fails("exchange.delete", 403, "ACCESS_REFUSED - deletion of system exchange 'amq.direct' in vhost '%s' not "
+                      "allowed" % VHOST, exchange="amq.direct")
     ae = {"alternate-exchange": "w-x"}
     no("exchange.declare", "read", "c-new", exchange="c-new", type="direct", arguments=ae)
     no("exchange.declare", "write", "r-x", exchange="cr-new", type="direct",
