@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Differences between coney and RabbitMQ 3.10 that are meant. Each has a name, under which doc/COMPATIBILITY.md gives the reason;
+`run --check` holds the two lists against each other.
+
+There are two kinds. `alike` rewrites a pair of events so that what may differ is the same in both, and the comparison goes on.
+`ends` looks at all events of a step and says that from here on the brokers' ways part: the rest of the session is not compared.
+"""
+
+import re
+
+ALIKE, ENDS = {}, {}
+GENERAL = ["order of deliveries"]       # the comparison's own
+
+
+def alike(name):
+    def mark(function):
+        ALIKE[name] = function
+        return function
+    return mark
+
+
+def ends(name):
+    def mark(function):
+        ENDS[name] = function
+        return function
+    return mark
+
+
+def names():
+    return GENERAL + list(ALIKE) + list(ENDS)
+
+
+def make_alike(session, step, ours, theirs):
+    """Rewrite events of both lists in place; yields the names of what was used."""
+    by_place = {}
+    for event in theirs:
+        by_place.setdefault((event["c"], event["ch"], event["m"]), []).append(event)
+    for event in ours:
+        others = by_place.get((event["c"], event["ch"], event["m"]))
+        if not others:
+            continue
+        other = others.pop(0)
+        if event == other:
+            continue
+        for name, rule in ALIKE.items():
+            if event != other and rule(step, event, other):
+                yield name
+
+
+def ends_here(session, index, ours, theirs):
+    for name, rule in ENDS.items():
+        if rule(session, index, ours, theirs):
+            return name
+    return None
+
+
+def closes(events):
+    """(code, text) of the closes among events; (0, "") for an end without one."""
+    found = [(event["f"]["reply_code"], str(event["f"]["reply_text"])) for event in events
+             if event["m"] in ("channel.close", "connection.close")]
+    if not found and any(event["m"] == "end" for event in events):
+        found.append((0, ""))
+    return found
+
+
+# --- alike -------------------------------------------------------------------------------------------------------
+
+@alike("server properties")
+def server_properties(step, ours, theirs):
+    del step
+    if ours["m"] != "connection.start":
+        return False
+    for event in (ours, theirs):
+        event["f"]["server_properties"] = [pair for pair in event["f"]["server_properties"] if pair[0] == "capabilities"]
+        event["f"]["mechanisms"] = sorted(event["f"]["mechanisms"].split())
+    return True
+
+
+@alike("a reply text is not cut inside a character")
+def text_cut(step, ours, theirs):
+    del step
+    text = theirs.get("f", {}).get("reply_text")
+    if not isinstance(text, dict):
+        return False
+    theirs["f"]["reply_text"] = bytes.fromhex(text["hex"]).decode("utf-8", "ignore")
+    return True
+
+
+@alike("the right that is missing is named")
+def named_right(step, ours, theirs):
+    del step
+    if ours["m"] != "channel.close" or ours["f"]["reply_code"] != 403:
+        return False
+    said = re.sub(r"^ACCESS_REFUSED - (?:configure|write|read) access to", "ACCESS_REFUSED - access to",
+                  ours["f"]["reply_text"])
+    theirs_said = theirs["f"]["reply_text"]
+    if said.endswith("...") and theirs_said.startswith(said[:-3]):
+        said = theirs_said          # theirs is cut later, as it is shorter
+    if said == ours["f"]["reply_text"]:
+        return False
+    ours["f"]["reply_text"] = said
+    return ours == theirs
+
+
+@alike("Erlang's notation in texts")
+def erlang_shown(step, ours, theirs):
+    del step
+    if not ours["m"].endswith(".close"):
+        return False
+    for event in (ours, theirs):
+        said = re.sub(r",\n *", ",", event["f"]["reply_text"])     # Erlang breaks lines
+        said = re.sub(r"cannot decode .*", "cannot decode", said, flags=re.S)
+        said = re.sub(r"'\[.*", "'", said, flags=re.S)              # an array or a table, which may be cut
+        event["f"]["reply_text"] = re.sub(r"octets = <<.*?>>", "octets", said, flags=re.S)
+    return ours == theirs
+
+
+@alike("headers of dead letters")
+def dead_letter_headers(step, ours, theirs):
+    del step
+    mine, others = headers(ours), headers(theirs)
+    if mine is None or others is None or not any(pair[0] == "x-death" for pair in others):
+        return False
+    mine[:] = [pair for pair in mine if not pair[0].startswith("x-last-death-")]
+    for pair in mine + others:
+        if pair[0] == "x-death" and pair[1] == "A":
+            for entry in pair[2]:
+                if entry[0] == "F":
+                    entry[1].sort(key=str)
+    return True
+
+
+@alike("x-delivery-count of 0")
+def delivery_count(step, ours, theirs):
+    del step
+    others = headers(theirs)
+    if others is None or ["x-delivery-count", "l", 0] not in others:
+        return False
+    others.remove(["x-delivery-count", "l", 0])
+    if not others and headers(ours) is None:
+        del theirs["props"]["headers"]
+        theirs["flags"] &= ~0x2000
+    return True
+
+
+@alike("order of headers")
+def order_of_headers(step, ours, theirs):
+    del step
+    mine, others = headers(ours), headers(theirs)
+    if mine is None or others is None or mine == others or sorted(mine, key=str) != sorted(others, key=str):
+        return False
+    others[:] = mine
+    return True
+
+
+@alike("property flags without a meaning")
+def idle_flags(step, ours, theirs):
+    del step
+    if ours.get("flags") == theirs.get("flags"):
+        return False
+    theirs["flags"] &= ~3
+    return True
+
+
+@alike("the type octet L")
+def long_long(step, ours, theirs):
+    del step
+    if "props" not in theirs or '"L"' not in str(theirs["props"]).replace("'", '"'):
+        return False
+    theirs["props"] = without_L(theirs["props"])
+    return True
+
+
+def without_L(value):
+    if isinstance(value, list):
+        if len(value) >= 2 and value[-2] == "L" and isinstance(value[-1], int):
+            return value[:-2] + ["l", value[-1]]
+        return [without_L(item) for item in value]
+    if isinstance(value, dict):
+        return {key: without_L(item) for key, item in value.items()}
+    return value
+
+
+def headers(event):
+    found = event.get("props", {}).get("headers")
+    return found if isinstance(found, list) else None
+
+
+# --- ends --------------------------------------------------------------------------------------------------------
+
+@ends("unknown exchange type")
+def unknown_type(session, index, ours, theirs):
+    del session, index
+    return any(code == 503 and "exchange type" in text for code, text in closes(theirs)) and any(
+        code == 406 and "exchange type" in text for code, text in closes(ours))
+
+
+@ends("delivery modes other than 1 and 2")
+def delivery_mode(session, index, ours, theirs):
+    del session, index, ours
+    return any(code == 406 and "delivery_mode_unknown" in text for code, text in closes(theirs))
+
+
+@ends("what RabbitMQ 3.10 crashes at")
+def crash(session, index, ours, theirs):
+    """It ends the connection without a word, or says 541; here it is taken, or there is a reason."""
+    del session, index
+    crashed = [close for close in closes(theirs) if close in ((0, ""), (541, "INTERNAL_ERROR"))]
+    return bool(crashed) and not any(code in (0, 541) for code, _ in closes(ours))
+
+
+
+@ends("delivery limits of classic queues")
+def classic_delivery_limit(session, index, ours, theirs):
+    del session, index, ours
+    return any("x-delivery-limit" in text and "rabbit_classic_queue" in text for _, text in closes(theirs))
+
+
+@ends("names with NUL octets")
+def nul(session, index, ours, theirs):
+    del session, index
+    said = closes(theirs)
+    return any("\0" in text for _, text in said) and [(code, re.sub("\0[^']*", "", text)) for code, text in said] == closes(ours)
+
+
+@ends("more body than announced")
+def too_much_body(session, index, ours, theirs):
+    """4.x says so at once; 3.10 swallows the frame, and complains of the next."""
+    del session, index, theirs
+    return any(code == 501 and "exceeds" in text for code, text in closes(ours))
+
+
+@ends("content of methods that only the server sends")
+def servers_content(session, index, ours, theirs):
+    """3.10 waits for it, and may find fault with that; here the method is refused at once."""
+    del theirs
+    step = session["steps"][index]
+    return step.get("m") in ("basic.deliver", "basic.return", "basic.get-ok") and any(code in (503, 504) for code, _ in closes(ours))

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""That the comparison sees what differs, and only that: `run --check` runs these on made-up logs."""
+
+import compare
+
+SESSION = {"connections": [{}], "steps": [{"do": "method", "m": "basic.get", "f": {}, "c": 0, "ch": 1}]}
+
+
+def event(name, channel=1, body=None, **fields):
+    made = {"c": 0, "ch": channel, "m": name, "f": fields}
+    if body is not None:
+        made.update(body=body, flags=0, props={}, size=len(body), frames=[len(body)])
+    return made
+
+
+def deliver(consumer, tag, body):
+    return event("basic.deliver", consumer_tag=consumer, delivery_tag=tag, redelivered=False, body=body)
+
+
+def close(code, text="NAME - why", channel=1):
+    return event("channel.close" if channel else "connection.close", channel, reply_code=code, reply_text=text,
+                 class_id=60, method_id=70)
+
+
+def outcome(ours, theirs):
+    difference, used = compare.compare(SESSION, [{"events": ours}], [{"events": theirs}])
+    return difference is None, set(used)
+
+
+CASES = [
+    ("the same", [event("basic.get-empty")], [event("basic.get-empty")], (True, set())),
+    ("another reply", [event("basic.get-empty")], [event("basic.get-ok", body="x")], (False, set())),
+    ("a reply too many", [event("basic.get-empty")], [], (False, set())),
+    ("another field", [event("queue.declare-ok", message_count=1)], [event("queue.declare-ok", message_count=2)], (False, set())),
+    ("another body", [deliver("t", 1, "a")], [deliver("t", 1, "b")], (False, set())),
+    ("another code", [close(404)], [close(406)], (False, set())),
+    ("another text", [close(404, "NOT_FOUND - a")], [close(404, "NOT_FOUND - b")], (False, set())),
+    ("another level", [close(404)], [close(404, channel=0)], (False, set())),
+    ("one consumer's order", [deliver("t", 1, "a"), deliver("t", 2, "b")], [deliver("t", 1, "b"), deliver("t", 2, "a")], (False, set())),
+    ("two consumers' order", [deliver("t", 1, "a"), deliver("u", 2, "b")], [deliver("u", 1, "b"), deliver("t", 2, "a")],
+     (True, {"order of deliveries"})),
+    ("confirms together", [event("basic.ack", delivery_tag=2, multiple=True)],
+     [event("basic.ack", delivery_tag=1, multiple=False), event("basic.ack", delivery_tag=2, multiple=False)], (True, {"order of deliveries"})),
+    ("a nack for an ack", [event("basic.nack", delivery_tag=1, multiple=False)], [event("basic.ack", delivery_tag=1, multiple=False)], (False, set())),
+    ("a right", [close(403, "ACCESS_REFUSED - read access to queue 'q'")], [close(403, "ACCESS_REFUSED - access to queue 'q'")],
+     (True, {"the right that is missing is named"})),
+    ("a right to something else", [close(403, "ACCESS_REFUSED - read access to queue 'q'")], [close(403, "ACCESS_REFUSED - access to queue 'p'")],
+     (False, set())),
+]
+
+
+def failures():
+    for name, ours, theirs, want in CASES:
+        got = outcome(ours, theirs)
+        if got != want:
+            yield "%s: expected %s, got %s" % (name, want, got)
