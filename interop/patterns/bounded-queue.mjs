@@ -29,7 +29,7 @@ async function takeAll(queue) {
 
 /** Publish; tell whether the broker took it. Only who waits for confirms learns that. */
 const isTaken = (queue, body) => new Promise((resolve) => channel.sendToQueue(queue, Buffer.from(String(body)),
-  { persistent: true, mandatory: true }, (refusal) => resolve(!refusal)));
+  { persistent: true }, (refusal) => resolve(!refusal)));
 
 async function dropTheOldest() {
   await declare('positions', 'drop-head');

@@ -60,7 +60,7 @@ function run(folder) {
 
 /** The id is the payment's, made where the payment is, not where it is sent: sent again it is the same. */
 const publish = (messageId, amount) =>
-  channel.sendToQueue('payments', Buffer.from(String(amount)), { persistent: true, mandatory: true, messageId });
+  channel.sendToQueue('payments', Buffer.from(String(amount)), { persistent: true, messageId });
 
 async function main() {
   setTimeout(() => assert.fail('not done within 60 s'), 60000).unref();

@@ -56,7 +56,7 @@ async function main() {
   const second = await start('second', 2);
   for (const number of NUMBERS)
     for (const key of KEYS)
-      channel.publish('accounts', key, Buffer.from(`${key}:${number}`), { persistent: true, mandatory: true });
+      channel.publish('accounts', key, Buffer.from(`${key}:${number}`), { persistent: true });
   await channel.waitForConfirms();
 
   const seen = new Map(KEYS.map((key) => [key, []]));

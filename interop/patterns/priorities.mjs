@@ -31,7 +31,7 @@ async function orderOfWork(prefetch) {
   }));
 
   for (const [text, priority] of SENT)
-    publisher.sendToQueue('prints', Buffer.from(text), { persistent: true, mandatory: true, priority });
+    publisher.sendToQueue('prints', Buffer.from(text), { persistent: true, priority });
   await publisher.waitForConfirms();
   begin();
   await done;

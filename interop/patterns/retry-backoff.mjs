@@ -17,12 +17,12 @@ const connection = await amqplib.connect(address);
 const channel = await connection.createConfirmChannel();
 for (const queue of ['jobs', 'jobs.failed'])
   await channel.assertQueue(queue, { durable: true });
-for (const messageTtl of DELAYS_MS) // in one queue for all, a message of 100 ms would wait behind one of 400
+for (const messageTtl of DELAYS_MS) // in one for all RabbitMQ would keep a message of 100 ms waiting behind one of 400
   await channel.assertQueue(`jobs.wait.${messageTtl}`,
     { durable: true, messageTtl, deadLetterExchange: '', deadLetterRoutingKey: 'jobs' });
 
 async function send(queue, job, attempt = 0) {
-  channel.sendToQueue(queue, Buffer.from(job), { persistent: true, mandatory: true, headers: { attempt } });
+  channel.sendToQueue(queue, Buffer.from(job), { persistent: true, headers: { attempt } });
   await channel.waitForConfirms();
 }
 
@@ -41,7 +41,7 @@ async function work(deliveries) {
     try {
       perform(job, attempt);
     } catch {
-      await send(attempt === DELAYS_MS.length ? 'jobs.failed' : `jobs.wait.${DELAYS_MS[attempt]}`, job, attempt + 1);
+      await send(attempt < DELAYS_MS.length ? `jobs.wait.${DELAYS_MS[attempt]}` : 'jobs.failed', job, attempt + 1);
     }
     channel.ack(message); // once its successor is safe: who dies in between leaves two, never none
     if (log.length === deliveries)

@@ -20,7 +20,7 @@ DELAYS_MS = [100, 200, 400]  # in earnest: 5 s, 1 min, 10 min, 1 h
 def declare(channel):
     for queue in ("jobs", "jobs.failed"):
         channel.queue_declare(queue, durable=True)
-    for ms in DELAYS_MS:  # in one queue for all, a message of 100 ms would wait behind one of 400
+    for ms in DELAYS_MS:  # in one for all RabbitMQ would keep a message of 100 ms waiting behind one of 400
         channel.queue_declare(f"jobs.wait.{ms}", durable=True, arguments={
             "x-message-ttl": ms, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "jobs"})
 
@@ -44,8 +44,8 @@ def work(channel, deliveries):
         try:
             do(job, attempt)
         except ConnectionError:
-            is_last = attempt == len(DELAYS_MS)
-            send(channel, "jobs.failed" if is_last else f"jobs.wait.{DELAYS_MS[attempt]}", job, attempt + 1)
+            queue = f"jobs.wait.{DELAYS_MS[attempt]}" if attempt < len(DELAYS_MS) else "jobs.failed"
+            send(channel, queue, job, attempt + 1)
         channel.basic_ack(method.delivery_tag)  # once its successor is safe: who dies in between leaves two, never none
         if len(log) == deliveries:
             return log

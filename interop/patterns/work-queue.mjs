@@ -23,7 +23,7 @@ await channel.assertQueue('results', { durable: true });
 
 /** Resolves when the broker has the message safe. */
 const send = async (queue, text) => {
-  channel.sendToQueue(queue, Buffer.from(text), { persistent: true, mandatory: true });
+  channel.sendToQueue(queue, Buffer.from(text), { persistent: true });
   await channel.waitForConfirms();
 };
 
@@ -47,7 +47,7 @@ async function main() {
   while ((await channel.checkQueue('tasks')).consumerCount < WORKERS)
     await sleep(10);
   for (let i = 1; i <= TASKS; i++)
-    channel.sendToQueue('tasks', Buffer.from(`task ${i}`), { persistent: true, mandatory: true });
+    channel.sendToQueue('tasks', Buffer.from(`task ${i}`), { persistent: true });
   await channel.waitForConfirms();
 
   const done = new Map();

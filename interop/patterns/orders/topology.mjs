@@ -33,7 +33,7 @@ export async function connect() {
 
 /** Tell of something that happened to an order; resolves when the broker has it safe. */
 export async function tell(channel, event, order) {
-  const options = { persistent: true, mandatory: true, contentType: 'application/json' };
+  const options = { persistent: true, contentType: 'application/json' };
   await new Promise((resolve, reject) => channel.publish('orders', event, Buffer.from(JSON.stringify(order)), options,
     (refusal) => (refusal ? reject(refusal) : resolve())));
 }
