@@ -9,6 +9,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import amqplib from 'amqplib';
 
@@ -47,6 +48,8 @@ async function main() {
   setTimeout(() => assert.fail('not done within 60 s'), 60000).unref();
   measure(1, 10);
   assert.deepEqual(await run('3'), [null, 'SIGKILL'], 'the first consumer was to die');
+  while ((await channel.checkQueue('readings')).consumerCount > 0)
+    await sleep(10); // until the broker knows: what it sends before is lost too
   measure(11, 20);
   assert.deepEqual(await run('never'), [0, null]);
 

@@ -48,6 +48,8 @@ def main():
     measure(1, 10)
     first = subprocess.run([sys.executable, __file__, "3"], check=False)
     assert first.returncode == -signal.SIGKILL, "the first consumer was to die"
+    while channel.queue_declare("readings", passive=True).method.consumer_count > 0:
+        channel.connection.sleep(0.01)  # until the broker knows: what it sends before is lost too
     measure(11, 20)
     subprocess.run([sys.executable, __file__, "never"], check=True)
 

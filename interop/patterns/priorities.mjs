@@ -23,12 +23,14 @@ async function orderOfWork(prefetch) {
   await channel.prefetch(prefetch);
   let begin; // the first job takes until all are published
   const begun = new Promise((resolve) => { begin = resolve; });
-  const done = new Promise((resolve) => channel.consume('prints', async (message) => {
+  let end;
+  const done = new Promise((resolve) => { end = resolve; });
+  await channel.consume('prints', async (message) => {
     await begun;
     channel.ack(message);
     if (worked.push(message.content.toString()) === SENT.length)
-      resolve();
-  }));
+      end();
+  });
 
   for (const [text, priority] of SENT)
     publisher.sendToQueue('prints', Buffer.from(text), { persistent: true, priority });
