@@ -150,8 +150,8 @@ void wal_overdraw(struct wal *wal, bool on);
 void wal_hold(struct wal *wal, bool hold);
 
 /* The worker, ahead of need: make the next file if the current one is half full, or a node's small first one,
- * and none is ready. wal_step() does it itself if it must. Does nothing where file_count files are in use. Returns 0, or a negative errno;
- * -ENOSPC is the disk alarm. */
+ * and none is ready. wal_step() does it itself if it must. Does nothing where file_count files are in use.
+ * Returns 0, or a negative errno; -ENOSPC is the disk alarm. */
 int wal_prepare(struct wal *wal);
 
 /* The worker: copy what is on stable storage of files from ordinal FIRST on, none of which may be released

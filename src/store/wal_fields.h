@@ -23,7 +23,7 @@
 #define WAL_HEADERS           UINT64_C(8192) /* two copies of it; then batches */
 #define WAL_VERSION           3              /* of files (doc/FORMAT.md says what those before it are) */
 #define WAL_BATCH_VERSION     1
-#define WAL_FIRST_SIZE        (UINT64_C(2) << 20) /* of a node's first file */
+#define WAL_FIRST_SIZE        (UINT64_C(2) << 20)          /* of a node's first file */
 #define WAL_FILE_MAGIC        UINT64_C(0x434f4e455957414c) /* "CONEYWAL" */
 #define WAL_BATCH_MAGIC       UINT32_C(0x42415443)         /* "BATC" */
 #define WAL_FILE_HEADER_SIZE  64
