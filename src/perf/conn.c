@@ -336,7 +336,7 @@ static void begin_tls(struct conn *conn)
         X509_VERIFY_PARAM *parameters = SSL_get0_param(conn->ssl);
 
         if (X509_VERIFY_PARAM_set1_ip_asc(parameters, name) != 1) {
-            SSL_set_tlsext_host_name(conn->ssl, name);
+            SSL_set_tlsext_host_name(conn->ssl, (char *)(uintptr_t)name);
             SSL_set1_host(conn->ssl, name);
         }
     }

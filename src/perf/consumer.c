@@ -194,10 +194,8 @@ static void on_method(struct channel *channel, const struct method *method)
         histogram_bump(&worker->counters.consumers_ready, 1);
     else if (method->id == METHOD_BASIC_CANCEL)
         conn_fail(channel->conn, "the broker cancelled a consumer: its queue is gone");
-    else if (method->id == METHOD_CHANNEL_CLOSE_OK && consumer->is_done) {
+    else if (method->id == METHOD_CHANNEL_CLOSE_OK && consumer->is_done)
         histogram_bump(&worker->counters.consumers_done, 1);
-        link_member_done(consumer->link);
-    }
 }
 
 static void limit_prefetch(struct consumer *consumer, uint32_t count, bool is_global)

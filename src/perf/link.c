@@ -134,8 +134,3 @@ void link_look(struct link *link)
         conn_close(link->conn);
     }
 }
-
-void link_member_done(struct link *link)
-{
-    link->done++;
-}

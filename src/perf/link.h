@@ -18,7 +18,6 @@ struct link {
     unsigned count;  /* of channels */
     struct publisher *publishers;
     struct consumer *consumers;
-    unsigned done; /* of them have ended */
 };
 
 struct link *link_new(struct worker *worker, bool is_publishing, unsigned number)
@@ -30,8 +29,5 @@ void link_begin(struct link *link);
 
 /* Look at what struct load says now. */
 void link_look(struct link *link);
-
-/* One of its channels has ended. */
-void link_member_done(struct link *link);
 
 #endif

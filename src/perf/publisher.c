@@ -47,7 +47,6 @@ static void end(struct publisher *publisher)
     worker->load->published[publisher->number] = publisher->sequence;
     note(&worker->counters.last_done, clock_now());
     histogram_bump(&worker->counters.publishers_done, 1);
-    link_member_done(publisher->link);
 }
 
 /* ---- what comes back ---- */

@@ -82,8 +82,8 @@ void report_table(FILE *out, const struct measurement *m)
     if (m->consume_seconds > m->publish_seconds)
         seconds = m->connect_seconds + m->consume_seconds;
     fprintf(out, "id %s\n", m->options->id);
-    fprintf(out, "%-14s %u queues in %.3f s; %u connections with %u channels in %.3f s\n", "set up",
-            m->queues, m->declare_seconds, m->connections, m->publishers + m->consumers, m->connect_seconds);
+    fprintf(out, "%-14s queues: %u in %.3f s; connections: %u, channels: %u in %.3f s\n", "set up", m->queues,
+            m->declare_seconds, m->connections, m->publishers + m->consumers, m->connect_seconds);
     put_published(out, m);
     put_consumed(out, m);
     report_quantiles(out, "latency", &m->since_sent);

@@ -124,6 +124,22 @@ def damaging(number, octet):
     return how
 
 
+def scrambling(number, chance):
+    """Some other octets anywhere in a message, but in the sizes of frames."""
+
+    def how(at, message):
+        if at < number:
+            return message
+        frames = [bytearray(frame) for frame in message]
+        for _ in range(3):
+            frame = chance.choice(frames)
+            places = [place for place in range(len(frame)) if not 3 <= place <= 6]
+            frame[chance.choice(places)] = chance.randrange(256)
+        return [bytes(frame) for frame in frames]
+
+    return how
+
+
 def swapping(number):
     """A message comes after the one behind it."""
     held = []
