@@ -14,6 +14,7 @@ import time
 import accepted
 
 CLOCK = 120                     # seconds that a time in x-death may be off
+REPLY_TO = "amq.rabbitmq.reply-to."
 
 
 def without_clock(value, now):
@@ -31,20 +32,33 @@ def key(value):
     return json.dumps(value, sort_keys=True)
 
 
-def grouped(events):
+def untagged(event):
+    return dict(event, f={name: value for name, value in event["f"].items() if name != "delivery_tag"})
+
+
+def reply_channels(events):
+    """Channels on which direct replies came: those take no delivery tags in 3.10, and do here."""
+    return {(event["c"], event["ch"]) for event in events if event["m"] == "basic.deliver" and
+            event["f"]["routing_key"].startswith(REPLY_TO)}
+
+
+def grouped(events, without_tags):
     """Events by channel and kind, in a form that does not depend on how kinds were mixed."""
     groups = collections.OrderedDict()
     confirms = {}
+    delivering = {(event["c"], event["ch"]) for event in events if event["m"] == "basic.deliver"}
     for event in events:
         where = (event["c"], event["ch"])
         name = event["m"]
+        if name == "basic.deliver" or name == "basic.get-ok" and where in delivering | without_tags:
+            if where not in without_tags:
+                groups.setdefault(where + ("tags",), []).append(event["f"]["delivery_tag"])
+            event = untagged(event)
         if name in ("basic.ack", "basic.nack"):
             confirms.setdefault(where, []).append((name, event["f"]["delivery_tag"], event["f"]["multiple"]))
         elif name == "basic.deliver":
-            plain = dict(event, f={k: v for k, v in event["f"].items() if k != "delivery_tag"})
-            groups.setdefault(where + ("deliveries of " + event["f"]["consumer_tag"],), []).append(plain)
-            groups.setdefault(where + ("tags",), []).append(event["f"]["delivery_tag"])
-        elif name in ("basic.return", "basic.cancel"):
+            groups.setdefault(where + ("deliveries of " + event["f"]["consumer_tag"],), []).append(event)
+        elif name in ("basic.return", "basic.cancel", "basic.consume-ok", "basic.cancel-ok"):
             groups.setdefault(where + (name,), []).append(event)
         else:
             groups.setdefault(where + ("replies",), []).append(event)
@@ -71,6 +85,9 @@ def cut_off(groups, others, where):
                    for event in mine.get(place + ("replies",), [])):
             return False
     first, second = groups.get(where, []), others.get(where, [])
+    if where[2] in ("basic.consume-ok", "basic.cancel-ok"):
+        fewer, more = sorted((sorted(map(key, first)), sorted(map(key, second))), key=len)
+        return not collections.Counter(fewer) - collections.Counter(more)
     return where[2] in ("confirms", "tags") or all(key(a) == key(b) for a, b in zip(first, second))
 
 
@@ -110,21 +127,23 @@ def brief(events):
 def compare(session, coney, rabbit):
     """(Difference or None, Counter of names of what was accepted)."""
     used = collections.Counter()
+    without_tags = set()
     now = time.time()
     for index, step in enumerate(session["steps"]):
         ours, theirs = (copy.deepcopy(log[index]["events"]) for log in (coney, rabbit))
         ours, theirs = without_clock(ours, now), without_clock(theirs, now)
         if key(ours) == key(theirs):
             continue
+        without_tags |= reply_channels(ours) | reply_channels(theirs)
         for name in accepted.make_alike(session, step, ours, theirs):
             used[name] += 1
         if key(ours) == key(theirs):
             continue
-        by_place = grouped(ours), grouped(theirs)
+        by_place = grouped(ours, without_tags), grouped(theirs, without_tags)
         differing = [where for where in sorted(set(by_place[0]) | set(by_place[1]), key=str)
                      if key(by_place[0].get(where)) != key(by_place[1].get(where)) and not cut_off(*by_place, where)]
         if not differing:
-            used["order of deliveries"] += 1
+            used["tags of direct replies" if without_tags else "order of deliveries"] += 1
             continue
         name = accepted.ends_here(session, index, ours, theirs)
         if name:

@@ -13,8 +13,8 @@ def event(name, channel=1, body=None, **fields):
     return made
 
 
-def deliver(consumer, tag, body):
-    return event("basic.deliver", consumer_tag=consumer, delivery_tag=tag, redelivered=False, body=body)
+def deliver(consumer, tag, body, key="q"):
+    return event("basic.deliver", consumer_tag=consumer, delivery_tag=tag, redelivered=False, routing_key=key, body=body)
 
 
 def close(code, text="NAME - why", channel=1):
@@ -39,6 +39,11 @@ CASES = [
     ("one consumer's order", [deliver("t", 1, "a"), deliver("t", 2, "b")], [deliver("t", 1, "b"), deliver("t", 2, "a")], (False, set())),
     ("two consumers' order", [deliver("t", 1, "a"), deliver("u", 2, "b")], [deliver("u", 1, "b"), deliver("t", 2, "a")],
      (True, {"order of deliveries"})),
+    ("a tag", [deliver("t", 1, "a")], [deliver("t", 2, "a")], (False, set())),
+    ("a reply's tag", [deliver("t", 2, "a", "amq.rabbitmq.reply-to.#1")], [deliver("t", 1, "a", "amq.rabbitmq.reply-to.#1")],
+     (True, {"tags of direct replies"})),
+    ("a delivery ahead of a close", [deliver("t", 1, "a"), close(404)], [close(404)], (True, {"order of deliveries"})),
+    ("a delivery too many", [deliver("t", 1, "a")], [], (False, set())),
     ("confirms together", [event("basic.ack", delivery_tag=2, multiple=True)],
      [event("basic.ack", delivery_tag=1, multiple=False), event("basic.ack", delivery_tag=2, multiple=False)], (True, {"order of deliveries"})),
     ("a nack for an ack", [event("basic.nack", delivery_tag=1, multiple=False)], [event("basic.ack", delivery_tag=1, multiple=False)], (False, set())),

@@ -37,7 +37,6 @@ class Generator:
         self.wild = self.random.choice([0, 0.02, 0.08, 0.2])     # how likely is what is not valid
         self.theme = self.random.choices(list(THEMES), [weight for weight, _ in THEMES.values()])[0]
         self.queue_arguments = []       # what queues of this session may have
-        self.has_tx = False
         self.every_expiration = None
 
     # dice
@@ -194,8 +193,7 @@ class Generator:
         return [name] + value
 
     def queue_delete(self):
-        if not self.has_tx:
-            self.method("queue.delete", dict({"queue": self.queue()}, **self.flags(if_unused=0.25, if_empty=0.25, nowait=0.05)))
+        self.method("queue.delete", dict({"queue": self.queue()}, **self.flags(if_unused=0.25, if_empty=0.25, nowait=0.05)))
 
     def queue_purge(self):
         self.method("queue.purge", dict({"queue": self.queue()}, **self.flags(nowait=0.05)))
@@ -347,6 +345,8 @@ class Generator:
         self.add("method", m="tx.select", f={}, **where)
         for _ in range(self.random.randint(1, 5)):
             self.steps.append(self.message(where) if self.chance(0.6) else self.settlement(where))
+            if self.chance(0.1):
+                self.pick([self.queue_delete, self.queue_declare, self.exchange_delete, self.queue_unbind])()
         self.add("method", m=self.pick(["tx.commit", "tx.commit", "tx.rollback"]), f={}, **where)
 
     def flow(self):
@@ -564,8 +564,7 @@ def confirms(gen):
 
 @theme(3)
 def transactions(gen):
-    gen.likely = {"tx": 6, "tx_part": 10, "queue_delete": 0, "cut": 0, "connection_close": 0}
-    gen.has_tx = True
+    gen.likely = {"tx": 6, "tx_part": 10, "queue_delete": 2}
     gen.queue_arguments = LIMITS[:2]
 
 
