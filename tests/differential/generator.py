@@ -3,14 +3,16 @@
 
 A session has a theme, which says what is likely in it; little is remembered of what was done before, since the player
 opens what is not open. Names come from small pools, so that steps meet each other's queues and exchanges. What is not
-determined by the protocol is kept out here where it can be: see what a theme says of time and of order.
+determined by the protocol is kept out here where it can be: see what themes.py says of time and of order.
 """
 
 import random
 import struct
 
 import amqp_raw
+import themes
 from amqp_raw import METHODS
+from themes import LONG_TTL
 
 QUEUES = ["q1", "q2", "q3"]
 EXCHANGES = ["x1", "x2", "x3"]
@@ -19,11 +21,16 @@ TYPES = ["direct", "fanout", "topic", "headers"]
 KEYS = ["", "a", "b", "a.b", "a.b.c", "a..b", ".", "a.", "q1", "q2"]
 PATTERNS = KEYS + ["#", "*", "a.*", "a.#", "#.b", "*.b", "#.*", "#.#", "a.#.c", "*.*", "a.*.c", "a*", "#.a.#"]
 TAGS = ["t1", "t2", "t3"]
-ODD_NAMES = ["", "amq.", "amq.direct", "amq.nothing", "amq.gen-#1", "amq.gen-nobody", "nothing", "a b", "\u00e4\u00f6", "q1\r\n", "x" * 255,
-             "\x00", "Q1", "amqfoo", "amq.rabbitmq.reply-to", "amq.rabbitmq.trace", "q\u20ac" * 60, {"hex": "ff41"}]
-LONG_TTL = 600000
-SHORT_TTL = 30              # ms; sessions that use it wait longer after each step
-SHORT_TTL_QUIET = 170
+ODD_NAMES = ["", "amq.", "amq.direct", "amq.nothing", "amq.gen-#1", "amq.gen-nobody", "nothing", "a b", "\u00e4\u00f6",
+             "q1\r\n", "x" * 255, "\x00", "Q1", "amqfoo", "amq.rabbitmq.reply-to", "amq.rabbitmq.trace", "q\u20ac" * 60,
+             {"hex": "ff41"}]
+REPLY_NAMES = ["amq.rabbitmq.reply-to.#1", "amq.rabbitmq.reply-to.#2", "amq.rabbitmq.reply-to.none"]
+SIZES = [1, 4087, 4088, 4089, 10000, 131064, 131065, 300000]    # about what frames of 4096 and 131072 octets hold
+CONDITIONS = [["I", 1], ["S", "1"], ["V", None], ["t", True], ["l", 1], ["s", 2], ["S", "two"]]
+QUEUE_ARGUMENTS = ["x-expires", "x-message-ttl", "x-max-length", "x-max-length-bytes", "x-max-priority", "x-overflow",
+                   "x-dead-letter-exchange", "x-dead-letter-routing-key", "x-single-active-consumer", "x-queue-type",
+                   "x-queue-mode", "x-queue-version", "x-delivery-limit", "x-max-age", "x-dead-letter-strategy",
+                   "x-queue-leader-locator", "x-initial-cluster-size", "x-foo"]
 INTEGERS = {"b": 8, "B": -8, "s": 16, "u": -16, "I": 32, "i": -32, "l": 64, "L": 64}
 
 
@@ -35,7 +42,8 @@ class Generator:
         self.connections = [{}, {}]
         self.steps = []
         self.wild = self.random.choice([0, 0.02, 0.08, 0.2])     # how likely is what is not valid
-        self.theme = self.random.choices(list(THEMES), [weight for weight, _ in THEMES.values()])[0]
+        self.theme = self.random.choices(list(themes.ALL), [weight for weight, _ in themes.ALL.values()])[0]
+        self.likely = {}                # what the theme has more or less of
         self.queue_arguments = []       # what queues of this session may have
         self.every_expiration = None
 
@@ -154,8 +162,7 @@ class Generator:
         return fields
 
     def conditions(self):
-        return [[self.pick(["a", "b", "x-a"])] + self.pick([["I", 1], ["S", "1"], ["V", None], ["t", True], ["l", 1], ["s", 2], [
-            "S", "two"]]) for _ in range(self.random.randint(0, 3))]
+        return [[self.pick(["a", "b", "x-a"])] + self.pick(CONDITIONS) for _ in range(self.random.randint(0, 3))]
 
     def queue_bind(self):
         self.method("queue.bind", self.binding({"queue": self.queue(), "exchange": self.exchange()}))
@@ -182,10 +189,7 @@ class Generator:
         self.method("queue.declare", fields)
 
     def odd_queue_argument(self):
-        name = self.pick(["x-expires", "x-message-ttl", "x-max-length", "x-max-length-bytes", "x-max-priority", "x-overflow",
-                          "x-dead-letter-exchange", "x-dead-letter-routing-key", "x-single-active-consumer", "x-queue-type",
-                          "x-queue-mode", "x-queue-version", "x-delivery-limit", "x-max-age", "x-dead-letter-strategy",
-                          "x-queue-leader-locator", "x-initial-cluster-size", "x-foo"])
+        name = self.pick(QUEUE_ARGUMENTS)
         value = self.pick([["I", -1], ["I", 0], ["I", 256], ["S", ""], ["S", "bogus"], ["S", "10"], ["l", 315360000001],
                            ["t", True], ["V", None], ["d", 1.0], ["T", 5], ["F", []], ["A", []]])
         if name in ("x-expires", "x-message-ttl") and value[1] == 256:
@@ -193,7 +197,8 @@ class Generator:
         return [name] + value
 
     def queue_delete(self):
-        self.method("queue.delete", dict({"queue": self.queue()}, **self.flags(if_unused=0.25, if_empty=0.25, nowait=0.05)))
+        flags = self.flags(if_unused=0.25, if_empty=0.25, nowait=0.05)
+        self.method("queue.delete", dict({"queue": self.queue()}, **flags))
 
     def queue_purge(self):
         self.method("queue.purge", dict({"queue": self.queue()}, **self.flags(nowait=0.05)))
@@ -260,7 +265,7 @@ class Generator:
             fields["immediate"] = True
         step = dict({"do": "publish", "f": fields, "props": self.properties(), "body": body}, **where)
         if self.chance(0.1):
-            step["body"] = self.pick(["", [body + " ", self.pick([1, 4087, 4088, 4089, 10000, 131064, 131065, 300000])]])
+            step["body"] = self.pick(["", [body + " ", self.pick(SIZES)]])
             if self.chance(0.3):
                 step["cut"] = self.pick([1000, 4088, 100000])
         if self.theme == "priority":
@@ -299,12 +304,13 @@ class Generator:
         if self.chance(0.15):
             fields["arguments"] = [["x-priority", "I", self.pick([-1, 0, 1, 10])]]
         if self.odd():
-            fields["arguments"] = [self.pick([["x-priority"] + self.value(2), ["x-stream-offset", "S", "first"], [
-                "x-cancel-on-ha-failover", "t", True], ["x-foo"] + self.value(2)])]
+            fields["arguments"] = [self.pick([["x-priority"] + self.value(2), ["x-stream-offset", "S", "first"],
+                                              ["x-cancel-on-ha-failover", "t", True], ["x-foo"] + self.value(2)])]
         self.method("basic.consume", fields)
 
     def cancel(self):
-        self.method("basic.cancel", dict({"consumer_tag": self.pick(TAGS + ["amq.ctag-#1", "nobody"])}, **self.flags(nowait=0.1)))
+        tag = self.pick(TAGS + ["amq.ctag-#1", "nobody"])
+        self.method("basic.cancel", dict({"consumer_tag": tag}, **self.flags(nowait=0.1)))
 
     def qos(self):
         fields = {"prefetch_count": self.pick([0, 1, 2, 3, 10, 65535]), "global": self.bit(0.3)}
@@ -321,7 +327,7 @@ class Generator:
         where, begin = self.where(), len(self.steps)
         usual, self.where = self.where, lambda: dict(where)
         for _ in range(self.random.randint(2, 6)):
-            getattr(self, self.pick(PIPELINED))()
+            getattr(self, self.pick(themes.PIPELINED))()
         self.where = usual
         part, published = [], False
         for step in self.steps[begin:]:
@@ -400,32 +406,40 @@ class Generator:
         """Octets that are no AMQP, or not where they are sent. Most end the connection."""
         where = self.where()
         channel = where["ch"]
-        frame, method = amqp_raw.frame, amqp_raw.method_payload
-        publish = amqp_raw.method_frame(channel, "basic.publish", exchange="", routing_key="q1")
-        declare = method("queue.declare", queue="q1")
-        header = amqp_raw.header_frame
-        body = amqp_raw.body_frame(channel, b"x")
-        octets = self.pick([
-            frame(1, channel, declare, end=0xAA), frame(4, channel, b"ab"), frame(1, channel, b"\0\x32"),
-            frame(1, channel, declare + b"\0"), frame(1, channel, declare[:-3]), frame(2, channel, b"\0\x3c\0\0"),
-            frame(8, 0, b"x"), frame(8, channel, b""), frame(1, channel, struct.pack(">HH", 50, 999)),
-            frame(1, channel, struct.pack(">HH", 77, 10)), frame(1, 0, struct.pack(">HH", 60, 999)),
-            frame(3, channel, b"", size=200000), header(0, 1), frame(3, 0, b"x"), header(channel, 1), body,
-            publish + body, publish + publish, publish + header(channel, 1, cls=50), publish + header(channel, 1, weight=1),
-            publish + header(channel, 2) + publish, publish + header(channel, 2) + header(channel, 2),
-            publish + header(channel, 1) + amqp_raw.body_frame(channel, b"xy") + publish,
-            publish + header(channel, 0) + amqp_raw.body_frame(channel, b""),
-            publish + header(channel, 1, flags=0x8000, raw=b"\x05a") + body, publish + header(channel, 1, flags=0x8000, raw=b"") + body,
-            publish + header(channel, 1, flags=0x8000, raw=b"\x01ab") + body, publish + header(channel, 1, flags=1, raw=b"\0\0") + body,
-            publish + header(channel, 1, {"headers": bytes.fromhex(self.broken_table()["hex"])}) + body,
-            amqp_raw.method_frame(channel, "queue.declare", queue="q", arguments=bytes.fromhex(self.broken_table()["hex"])),
-            amqp_raw.method_frame(channel, "queue.declare", queue=b"\xff\xfe"),
-            amqp_raw.method_frame(channel, "queue.bind", queue="q1", exchange="x1", routing_key=b"\xff\xfe"),
-            frame(1, 33, declare), header(33, 1), frame(3, 33, b"x"), frame(1, 0, declare)])
+        octets = self.pick(self.wrong_frames(channel) + self.wrong_contents(channel))
         self.add("raw", hex=octets.hex(), **dict(where, **{"await": "close"}))
 
+    @staticmethod
+    def wrong_frames(channel):
+        frame, header = amqp_raw.frame, amqp_raw.header_frame
+        declare = amqp_raw.method_payload("queue.declare", queue="q1")
+        return [frame(1, channel, declare, end=0xAA), frame(4, channel, b"ab"), frame(1, channel, b"\0\x32"),
+                frame(1, channel, declare + b"\0"), frame(1, channel, declare[:-3]), frame(2, channel, b"\0\x3c\0\0"),
+                frame(8, 0, b"x"), frame(8, channel, b""), frame(1, channel, struct.pack(">HH", 50, 999)),
+                frame(1, channel, struct.pack(">HH", 77, 10)), frame(1, 0, struct.pack(">HH", 60, 999)),
+                frame(3, channel, b"", size=200000), header(0, 1), frame(3, 0, b"x"), header(channel, 1),
+                frame(3, channel, b"x"), frame(1, 33, declare), header(33, 1), frame(3, 33, b"x"), frame(1, 0, declare),
+                amqp_raw.method_frame(channel, "queue.declare", queue=b"\xff\xfe"),
+                amqp_raw.method_frame(channel, "queue.bind", queue="q1", exchange="x1", routing_key=b"\xff\xfe")]
+
+    def wrong_contents(self, channel):
+        """Publishes that go wrong behind their method, and tables that cannot be read."""
+        publish = amqp_raw.method_frame(channel, "basic.publish", exchange="", routing_key="q1")
+        body, more = amqp_raw.body_frame(channel, b"x"), amqp_raw.body_frame(channel, b"xy")
+        table = bytes.fromhex(self.broken_table()["hex"])
+
+        def header(size, *props, **how):
+            return publish + amqp_raw.header_frame(channel, size, *props, **how)
+
+        return [publish + body, publish + publish, header(1, cls=50), header(1, weight=1), header(2) + publish,
+                header(2) + header(2), header(1) + more + publish, header(0) + amqp_raw.body_frame(channel, b""),
+                header(1, flags=0x8000, raw=b"\x05a") + body, header(1, flags=0x8000, raw=b"") + body,
+                header(1, flags=0x8000, raw=b"\x01ab") + body, header(1, flags=1, raw=b"\0\0") + body,
+                header(1, {"headers": table}) + body,
+                amqp_raw.method_frame(channel, "queue.declare", queue="q", arguments=table)]
+
     def body_in_pieces(self):
-        """Valid, though unusual: a body with empty frames, on two channels in turns, a flag bit that means nothing."""
+        """Valid, though unusual: a body with empty frames, heartbeats between, a flag bit that means nothing."""
         where = self.where()
         self.messages += 1
         body = ("m%d pieces" % self.messages).encode()
@@ -446,14 +460,17 @@ class Generator:
         if self.chance(0.3):
             self.add(kind, name=name)
             return
-        keys = {"max-length": self.pick([0, 1, 2, 3]), "max-length-bytes": self.pick([0, 2, 10]), "message-ttl": self.pick([0, LONG_TTL])}
+        keys = {"max-length": self.pick([0, 1, 2, 3]), "max-length-bytes": self.pick([0, 2, 10]),
+                "message-ttl": self.pick([0, LONG_TTL])}
         if kind == "policy":
-            keys.update({"dead-letter-exchange": self.pick(["", "x2", "amq.fanout"]), "dead-letter-routing-key": self.pick(["q2", "q3"]),
+            keys.update({"dead-letter-exchange": self.pick(["", "x2", "amq.fanout"]),
+                         "dead-letter-routing-key": self.pick(["q2", "q3"]),
                          "overflow": self.pick(["drop-head", "reject-publish", "reject-publish-dlx"]),
                          "alternate-exchange": self.pick(["x3", "amq.fanout"])})
-        definition = {key: keys[key] for key in self.random.sample(sorted(keys), self.random.randint(1, min(3, len(keys))))}
+        chosen = self.random.sample(sorted(keys), self.random.randint(1, 3))
         self.add(kind, name=name, body={
-            "pattern": self.pick(["^q1$", "^q", "q", "x", ".*", "^q[12]$"]), "definition": definition,
+            "pattern": self.pick(["^q1$", "^q", "q", "x", ".*", "^q[12]$"]),
+            "definition": {key: keys[key] for key in chosen},
             "priority": 1 if name == "p1" else 2,
             "apply-to": self.pick(["queues", "all", "exchanges"] if kind == "policy" else ["queues"])})
 
@@ -461,7 +478,8 @@ class Generator:
         """Direct reply-to: a requester on the first connection, an answer from the second."""
         first = {"c": 0, "ch": 1}
         if self.chance(0.6):
-            self.add("method", m="basic.consume", f={"queue": "amq.rabbitmq.reply-to", "consumer_tag": self.pick(TAGS), "no_ack": not self.odd()}, **first)
+            fields = {"queue": "amq.rabbitmq.reply-to", "consumer_tag": self.pick(TAGS), "no_ack": not self.odd()}
+            self.add("method", m="basic.consume", f=fields, **first)
         if self.chance(0.7):
             message = self.message(first)
             message["f"] = {"exchange": "", "routing_key": "q1"}
@@ -469,10 +487,11 @@ class Generator:
             self.steps.append(message)
             self.add("method", c=1, ch=1, m="basic.get", f={"queue": "q1", "no_ack": True})
         answer = self.message({"c": 1, "ch": 1})
-        answer["f"] = {"exchange": "", "routing_key": self.pick(["amq.rabbitmq.reply-to.#1", "amq.rabbitmq.reply-to.#2", "amq.rabbitmq.reply-to.none"])}
+        answer["f"] = {"exchange": "", "routing_key": self.pick(REPLY_NAMES)}
         self.steps.append(answer)
         if self.chance(0.3):
-            self.add("method", c=self.pick([0, 1]), ch=1, m=self.pick(["queue.declare", "queue.declare", "basic.get", "queue.delete", "queue.purge"]),
+            name = self.pick(["queue.declare", "queue.declare", "basic.get", "queue.delete", "queue.purge"])
+            self.add("method", c=self.pick([0, 1]), ch=1, m=name,
                      f={"queue": self.pick(["amq.rabbitmq.reply-to.#1", "amq.rabbitmq.reply-to"])})
 
     # the whole
@@ -492,7 +511,9 @@ class Generator:
         for name in EXCHANGES[:self.random.randint(0, 3)]:
             self.add("method", m="exchange.declare", f={"exchange": name, "type": self.pick(TYPES)}, **first)
             for _ in range(self.random.randint(0, 2)):
-                self.add("method", m="queue.bind", f={"queue": self.pick(QUEUES[:1] * 3 + QUEUES), "exchange": name, "routing_key": self.pick(PATTERNS)}, **first)
+                queue = self.pick(QUEUES[:1] * 3 + QUEUES)
+                self.add("method", m="queue.bind", f={"queue": queue, "exchange": name,
+                                                      "routing_key": self.pick(PATTERNS)}, **first)
 
     def odd_connections(self):
         """Clients that can do less than usual, or ask for less."""
@@ -500,11 +521,12 @@ class Generator:
             if self.chance(0.15):
                 connection["tune"] = [self.pick([2047, 2047, 2047, 1, 2, 3]), self.pick([4096, 8192, 131072]), 0]
             if self.chance(0.15):
-                connection["capabilities"] = sorted(self.random.sample(sorted(amqp_raw.CAPABILITIES), self.random.randint(0, 5)))
+                known = sorted(amqp_raw.CAPABILITIES)
+                connection["capabilities"] = sorted(self.random.sample(known, self.random.randint(0, 5)))
 
     def session(self):
-        THEMES[self.theme][1](self)
-        weights = dict(WEIGHTS, **self.likely)
+        themes.ALL[self.theme][1](self)
+        weights = dict(themes.WEIGHTS, **self.likely)
         self.odd_connections()
         self.setup()
         kinds, count = sorted(weights), self.random.randint(6, 28)
@@ -513,160 +535,8 @@ class Generator:
         for queue in QUEUES:
             last = {"c": 0, "ch": 9}
             self.add("batch", of=[dict(last, do="method", m="basic.get", f={"queue": queue, "no_ack": True})] * 5, **last)
-        return {"seed": self.seed, "theme": self.theme, "options": self.options, "connections": self.connections, "steps": self.steps}
-
-
-WEIGHTS = {"exchange_declare": 4, "exchange_delete": 1, "queue_bind": 4, "queue_unbind": 1, "exchange_bind": 1, "queue_declare": 4,
-           "queue_delete": 1, "queue_purge": 1, "queue_count": 2, "publish": 10, "publish_many": 3, "settle": 8, "get": 5, "consume": 5,
-           "cancel": 2, "qos": 2, "recover": 1, "confirm_select": 1, "channel_close": 1, "channel_open": 0.3, "connection_close": 0.5,
-           "reconnect": 0.2, "cut": 0.3, "flow": 0.2, "body_in_pieces": 0.3, "raw_frame": 0.1, "pipeline": 3, "stranger": 0.2, "held_close": 0.2}
-
-PIPELINED = ["publish", "publish", "publish", "settle", "get", "consume", "qos", "queue_bind", "queue_declare", "exchange_declare", "cancel",
-             "queue_purge", "exchange_bind", "queue_unbind", "confirm_select"]
-
-LIMITS = [[["x-max-length", "I", 2]], [["x-max-length", "l", 0]], [["x-max-length-bytes", "I", 5]], [["x-max-length", "s", 1], ["x-overflow", "S", "reject-publish"]],
-          [["x-max-length", "I", 2], ["x-overflow", "S", "reject-publish-dlx"], ["x-dead-letter-exchange", "S", ""], ["x-dead-letter-routing-key", "S", "q3"]],
-          [["x-max-length-bytes", "I", 6], ["x-max-length", "I", 3], ["x-overflow", "S", "drop-head"]]]
-
-
-def theme(weight):
-    def mark(function):
-        THEMES[function.__name__] = (weight, function)
-        return function
-    return mark
-
-
-THEMES = {}
-
-
-@theme(6)
-def plain(gen):
-    gen.likely = {}
-
-
-@theme(4)
-def topology(gen):
-    gen.likely = {"exchange_declare": 14, "exchange_bind": 8, "queue_bind": 12, "queue_unbind": 6, "exchange_delete": 5, "queue_delete": 4}
-    gen.queue_arguments = [[["x-max-length", "I", 10]], [["x-max-length", "l", 10]], [["x-max-length", "I", 11]], [["x-message-ttl", "I", LONG_TTL]]]
-
-
-@theme(4)
-def settling(gen):
-    gen.likely = {"settle": 20, "consume": 8, "qos": 5, "recover": 3, "publish_many": 6, "get": 8}
-    gen.queue_arguments = [[["x-single-active-consumer", "t", True]]]
-
-
-@theme(3)
-def confirms(gen):
-    gen.likely = {"confirm_select": 8, "publish": 20, "publish_many": 10}
-    gen.queue_arguments = LIMITS
-
-
-@theme(3)
-def transactions(gen):
-    gen.likely = {"tx": 6, "tx_part": 10, "queue_delete": 2}
-    gen.queue_arguments = LIMITS[:2]
-
-
-@theme(4)
-def limits(gen):
-    gen.likely = {"publish": 15, "publish_many": 8}
-    gen.queue_arguments = LIMITS
-
-
-@theme(4)
-def dead_letters(gen):
-    gen.likely = {"settle": 20, "publish_many": 6, "get": 10}
-    target = gen.pick(["", "x1", "x2", "amq.fanout", "amq.direct"])
-    gen.queue_arguments = [[["x-dead-letter-exchange", "S", target]], [["x-dead-letter-exchange", "S", target], ["x-dead-letter-routing-key", "S", gen.pick(["q2", "q3", "a"])]],
-                           [["x-dead-letter-exchange", "S", ""], ["x-dead-letter-routing-key", "S", "q2"], ["x-max-length", "I", 1]],
-                           [["x-dead-letter-exchange", "S", target], ["x-message-ttl", "I", 0]]]
-
-
-@theme(2)
-def short_lives(gen):
-    """What runs out does so while nothing else happens: after each step there is more time than that."""
-    gen.options["quiet_ms"] = SHORT_TTL_QUIET
-    gen.likely = {"settle": 15, "get": 8, "connection_close": 0.1, "queue_declare": 6}
-    to_third = [["x-dead-letter-exchange", "S", ""], ["x-dead-letter-routing-key", "S", "q3"]]
-    gen.queue_arguments = [[["x-expires", "I", SHORT_TTL * 2]], [["x-expires", "I", LONG_TTL]]]
-    if gen.chance(0.5):     # either queues say it, or all messages do, with one time for all: 3.10 looks at the head only
-        gen.queue_arguments += [[["x-message-ttl", "I", SHORT_TTL]] + to_third, [["x-message-ttl", "I", SHORT_TTL]], [["x-message-ttl", "I", 0]],
-                                [["x-message-ttl", "I", LONG_TTL], ["x-dead-letter-exchange", "S", "x1"]]]
-    else:
-        gen.queue_arguments += [to_third, [["x-dead-letter-exchange", "S", "x1"]], [["x-max-length", "I", 2]] + to_third]
-        gen.every_expiration = gen.pick(["0", str(SHORT_TTL)])
-
-
-@theme(2)
-def priority(gen):
-    gen.likely = {"publish_many": 8, "settle": 12, "get": 10}
-    gen.queue_arguments = [[["x-max-priority", "I", 5]], [["x-max-priority", "I", 2], ["x-max-length", "I", 3]], [["x-max-priority", "B", 255]], [["x-max-priority", "I", 0]]]
-
-
-@theme(2)
-def policies(gen):
-    gen.likely = {"policy": 10, "publish_many": 6}
-    gen.queue_arguments = [[["x-max-length", "I", 2]], [["x-overflow", "S", "reject-publish"]], [["x-dead-letter-exchange", "S", "x1"]]]
-
-
-@theme(2)
-def rights(gen):
-    """The first connection is of a user who may not do everything."""
-    patterns = ["", ".*", "^q", "^(q1|x1|amq.gen.*)$", "x", "^amq\\.(direct|default)$"]
-    gen.options["permissions"] = {kind: gen.pick(patterns) for kind in ("configure", "write", "read")}
-    if gen.chance(0.5):
-        gen.options["topic_permissions"] = [{"exchange": exchange, "write": gen.pick(["^a", ".*", ""]), "read": gen.pick(["^a", ".*", ""])}
-                                            for exchange in ["x1", "amq.topic"]]
-    gen.connections[1] = {"user": "limited"}
-    gen.likely = {"exchange_bind": 4, "exchange_declare": 8}
-    gen.where = lambda: {"c": gen.pick([0, 1, 1, 1]), "ch": gen.pick([1, 1, 1, 2])}
-    gen.queue_arguments = [[["x-dead-letter-exchange", "S", "x1"]], []]
-
-
-@theme(1.5)
-def replies(gen):
-    gen.likely = {"reply_request": 15}
-
-
-@theme(1.5)
-def frames(gen):
-    gen.likely = {"raw_frame": 12, "stranger": 6, "body_in_pieces": 3, "held_close": 3}
-
-
-HANDSHAKES = [
-    {"header": "414d515000000900"}, {"header": "414d515001010009"}, {"header": "414d515000010000"}, {"header": "474554202f204854"},
-    {"header": "414d515000000a00"}, {"mechanism": "plain"}, {"mechanism": "EXTERNAL"}, {"mechanism": ""}, {"response": ""},
-    {"response": "0067756573740067756573740000"}, {"response": "6700677565737400677565737400"}, {"password": "wrong"}, {"user": "nobody"},
-    {"password": ""}, {"password": "wrong", "capabilities": []}, {"vhost": "nowhere"}, {"vhost": ""}, {"user": "limited"}, {"locale": "xx"},
-    {"mechanism": "AMQPLAIN", "response": "054c4f47494e53000000056775657374085041535357" "4f5244530000000567756573" "74"},
-    {"mechanism": "AMQPLAIN", "response": "054c4f47494e53000000056775657374"},
-    {"tune": [0, 131072, 0]}, {"tune": [2048, 131072, 0]}, {"tune": [2047, 0, 0]}, {"tune": [2047, 4095, 0]}, {"tune": [2047, 4096, 65535]},
-    {"tune": [2047, 131073, 0]}, {"client_properties": []}, {"client_properties": [["capabilities", "S", "none"], ["connection_name", "I", 5]]},
-    {"client_properties": {"hex": "0000000401615a00"}}, {"client_properties": [["capabilities", "F", [["authentication_failure_close", "S", "true"]]]], "password": "wrong"},
-    {"inject": {"start-ok": amqp_raw.HEARTBEAT_FRAME.hex()}}, {"inject": {"open": amqp_raw.HEARTBEAT_FRAME.hex()}},
-    {"inject": {"open": amqp_raw.method_frame(1, "channel.open").hex()}}, {"inject": {"start-ok": amqp_raw.method_frame(0, "connection.open", virtual_host="/").hex()}},
-    {"inject": {"tune-ok": amqp_raw.method_frame(0, "connection.open", virtual_host="/").hex()}},
-    {"inject": {"open": amqp_raw.method_frame(0, "connection.tune-ok", channel_max=1, frame_max=4096, heartbeat=0).hex()}},
-    {"inject": {"open": amqp_raw.method_frame(0, "connection.close", reply_code=200).hex()}}]
-
-
-@theme(0.8)
-def handshakes(gen):
-    for _ in range(gen.random.randint(1, 3)):
-        how = dict(gen.pick(HANDSHAKES))
-        if gen.chance(0.3):
-            how.update(gen.pick(HANDSHAKES))
-        gen.add("connect", **{"c": gen.pick([0, 1]), "with": how})
-    gen.likely = {}
-
-
-@theme(0.7)
-def quorum(gen):
-    gen.options["quiet_ms"] = 25
-    kind = ["x-queue-type", "S", "quorum"]
-    gen.queue_arguments = [[kind, ["x-delivery-limit", "I", 5]], [kind, ["x-delivery-limit", "I", 1], ["x-dead-letter-exchange", "S", ""], ["x-dead-letter-routing-key", "S", "q3"]]]
-    gen.likely = {"queue_delete": 0, "cut": 0}
+        return {"seed": self.seed, "theme": self.theme, "options": self.options, "connections": self.connections,
+                "steps": self.steps}
 
 
 def session(seed):
