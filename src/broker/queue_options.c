@@ -208,6 +208,8 @@ static bool check_queue_version(struct queue_options *out, const struct field *f
     (void)arguments;
     if (!field_is_integer(field, &value))
         return fail(tail, "\"expected integer, got %s\"", field_type_name(field->type));
+    if (value < 0)
+        return fail(tail, "{value_negative,%lld}", (long long)value);
     if (value != 1 && value != 2)
         return fail(tail, "\"unsupported queue version '%lld'\"", (long long)value);
     return true;

@@ -303,6 +303,7 @@ def test_queue_version_values(broker):
     accepted(broker, {"x-queue-version": 2})
     refused(broker, {"x-queue-version": 3},
             "invalid arg 'x-queue-version' for %(q)s: \"unsupported queue version '3'\"")
+    refused(broker, {"x-queue-version": -1}, "invalid arg 'x-queue-version' for %(q)s: {value_negative,-1}")
 
 
 @differs("3.10 crashes on an unknown locator")
