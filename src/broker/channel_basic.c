@@ -180,8 +180,8 @@ static void run_consume(struct channel *channel, const struct method_basic_consu
         reply_to_consume(channel, consume);
         return;
     }
-    if (!channel_consumer_tag(channel, &tag, made) ||
-        !channel_queue_name(channel, METHOD_BASIC_CONSUME, &name) ||
+    if (!channel_queue_name(channel, METHOD_BASIC_CONSUME, &name) ||
+        !channel_consumer_tag(channel, &tag, made) ||
         !channel_allowed(channel, METHOD_BASIC_CONSUME, PERMISSION_READ, "queue", name))
         return;
     queue = channel_find_queue(channel, METHOD_BASIC_CONSUME, name);

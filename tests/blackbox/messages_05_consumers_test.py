@@ -47,6 +47,14 @@ def test_tag_reuse_is_found_ahead_of_a_missing_queue(broker):
              consumer_tag="t1")
 
 
+def test_tag_reuse_is_found_behind_a_queue_without_a_name(broker):
+    c = broker.connect()
+    ch, queue = c.channel(), broker.name()
+    c.channel().declare(queue, exclusive=True)
+    ch.consume(queue, "t1")
+    ch.fails("basic.consume", 404, "NOT_FOUND - no previously declared queue", consumer_tag="t1")
+
+
 def test_tag_is_free_after_cancel_and_channel_close(broker):
     c = broker.connect()
     ch = c.channel()
