@@ -119,6 +119,7 @@ def erlang_shown(step, ours, theirs):
         said = re.sub(r"cannot decode .*", "cannot decode", said, flags=re.S)
         said = re.sub(r"'\[.*", "'", said, flags=re.S)              # an array or a table, which may be cut
         said = re.sub(r"\(value .*?\)", "(value)", said, flags=re.S)
+        said = re.sub(r"'\S+' of type '(float|double)'", r"\1", said)
         said = re.sub(r"<<.*?>>", "<<>>", said, flags=re.S)
         event["f"]["reply_text"] = re.sub(r"(UNEXPECTED_FRAME - type \d),.*", r"\1", said, flags=re.S)
     return ours == theirs
@@ -221,8 +222,9 @@ def crash(session, index, ours, theirs):
 
 @ends("delivery limits of classic queues")
 def classic_delivery_limit(session, index, ours, theirs):
-    del session, index, ours
-    return any("x-delivery-limit" in text and "rabbit_classic_queue" in text for _, text in closes(theirs))
+    del session, index
+    return any("x-delivery-limit" in text and "rabbit_classic_queue" in text for _, text in closes(theirs)) or any(
+        "inequivalent arg 'x-delivery-limit'" in text for _, text in closes(ours)) and not closes(theirs)
 
 
 @ends("names with NUL octets")
@@ -283,3 +285,15 @@ def reserved(session, index, ours, theirs):
     del ours
     return session["steps"][index].get("m") in ("basic.get-empty", "channel.open", "connection.open", "connection.open-ok") and any(
         code == 501 and "UTF-8" in text for code, text in closes(theirs))
+
+
+@ends("an empty queue type")
+def empty_type(session, index, ours, theirs):
+    del session, index, ours
+    return any("unsupported queue type ''" in text for _, text in closes(theirs))
+
+
+@ends("a client's cancel-ok")
+def cancel_ok(session, index, ours, theirs):
+    return session["steps"][index].get("m") == "basic.cancel-ok" and not closes(ours) and any(
+        code == 503 for code, _ in closes(theirs))
