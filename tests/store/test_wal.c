@@ -553,7 +553,7 @@ Test(wal, never_skips_an_octet_that_changed, .disabled = !EXHAUSTIVE)
     for (unsigned number = 0; number < 2; number++) {
         struct copy copy = copy_of(rig, number);
 
-        for (uint64_t at = 0; at < copy.size; at++) {
+        for (uint64_t at = 0; at < copy.size; at += OCTET_STRIDE) {
             uint8_t flipped = copy.octets[at] ^ (uint8_t)(1 << at % 8);
 
             overwrite(rig, number, at, &flipped, 1);
@@ -572,9 +572,10 @@ Test(wal, never_skips_an_octet_that_changed, .disabled = !EXHAUSTIVE)
         }
         free(copy.octets);
     }
-    cr_expect_gt(refused, 18000);
-    cr_expect_eq(cut, 64 + 4 + 13 + 300);
-    cr_expect_gt(unharmed, 20000);
+    cr_expect_gt(refused, 18000 / OCTET_STRIDE);
+    cr_expect_geq(cut, (64 + 4 + 13 + 300) / OCTET_STRIDE);
+    cr_expect_leq(cut, (64 + 4 + 13 + 300) / OCTET_STRIDE + 1);
+    cr_expect_gt(unharmed, 20000 / OCTET_STRIDE);
     rig_free(rig);
 }
 
