@@ -60,10 +60,11 @@ static enum sasl_status done(struct sasl_result *result, struct bytes user, stru
 /* NUL user NUL password, nothing before and no third NUL (RFC 4616 without its authorisation id). */
 static enum sasl_status plain(struct bytes response, struct sasl_result *result)
 {
-    const uint8_t *end = response.data + response.size, *user, *separator;
+    const uint8_t *end, *user, *separator;
 
     if (response.size == 0 || response.data[0] != '\0')
         return malformed(result, "PLAIN response does not begin with NUL");
+    end = response.data + response.size;
     user = response.data + 1;
     separator = memchr(user, '\0', response.size - 1);
     if (separator == NULL)

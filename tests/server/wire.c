@@ -132,12 +132,13 @@ ssize_t wire_receive(struct wire_input *input, int fd, int flags)
 
 bool wire_next(struct wire_input *input, struct wire_frame *frame, bool *broken)
 {
-    const uint8_t *at = input->octets.data + input->at;
     size_t here = input->octets.size - input->at;
     struct frame_header header;
+    const uint8_t *at;
 
     if (here < FRAME_HEADER_SIZE)
         return false;
+    at = input->octets.data + input->at;
     header = frame_header_get(at);
     if (here - FRAME_HEADER_SIZE <= header.size)
         return false;
