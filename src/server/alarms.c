@@ -13,7 +13,7 @@
 #include "event_mail.h"
 #include "memory_limit.h"
 #include "server.h"
-#include "session.h"
+#include "server/session/session.h"
 
 #define SAMPLE_EVERY_NS     UINT64_C(2000000000)
 #define SAMPLE_WHILE_LOW_NS UINT64_C(200000000)

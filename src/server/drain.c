@@ -10,9 +10,9 @@
 #include "coney/log.h"
 #include "coney/vhost.h"
 #include "coney/xalloc.h"
-#include "listener.h"
 #include "loop.h"
 #include "server.h"
+#include "server/listen/listener.h"
 #include "service.h"
 
 static const struct timeval round_every = {.tv_usec = 100000};

@@ -12,10 +12,10 @@
 #include "coney/pool.h"
 #include "coney/xalloc.h"
 #include "event_mail.h"
-#include "login.h"
 #include "reload.h"
 #include "server.h"
-#include "session.h"
+#include "server/session/login.h"
+#include "server/session/session.h"
 #include "storage.h"
 #include "visit.h"
 

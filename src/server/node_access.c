@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "coney/visit.h"
-#include "greeting.h"
 #include "server.h"
+#include "server/session/greeting.h"
 
 struct connecting {
     struct server *server;

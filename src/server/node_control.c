@@ -16,10 +16,10 @@
 #include "coney/vhost.h"
 #include "coney/visit.h"
 #include "drain.h"
-#include "listener.h"
 #include "reload.h"
 #include "server.h"
-#include "session.h"
+#include "server/listen/listener.h"
+#include "server/session/session.h"
 
 /* ---- looking ---- */
 

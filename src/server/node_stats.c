@@ -13,10 +13,10 @@
 #include "coney/log.h"
 #include "coney/sys.h"
 #include "coney/xalloc.h"
-#include "login.h"
 #include "server.h"
-#include "session.h"
-#include "tls.h"
+#include "server/session/login.h"
+#include "server/session/session.h"
+#include "server/tls/tls.h"
 #include "visit.h"
 
 _Static_assert(NODE_LOOPS_MAX >= LOOPS_MAX, "room for every loop");

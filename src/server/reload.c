@@ -24,8 +24,8 @@
 #include "coney/store.h"
 #include "coney/xalloc.h"
 #include "server.h"
+#include "server/tls/tls.h"
 #include "service.h"
-#include "tls.h"
 
 struct loaded {
     struct loaded *next;

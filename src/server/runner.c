@@ -9,7 +9,7 @@
 #include "coney/xalloc.h"
 #include "loop.h"
 #include "server.h"
-#include "session.h"
+#include "server/session/session.h"
 
 /* How long one loop runs a vhost before it passes the role to another that waits. */
 #define RUN_BATCHES_MAX 64

@@ -23,10 +23,10 @@
 #include "coney/server.h"
 #include "coney/users.h"
 #include "loop.h"
-#include "peer.h"
-#include "proxy_wait.h"
 #include "runner.h"
-#include "stream.h"
+#include "server/listen/proxy_wait.h"
+#include "server/session/peer.h"
+#include "server/session/stream.h"
 
 #define LOOPS_MAX 64
 

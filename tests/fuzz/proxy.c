@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "server/peer.h"
-#include "server/proxy_protocol.h"
+#include "server/listen/proxy_protocol.h"
+#include "server/session/peer.h"
 
 static void check_found(const struct proxy_header *header, size_t size)
 {

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "coney/log.h"
-#include "server/login.h"
+#include "server/session/login.h"
 
 static void report(void *context, const char *text)
 {

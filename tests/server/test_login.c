@@ -9,8 +9,8 @@
 
 #include "coney/frame.h"
 #include "desk.h"
-#include "server/login.h"
-#include "server/session.h"
+#include "server/session/login.h"
+#include "server/session/session.h"
 #include "wire.h"
 
 #define TURNS_MAX   2000000 /* logins may be held back for a second or so */

@@ -8,7 +8,7 @@
 
 #include "coney/bytes.h"
 #include "coney/xalloc.h"
-#include "server/login_sources.h"
+#include "server/session/login_sources.h"
 
 #define MS        UINT64_C(1000000)
 #define DELAY_MAX (5000 * MS)

@@ -6,8 +6,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "server/peer.h"
-#include "server/proxy_protocol.h"
+#include "server/listen/proxy_protocol.h"
+#include "server/session/peer.h"
 
 #define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
 #define FOUR      "\xc0\0\2\1\x7f\0\0\1\x30\x39\x16\x28" /* 192.0.2.1 port 12345, to 127.0.0.1 port 5672 */

@@ -11,7 +11,7 @@
 #include "coney/properties.h"
 #include "coney/xalloc.h"
 #include "desk.h"
-#include "server/session.h"
+#include "server/session/session.h"
 #include "wire.h"
 
 #define TURNS_MAX   20000

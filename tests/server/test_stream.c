@@ -14,7 +14,7 @@
 #include "coney/tls_context.h"
 #include "coney/xalloc.h"
 #include "desk.h"
-#include "server/session.h"
+#include "server/session/session.h"
 #include "tls_kit.h"
 #include "wire.h"
 

@@ -12,8 +12,8 @@
 
 #include "coney/log.h"
 #include "desk.h"
-#include "server/peer.h"
-#include "server/tls.h"
+#include "server/session/peer.h"
+#include "server/tls/tls.h"
 #include "tls_kit.h"
 
 #define SECONDS_MAX 60

@@ -7,7 +7,7 @@
 
 #include "coney/tls_context.h"
 #include "coney/tls_files.h"
-#include "server/tls_tickets.h"
+#include "server/tls/tls_tickets.h"
 #include "tls_kit.h"
 
 #define HOUR 3600

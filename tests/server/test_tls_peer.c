@@ -5,7 +5,7 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 
-#include "server/tls_peer.h"
+#include "server/tls/tls_peer.h"
 #include "tls_kit.h"
 
 #define UTF8(nid, text)                     \

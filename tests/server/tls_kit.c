@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "server/peer.h"
+#include "server/session/peer.h"
 
 static char folder[64];
 

@@ -14,8 +14,8 @@
 #include "coney/message_headers.h"
 #include "coney/pool.h"
 #include "coney/xalloc.h"
-#include "loop.h"
-#include "server.h"
+#include "server/loop.h"
+#include "server/server.h"
 #include "session.h"
 
 #define PIECES_MAX    64

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "coney/tls_context.h"
-#include "peer.h"
+#include "server/session/peer.h"
 
 struct config_tls;
 struct server;

@@ -7,8 +7,8 @@
 #include <stdio.h>
 
 #include "coney/log.h"
-#include "event_mail.h"
-#include "server.h"
+#include "server/event_mail.h"
+#include "server/server.h"
 #include "session.h"
 
 #define WHO_SIZE (PEER_TEXT_SIZE + 2 * 200)

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "peer.h"
+#include "server/session/peer.h"
 
 struct event_base;
 struct proxy_wait;

@@ -16,10 +16,10 @@
 #include "coney/table.h"
 #include "coney/xalloc.h"
 #include "login.h"
-#include "loop.h"
-#include "server.h"
+#include "server/loop.h"
+#include "server/server.h"
+#include "server/tls/tls_peer.h"
 #include "session.h"
-#include "tls_peer.h"
 
 #define DROP_DELAY_MS 3000
 

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "peer.h"
+#include "server/session/peer.h"
 
 /* The longest header that is taken: version 1 has 107 octets at most, version 2 addresses and some
  * extensions. */

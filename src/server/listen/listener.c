@@ -26,11 +26,11 @@
 #include "coney/node_control.h"
 #include "coney/sockets.h"
 #include "coney/xalloc.h"
-#include "peer.h"
 #include "proxy_wait.h"
-#include "server.h"
-#include "service.h"
-#include "tls.h"
+#include "server/server.h"
+#include "server/service.h"
+#include "server/session/peer.h"
+#include "server/tls/tls.h"
 
 static const struct timeval pause_after_error = {0, 100000};
 

@@ -31,7 +31,7 @@
 #include "coney/log.h"
 #include "coney/tls_files.h"
 #include "coney/xalloc.h"
-#include "server.h"
+#include "server/server.h"
 #include "tls_tickets.h"
 
 #define HANDSHAKES_MAX 512  /* some tens of KiB each */

@@ -14,8 +14,8 @@
 #include "coney/log.h"
 #include "coney/xalloc.h"
 #include "login.h"
-#include "loop.h"
-#include "server.h"
+#include "server/loop.h"
+#include "server/server.h"
 #include "sessions.h"
 
 #define CLOSE_WAIT_MS 30000 /* limits.tsv: close wait */

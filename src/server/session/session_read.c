@@ -21,8 +21,8 @@
 #include "coney/frame.h"
 #include "coney/pool.h"
 #include "coney/reply.h"
-#include "loop.h"
-#include "server.h"
+#include "server/loop.h"
+#include "server/server.h"
 #include "session.h"
 
 #define BODY_SIZE_CAP    UINT64_C(536870912) /* limits.tsv: hard cap of a message */

@@ -10,7 +10,7 @@
 #include "coney/buffer.h"
 #include "coney/table.h"
 #include "coney/xalloc.h"
-#include "server.h"
+#include "server/server.h"
 
 struct greeting {
     struct greeting *older;

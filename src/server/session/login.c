@@ -17,9 +17,9 @@
 #include "coney/node_access.h"
 #include "coney/xalloc.h"
 #include "login_sources.h"
-#include "loop.h"
-#include "mail.h"
-#include "server.h"
+#include "server/loop.h"
+#include "server/mail.h"
+#include "server/server.h"
 #include "session.h"
 
 #define THREADS_MAX PASSWORD_HASHES_AT_ONCE

@@ -16,11 +16,11 @@
 #include "coney/vhost.h"
 #include "coney/visit.h"
 #include "coney/xalloc.h"
-#include "loop.h"
-#include "runner.h"
-#include "server.h"
+#include "server/loop.h"
+#include "server/runner.h"
+#include "server/server.h"
+#include "server/tls/tls_describe.h"
 #include "session.h"
-#include "tls_describe.h"
 
 /* ---- places ---- */
 

@@ -33,8 +33,8 @@
 #include "coney/outbox.h"
 #include "coney/reply.h"
 #include "coney/sasl.h"
-#include "mail.h"
 #include "peer.h"
+#include "server/mail.h"
 #include "stream.h"
 
 struct batch;
