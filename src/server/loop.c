@@ -323,7 +323,8 @@ void loop_return_chunk(struct loop *loop, struct runner *runner, struct outbox_c
 
 size_t loop_read_budget(const struct loop *loop)
 {
-    size_t budget = LOOP_READ_SIZE / (1 + 2 * (size_t)loop->small_reads_recent);
+    size_t share = 1 + 2 * (size_t)loop->small_reads_recent + 4 * (size_t)loop->questions_recent;
+    size_t budget = LOOP_READ_SIZE / share;
 
     return budget < READ_BUDGET_MIN ? READ_BUDGET_MIN : budget;
 }
@@ -382,8 +383,28 @@ static void wait_for_events(struct loop *loop, bool may_sleep)
 #define READ_ROUNDS_MAX 4
 #define WRITERS_MANY    16
 
+/* The most of the last turns, when this one had NOW. */
+static unsigned fading(unsigned recent, unsigned now)
+{
+    return now >= recent ? now : recent - (recent + 7) / 8;
+}
+
+/* Looked at only where it matters, so as not to share the other loops' lines at each turn. */
+static void note_questions(struct loop *loop)
+{
+    const struct server *server = loop->server;
+    uint64_t asked = 0;
+
+    for (unsigned i = 0; i < server->loop_count; i++)
+        asked += atomic_load_explicit(&server->loops[i].questions, memory_order_relaxed);
+    loop->questions_recent = fading(loop->questions_recent, (unsigned)(asked - loop->questions_seen));
+    loop->questions_seen = asked;
+}
+
 static void read_more(struct loop *loop)
 {
+    if (loop->read_full)
+        note_questions(loop);
     for (unsigned i = 1; i < READ_ROUNDS_MAX && loop->read_full && loop->to_write_count >= WRITERS_MANY;
          i++) {
         loop->read_full = false;
@@ -391,10 +412,7 @@ static void read_more(struct loop *loop)
         open_mail(loop);
     }
     loop->read_full = false;
-    if (loop->small_reads >= loop->small_reads_recent)
-        loop->small_reads_recent = loop->small_reads;
-    else
-        loop->small_reads_recent -= (loop->small_reads_recent + 7) / 8;
+    loop->small_reads_recent = fading(loop->small_reads_recent, loop->small_reads);
     loop->small_reads = 0;
 }
 

@@ -65,6 +65,7 @@ struct loop {
     atomic_uint busy_percent; /* of the last tenth of a second or so */
     _Atomic uint32_t turns;   /* made; for the watchdog */
     _Atomic uint32_t session_count;
+    _Atomic uint64_t questions; /* small reads that asked for an answer, ever */
 
     /* the loop's own */
     bool stopping;
@@ -82,6 +83,8 @@ struct loop {
     unsigned to_read_count;
     unsigned small_reads;        /* reads of this turn that brought little, */
     unsigned small_reads_recent; /* and the most of the last turns, fading */
+    uint64_t questions_seen;     /* of all loops, when this one last looked, */
+    unsigned questions_recent;   /* and the most since then in a turn, fading */
     bool read_full;              /* a read of this turn took all the room there was */
     struct session *blocked;     /* DL list: held by the memory alarm */
     struct job *free_jobs;
@@ -118,7 +121,8 @@ void loop_stop(struct loop *loop);
 struct job *loop_job(struct loop *loop, enum batch_kind kind);
 void loop_job_free(struct loop *loop, struct job *job);
 
-/* Octets that one session may read at once: less where others say little and wait for answers. */
+/* Octets that one session may read at once: less where others say little, and where others, on any loop, wait
+ * for answers: what is read at once is run at once, and theirs waits for it. */
 size_t loop_read_budget(const struct loop *loop);
 
 /* CHUNK, of a session of RUNNER's vhost, is written or will never be: send it back at the end of the turn. */

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a saturating publisher leaves to basic.get: 10 connections ask one queue for a message after the
- * other, first alone, then beside a publisher that never stops. One thread serves them all; each has one
- * request under way at a time.
+ * other, alone and beside a publisher that never stops, ROUNDS times in turn, since what waking threads costs
+ * on a machine with little to do changes from one second to the next. The figures are medians of the rounds.
+ * One thread serves all that get; each has one request under way at a time.
  *
- *     bench-get --port N [--seconds S]      prints one JSON object
+ *     bench-get --port N [--seconds S]      prints one JSON object; S is of one half of a round
  */
 #include "coney/frame.h"
 #include "crowd.h"
 #include "tool.h"
 
 #define GETTERS    10
-#define SECONDS    3
+#define SECONDS    1
+#define ROUNDS     7
 #define LENGTH_MAX 1000000
 #define WARM_UP_NS 300000000
 
@@ -76,37 +78,59 @@ static void open_getters(struct crowd *crowd, struct getter *getters)
     }
 }
 
-static void print_rates(unsigned seconds, struct tally alone, struct tally beside, uint64_t published)
+static int compare_rates(const void *a, const void *b)
 {
-    printf("{\"getters\":%d,\"alone_rate\":%.0f,\"beside_rate\":%.0f,\"beside_percent\":%.1f,"
-           "\"publish_rate\":%.0f,\"beside_empty\":%llu}\n",
-           GETTERS, (double)alone.got / seconds, (double)beside.got / seconds,
-           alone.got ? 100 * (double)beside.got / (double)alone.got : 0, (double)published / seconds,
-           (unsigned long long)beside.empty);
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median(double rates[ROUNDS])
+{
+    qsort(rates, ROUNDS, sizeof *rates, compare_rates);
+    return rates[ROUNDS / 2];
+}
+
+struct rates {
+    double alone[ROUNDS], beside[ROUNDS], percent[ROUNDS], publish[ROUNDS];
+};
+
+static void measure_round(const struct crowd *crowd, struct rates *rates, unsigned round)
+{
+    uint64_t time_ns = crowd->seconds * UINT64_C(1000000000), published;
+    struct flood flood = {0};
+    struct tally alone, beside;
+
+    get_for(crowd, WARM_UP_NS);
+    alone = get_for(crowd, time_ns);
+    if (alone.empty)
+        die("the queue ran empty: take fewer --seconds");
+    flood_start(&flood, crowd->port, crowd->queue);
+    get_for(crowd, WARM_UP_NS);
+    published = flood.published;
+    beside = get_for(crowd, time_ns);
+    published = flood.published - published;
+    flood_stop(&flood);
+    rates->alone[round] = (double)alone.got / crowd->seconds;
+    rates->beside[round] = (double)beside.got / crowd->seconds;
+    rates->percent[round] = 100 * (double)beside.got / (double)alone.got;
+    rates->publish[round] = (double)published / crowd->seconds;
 }
 
 int main(int argc, char **argv)
 {
     static struct getter getters[GETTERS];
-    static struct flood flood;
-    struct tally alone, beside;
+    static struct rates rates;
     struct crowd crowd;
-    uint64_t published;
 
     crowd_begin(&crowd, argc, argv, SECONDS, LENGTH_MAX);
     flood_some(crowd.port, crowd.queue, LENGTH_MAX);
     open_getters(&crowd, getters);
-    get_for(&crowd, WARM_UP_NS);
-    alone = get_for(&crowd, crowd.seconds * UINT64_C(1000000000));
-    if (alone.empty)
-        die("the queue ran empty: take fewer --seconds");
-    flood_start(&flood, crowd.port, crowd.queue);
-    get_for(&crowd, WARM_UP_NS);
-    published = flood.published;
-    beside = get_for(&crowd, crowd.seconds * UINT64_C(1000000000));
-    published = flood.published - published;
-    flood_stop(&flood);
-    print_rates(crowd.seconds, alone, beside, published);
+    for (unsigned round = 0; round < ROUNDS; round++)
+        measure_round(&crowd, &rates, round);
+    printf("{\"getters\":%d,\"alone_rate\":%.0f,\"beside_rate\":%.0f,\"beside_percent\":%.1f,"
+           "\"publish_rate\":%.0f}\n",
+           GETTERS, median(rates.alone), median(rates.beside), median(rates.percent), median(rates.publish));
     for (unsigned i = 0; i < GETTERS; i++)
         client_drop(&getters[i].client);
     buffer_free(&request);

@@ -209,3 +209,26 @@ Test(runner, a_stopping_loop_takes_the_role_that_it_is_given)
     check_order(101);
     cr_assert_eq(loops[1].jobs_away, 0);
 }
+
+/* A turn of the first loop that read as much as it may, while ASKED questions came to the second. */
+static void full_turn(unsigned asked)
+{
+    atomic_fetch_add(&loops[1].questions, asked);
+    loops[0].read_full = true;
+    loop_turn(&loops[0], false);
+}
+
+Test(runner, less_is_read_at_once_while_others_wait_for_answers)
+{
+    full_turn(0);
+    cr_assert_eq(loop_read_budget(&loops[0]), LOOP_READ_SIZE);
+    full_turn(1);
+    cr_assert_lt(loop_read_budget(&loops[0]), LOOP_READ_SIZE / 4);
+    full_turn(10);
+    cr_assert_lt(loop_read_budget(&loops[0]), LOOP_READ_SIZE / 16);
+    full_turn(100000);
+    cr_assert_geq(loop_read_budget(&loops[0]), 2048);
+    for (unsigned i = 0; i < 200; i++)
+        full_turn(0);
+    cr_assert_eq(loop_read_budget(&loops[0]), LOOP_READ_SIZE);
+}

@@ -768,6 +768,22 @@ static void find_place(struct session *session, struct place_to_read *place)
     place->iov[place->count++] = (struct iovec){place->data + place->kept, room};
 }
 
+/* Acks and heartbeats wait for nothing; a method that is asked by itself waits for its answer. */
+static void note_small_read(struct loop *loop, const struct place_to_read *place, size_t got)
+{
+    uint32_t id;
+
+    loop->small_reads++;
+    if (place->kept || place->direct || got < FRAME_HEADER_SIZE + 4 || place->data[0] != FRAME_METHOD)
+        return;
+    id = get_u32(place->data + FRAME_HEADER_SIZE);
+    if (id != METHOD_BASIC_ACK && id != METHOD_BASIC_NACK && id != METHOD_BASIC_REJECT &&
+        id != METHOD_BASIC_PUBLISH)
+        atomic_store_explicit(&loop->questions,
+                              atomic_load_explicit(&loop->questions, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
+}
+
 void session_on_readable(evutil_socket_t fd, short what, void *arg)
 {
     struct session *session = arg;
@@ -799,7 +815,7 @@ void session_on_readable(evutil_socket_t fd, short what, void *arg)
     if ((size_t)got == place.direct + place.room)
         session->loop->read_full = true;
     else if (got < READ_IS_SMALL)
-        session->loop->small_reads++;
+        note_small_read(session->loop, &place, (size_t)got);
     direct = (size_t)got < place.direct ? (size_t)got : place.direct;
     if (direct)
         stream(session, &job, NULL, direct);
