@@ -163,10 +163,10 @@ class Chan:
 
 
 class Link:
-    """A connection. Broken ends are an error unless `ending` is set."""
+    """A connection, by SOCK if there is one already. Broken ends are an error unless `ending` is set."""
 
-    def __init__(self, port):
-        self.sock = socket.create_connection(("127.0.0.1", port))
+    def __init__(self, port, sock=None):
+        self.sock = sock or socket.create_connection(("127.0.0.1", port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.setblocking(False)
         self.out = bytearray(amqp_raw.PROTOCOL_HEADER)
@@ -244,13 +244,14 @@ class Link:
             yield
         return self.greeting
 
-    def open(self):
+    def open(self, heartbeat=0):
+        """HEARTBEAT in seconds: who asks for them has to send them."""
         zero = self.channels[0]
         yield from self.greeted("connection.start")
         zero.send("connection.start-ok", client_properties={"capabilities": amqp_raw.CAPABILITIES},
                   mechanism="PLAIN", response=amqp_raw.plain_response("guest", "guest"), locale="en_US")
         tune = yield from self.greeted("connection.tune")
-        zero.send("connection.tune-ok", channel_max=tune.channel_max, frame_max=FRAME_MAX, heartbeat=0)
+        zero.send("connection.tune-ok", channel_max=tune.channel_max, frame_max=FRAME_MAX, heartbeat=heartbeat)
         yield from zero.call("connection.open", virtual_host="/")
 
     def channel(self, kind=Chan):
@@ -317,6 +318,9 @@ class Loop:
             link = Link(port)
         except OSError as problem:
             raise Ended("%s cannot connect: %s" % (actor.name, problem)) from None
+        return self.adopt(actor, link)
+
+    def adopt(self, actor, link):
         self.links[link.sock.fileno()] = (link, actor)
         self.poll.register(link.sock, select.POLLIN)
         link.fd = link.sock.fileno()
