@@ -4,6 +4,7 @@
 import contextlib
 import os
 import re
+import resource
 import socket
 import ssl
 import tempfile
@@ -198,3 +199,31 @@ def test_a_slow_reader_does_not_hold_up_the_end(broker):
         node.restart()
         ok(time.monotonic() - began < 10, "ended while its answers were not taken")
         eq(len(node.get("queues")), 9000)
+
+
+def processor_seconds(pid):
+    with open("/proc/%d/stat" % pid, encoding="ascii") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@coney
+def test_more_connections_than_descriptors(broker):
+    """Clients of the HTTP API leave the last descriptors to the control socket, and wait without making anybody spin."""
+    with Node() as node:
+        pid = node.process.pid
+        most = len(os.listdir("/proc/%d/fd" % pid)) + 20
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, most))
+        peers = [socket.create_connection((node.http_host, node.http_port)) for _ in range(60)]
+        try:
+            wait_until(lambda: "cannot accept clients of the HTTP API" in node.log(), what="out of descriptors")
+            before, began = processor_seconds(pid), time.monotonic()
+            wait_until(lambda: time.monotonic() - began > 1, what="a second")
+            ok(processor_seconds(pid) - before < 0.3, "it spins")
+            eq(node.log().count("cannot accept"), 1, "complaints")
+            control = [line.split()[2] for line in node.listening if line.startswith("listening control ")][0]
+            eq(Client("unix:" + control).ask("GET", "overview").status, 200)
+        finally:
+            for peer in peers:
+                peer.close()
+        eq(node.ask("GET", "overview").status, 200)

@@ -19,6 +19,7 @@
 #include <utlist.h>
 
 #include "admin/admin_fields.h"
+#include "coney/accept_pause.h"
 #include "coney/log.h"
 #include "coney/node_access.h"
 #include "coney/node_control.h"
@@ -43,6 +44,7 @@ struct http_listener {
     struct evhttp_bound_socket *bound;
     char *path;          /* of a UNIX socket; NULL: none */
     struct https *https; /* NULL: no TLS */
+    struct accept_pause pause;
 };
 
 struct http {
@@ -481,6 +483,40 @@ static void on_request(struct evhttp_request *evhttp, void *argument)
     send_end(request);
 }
 
+/* ---- accepting ---- */
+
+static const struct {
+    unsigned kept;
+    const char *whom;
+} accepting_of[] = {
+    [HTTP_API] = {DESCRIPTORS_KEPT_BY_HTTP, " clients of the HTTP API"},
+    [HTTP_CONTROL] = {DESCRIPTORS_KEPT_BY_CONTROL, " at the control socket"},
+    [HTTP_METRICS] = {DESCRIPTORS_KEPT_BY_HTTP, " clients of the metrics"},
+};
+
+/* evhttp has accepted a socket, and asks what shall speak on it; NULL: what it makes itself. */
+static struct bufferevent *on_accepted(struct event_base *base, void *argument)
+{
+    struct http_listener *listener = argument;
+
+    accept_pause_accepted(&listener->pause, -1);
+    return listener->https ? https_accept(base, listener->https) : NULL;
+}
+
+/* Whose thread this is: evhttp has taken the place of the callback's own argument. */
+static _Thread_local struct http *this_thread;
+
+static void on_accept_error(struct evconnlistener *accepting, void *evhttp)
+{
+    int error = errno;
+    struct http_listener *listener;
+
+    (void)evhttp;
+    LL_FOREACH (this_thread->listeners, listener)
+        if (listener->pause.accepting == accepting)
+            accept_pause_failed(&listener->pause, error);
+}
+
 struct event_base *http_base(const struct http *http)
 {
     return http->base;
@@ -506,6 +542,7 @@ struct http *http_new(struct admin *admin)
 
 static void listener_free(struct http_listener *listener)
 {
+    accept_pause_free(&listener->pause);
     evhttp_free(listener->evhttp);
     https_free(listener->https);
     if (listener->path)
@@ -550,11 +587,15 @@ bool http_listen(struct http *http, enum http_kind kind, int fd, const char *pat
                                                      EVHTTP_REQ_POST | EVHTTP_REQ_DELETE |
                                                      EVHTTP_REQ_OPTIONS);
     evhttp_set_gencb(listener->evhttp, on_request, listener);
-    if (https)
-        evhttp_set_bevcb(listener->evhttp, https_accept, https);
+    evhttp_set_bevcb(listener->evhttp, on_accepted, listener);
+    accept_pause_init(&listener->pause, http->base, accepting_of[kind].kept, accepting_of[kind].whom);
     listener->bound = evhttp_accept_socket_with_handle(listener->evhttp, fd);
     LL_APPEND(http->listeners, listener);
-    return listener->bound != NULL;
+    if (!listener->bound)
+        return false;
+    accept_pause_watch(&listener->pause, evhttp_bound_socket_get_listener(listener->bound));
+    evconnlistener_set_error_cb(listener->pause.accepting, on_accept_error);
+    return true;
 }
 
 void http_print(const struct http *http)
@@ -594,6 +635,7 @@ static void *run(void *argument)
     struct http *http = argument;
 
     pthread_setname_np(pthread_self(), "coney-http");
+    this_thread = http;
     event_base_dispatch(http->base);
     return NULL;
 }

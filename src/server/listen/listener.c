@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * listener.h: bind, accept, and prepare each socket; wait for the PROXY header, where one is to come. A
- * listener that cannot accept, mostly for want of descriptors, stays readable; it pauses, or it would fail
- * again and again and take a processor.
- */
+/* listener.h: bind, accept, and prepare each socket; wait for the PROXY header, where one is to come. */
 #define LOG_CATEGORY LOG_CATEGORY_CONNECTION
 #include "listener.h"
 
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/listener.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -22,6 +17,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "coney/accept_pause.h"
 #include "coney/log.h"
 #include "coney/node_control.h"
 #include "coney/sockets.h"
@@ -32,8 +28,6 @@
 #include "server/session/peer.h"
 #include "server/tls/tls.h"
 
-static const struct timeval pause_after_error = {0, 100000};
-
 struct listener {
     struct listener *next;
     struct server *server;
@@ -43,50 +37,16 @@ struct listener {
     bool is_passed;              /* by the service manager, who listens in any case */
     bool is_tls;
     struct evconnlistener *accepting;
-    struct event *pause;
+    struct accept_pause pause;
     const char *path; /* of a UNIX socket; NULL: none */
-    int last_error;   /* of accepting; 0 when the last one succeeded. What lasts is logged once. */
 };
-
-/* Who is connected is served, others wait in the backlog. */
-static void pause_accepting(struct listener *listener, int error)
-{
-    if (error != listener->last_error)
-        log_error("cannot accept: %s", strerror(error));
-    listener->last_error = error;
-    evconnlistener_disable(listener->accepting);
-    evtimer_add(listener->pause, &pause_after_error);
-}
 
 static void on_accept_error(struct evconnlistener *accepting, void *arg)
 {
-    (void)accepting;
-    pause_accepting(arg, errno);
-}
-
-/* Descriptors that clients do not get: the store needs some to keep what it promised. */
-#define DESCRIPTORS_KEPT 16
-
-static bool is_among_the_last(int fd)
-{
-    struct rlimit limit;
-
-    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd + DESCRIPTORS_KEPT >= limit.rlim_cur;
-}
-
-static void on_pause_over(evutil_socket_t fd, short what, void *arg)
-{
     struct listener *listener = arg;
-    int next = fcntl(listener->fd, F_DUPFD_CLOEXEC, 0);
 
-    (void)fd;
-    (void)what;
-    if (next >= 0)
-        close(next);
-    if (next < 0 || is_among_the_last(next))
-        pause_accepting(listener, EMFILE);
-    else
-        evconnlistener_enable(listener->accepting);
+    (void)accepting;
+    accept_pause_failed(&listener->pause, errno);
 }
 
 static void set_option(int fd, int level, int option, int value)
@@ -143,10 +103,7 @@ static void on_accept(struct evconnlistener *accepting, evutil_socket_t fd, stru
                          listener);
     else
         go_on(listener, fd, &peer);
-    if (is_among_the_last(fd))
-        pause_accepting(listener, EMFILE);
-    else
-        listener->last_error = 0;
+    accept_pause_accepted(&listener->pause, fd);
 }
 
 /* Whoever may enter its folder may connect, as anybody on this machine may connect to 127.0.0.1. */
@@ -264,6 +221,7 @@ static void accept_on(struct listener *listener)
     listener->accepting = evconnlistener_new(listener->server->loops[0].base, on_accept, listener,
                                              LEV_OPT_CLOSE_ON_EXEC, 0, listener->fd);
     evconnlistener_set_error_cb(listener->accepting, on_accept_error);
+    accept_pause_watch(&listener->pause, listener->accepting);
 }
 
 void listeners_start(struct server *server)
@@ -272,7 +230,7 @@ void listeners_start(struct server *server)
 
     server->proxy_waits.base = server->loops[0].base;
     LL_FOREACH (server->listeners, listener) {
-        listener->pause = evtimer_new(server->loops[0].base, on_pause_over, listener);
+        accept_pause_init(&listener->pause, server->loops[0].base, DESCRIPTORS_KEPT_BY_AMQP, "");
         accept_on(listener);
         print_listener(listener);
     }
@@ -282,7 +240,7 @@ void listeners_start(struct server *server)
 
 static void shut(struct listener *listener)
 {
-    event_del(listener->pause);
+    accept_pause_end(&listener->pause);
     if (listener->is_passed) {
         evconnlistener_disable(listener->accepting);
         return;
@@ -371,8 +329,7 @@ void listeners_close(struct server *server)
         server->listeners = listener->next;
         if (listener->accepting)
             evconnlistener_free(listener->accepting);
-        if (listener->pause)
-            event_free(listener->pause);
+        accept_pause_free(&listener->pause);
         if (listener->fd >= 0) {
             close(listener->fd);
             if (listener->path)
