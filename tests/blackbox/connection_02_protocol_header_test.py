@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """connection-and-channel, 2: the eight octets that open a connection, and their refusal."""
 
+import time
+
 import amqp_raw
 from amqp_raw import PROTOCOL_HEADER, decode_method
-from harness import differs, eq, settings
+from harness import between, differs, eq, settings, slow, wait_until
 
 
 def starts(broker, octets):
@@ -55,6 +57,22 @@ def test_other_protocols_are_refused(broker):
     refused(broker, b"SSH-2.0-OpenSSH\r\n")
     refused(broker, b"\0" * 8)
     refused(broker, b"amqp\0\0\x09\x01")
+
+
+@slow
+def test_who_is_refused_has_three_seconds_to_leave(broker):
+    """Then the socket is closed, though the other side never does: what is sent to it is answered by a reset."""
+    wire = broker.wire()
+    wire.send(b"GET / HTTP/1.1\r\n\r\n")
+    eq(wire.read_to_end(5), PROTOCOL_HEADER)
+    began = time.monotonic()
+
+    def is_closed():
+        wire.send(b"x")
+        return wire.reset
+
+    wait_until(is_closed, 40, "reset", pause=0.1)
+    between(time.monotonic() - began, 0, 6, "seconds until closed")
 
 
 def test_nothing_is_answered_before_the_eighth_octet(broker):

@@ -18,9 +18,10 @@
 #include "server/server.h"
 #include "sessions.h"
 
-#define CLOSE_WAIT_MS 30000 /* limits.tsv: close wait */
-#define STOP_WAIT_MS  1000
-#define DEAF_WAIT_MS  3000 /* connection-and-channel.md 5: after a framing error */
+#define CLOSE_WAIT_MS    30000 /* limits.tsv: close wait */
+#define STRANGER_WAIT_MS 3000  /* ... of who has not logged in */
+#define STOP_WAIT_MS     1000
+#define DEAF_WAIT_MS     3000 /* connection-and-channel.md 5: after a framing error */
 
 static void on_timer(evutil_socket_t fd, short what, void *arg);
 
@@ -385,6 +386,8 @@ uint32_t session_close_wait_ms(const struct session *session)
 {
     uint32_t heartbeat = session->heartbeat * 1000U;
 
+    if (!session->user.size)
+        return STRANGER_WAIT_MS;
     return heartbeat && heartbeat < CLOSE_WAIT_MS ? heartbeat : CLOSE_WAIT_MS;
 }
 

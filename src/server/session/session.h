@@ -209,7 +209,7 @@ void session_control(struct session *session, const struct outbox_record *record
 void session_start_heartbeats(struct session *session);
 /* Let the timer run out in MS. */
 void session_arm(struct session *session, uint32_t ms);
-/* As long as a close may take: 30 s, or the heartbeat if shorter. */
+/* As long as a close may take: 30 s, or the heartbeat if shorter; 3 s before login. */
 uint32_t session_close_wait_ms(const struct session *session);
 void session_maybe_free(struct session *session);
 void session_submit(struct session *session, struct job *job);

@@ -50,7 +50,7 @@ void handshake_refuse(struct session *session, enum method_id method, enum reply
     log_info("refusing connection: %s", log_escape(bytes_from_string(text), shown, sizeof shown));
     session_set_state(session, SESSION_REFUSED);
     session_say(session, 0, &close);
-    session_arm(session, session->user.size ? session_close_wait_ms(session) : DROP_DELAY_MS);
+    session_arm(session, session_close_wait_ms(session));
 }
 
 /* ---- protocol header ---- */
