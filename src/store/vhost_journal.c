@@ -16,9 +16,10 @@
 #include "failpoint.h"
 #include "store_fields.h"
 
-#define SPARE_CHUNKS  8
-#define ANSWERS_MAX   4 /* taken in one run of the vhost */
-#define SAVE_RETRY_NS UINT64_C(200000000)
+#define SPARE_CHUNKS        8
+#define ANSWERS_MAX         4 /* taken in one run of the vhost */
+#define SAVE_RETRY_NS       UINT64_C(200000000)
+#define DESCRIPTOR_RETRY_MS 200
 /* Octets that wait to be written at which publishers are held: enough for the disk to work on, and a part of
  * what messages may hold in memory, since those that wait here hold some too. */
 #define BACKLOG_MAX (UINT64_C(32) << 20)
@@ -147,6 +148,16 @@ static void answer(struct request *request)
     vhost_journal_post(journal);
 }
 
+/* Without a descriptor nothing can be read or written, but nothing is wrong with what was to be: wait for
+ * one. False: that was not what ERROR is, or there is no time to wait. */
+static bool waits_for_descriptor(struct worker *worker, int error)
+{
+    if (error != -EMFILE && error != -ENFILE)
+        return false;
+    log_warning("messages wait for descriptors: %s", strerror(-error));
+    return worker_pause(worker, DESCRIPTOR_RETRY_MS);
+}
+
 static void run_save(struct request *request)
 {
     struct journal_save *save = request->save;
@@ -156,7 +167,9 @@ static void run_save(struct request *request)
     int error = failpoint("save_before_write");
 
     if (!error)
-        error = segments_write(segments, &head, save->messages, save->count, &save->place);
+        do
+            error = segments_write(segments, &head, save->messages, save->count, &save->place);
+        while (waits_for_descriptor(&store->worker, error));
     if (!error)
         error = failpoint("save_after_write");
 
@@ -181,9 +194,12 @@ static void run_fetch(struct request *request)
     struct journal_fetch *fetch = request->fetch;
     struct store *store = request->journal->store;
     char why[SEGMENT_WHY_SIZE];
-    int error = segments_read(request->lasts ? store->kept : store->spill, &request->head, &request->place,
-                              fetch->wanted, fetch->messages, fetch->room, &fetch->count, why);
+    int error;
 
+    do
+        error = segments_read(request->lasts ? store->kept : store->spill, &request->head, &request->place,
+                              fetch->wanted, fetch->messages, fetch->room, &fetch->count, why);
+    while (waits_for_descriptor(&store->reader, error));
     fetch->failed = error != 0;
     if (error)
         request->why = xmemdup(why, strlen(why) + 1);
@@ -197,10 +213,13 @@ static void run_look(struct request *request)
     struct journal_look *look = request->look;
     struct store *store = request->journal->store;
     char why[SEGMENT_WHY_SIZE];
-    int error =
-        segments_read_due(request->lasts ? store->kept : store->spill, &request->head, &request->place,
-                          look->from, look->due, JOURNAL_LOOK_MAX, &look->count, why);
+    int error;
 
+    do
+        error =
+            segments_read_due(request->lasts ? store->kept : store->spill, &request->head, &request->place,
+                              look->from, look->due, JOURNAL_LOOK_MAX, &look->count, why);
+    while (waits_for_descriptor(&store->reader, error));
     look->failed = error != 0;
     if (error)
         request->why = xmemdup(why, strlen(why) + 1);

@@ -2,7 +2,11 @@
 /* worker.h: a list of tasks behind a mutex. */
 #include "worker.h"
 
+#include <errno.h>
 #include <stddef.h>
+#include <time.h>
+
+#define NS_PER_S 1000000000L
 
 void worker_init(struct worker *worker)
 {
@@ -59,10 +63,33 @@ static void *work(void *arg)
 
 bool worker_start(struct worker *worker, const char *name)
 {
+    pthread_mutex_lock(&worker->lock);
     worker->is_running = pthread_create(&worker->thread, NULL, work, worker) == 0;
+    pthread_mutex_unlock(&worker->lock);
     if (worker->is_running)
         pthread_setname_np(worker->thread, name);
     return worker->is_running;
+}
+
+bool worker_pause(struct worker *worker, unsigned ms)
+{
+    struct timespec until;
+    int error = 0;
+    bool goes_on;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (until.tv_nsec >= NS_PER_S) {
+        until.tv_nsec -= NS_PER_S;
+        until.tv_sec++;
+    }
+    pthread_mutex_lock(&worker->lock);
+    while (worker->is_running && !worker->stops && error != ETIMEDOUT)
+        error = pthread_cond_clockwait(&worker->news, &worker->lock, CLOCK_MONOTONIC, &until);
+    goes_on = worker->is_running && !worker->stops;
+    pthread_mutex_unlock(&worker->lock);
+    return goes_on;
 }
 
 void worker_stop(struct worker *worker)

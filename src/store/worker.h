@@ -30,6 +30,9 @@ void worker_submit(struct worker *worker, struct task *task);
 /* Run one task, if there is one. */
 bool worker_step(struct worker *worker);
 
+/* Inside a task: let MS pass. False, perhaps before, when the thread is to end, or there is none. */
+bool worker_pause(struct worker *worker, unsigned ms);
+
 /* Returns when the thread has done all its tasks, those that they hand in included, and has ended. */
 void worker_stop(struct worker *worker);
 void worker_destroy(struct worker *worker);
