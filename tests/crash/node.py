@@ -36,7 +36,7 @@ class Node:
 
     def __init__(self, program, data, log, settings=()):
         self.program, self.data, self.log, self.settings = program, data, log, settings
-        self.process = self.port = None
+        self.process = self.port = self.said = None     # said: its lines up to "ready"
 
     def command(self):
         words = [self.program] + (["--data", self.data] if self.data else ["--ephemeral"])
@@ -66,6 +66,7 @@ class Node:
                 status = self.wait()
                 raise StartFailed("coneyd ended with status %s at start" % status, status)
             seen += data
+        self.said = seen.decode()
         self.port = int(re.search(rb"^listening amqp \S+:(\d+)$", seen, re.M).group(1))
         return time.monotonic() - began
 
