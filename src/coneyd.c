@@ -145,6 +145,9 @@ static int parse(int argc, char **argv, struct command_line *line)
     return finish(argc, argv, line);
 }
 
+/* Let go when the system refuses memory: enough for the work of some seconds, while publishers are held. */
+#define RESERVE ((size_t)16 << 20)
+
 static int serve(const struct config *config, const struct config_source *source)
 {
     static const int codes[] = {[SERVER_BAD_DEFINITIONS] = EX_DATAERR, [SERVER_BAD_CERTIFICATES] = EX_CONFIG,
@@ -155,8 +158,10 @@ static int serve(const struct config *config, const struct config_source *source
     enum server_failure failure;
     struct server_company company;
     struct admin *admin;
-    struct server *server = server_new(config, &failure, why);
+    struct server *server;
 
+    xalloc_keep_reserve(RESERVE);
+    server = server_new(config, &failure, why);
     if (!server) {
         fprintf(stderr, "coneyd: %s\n", why);
         return codes[failure];

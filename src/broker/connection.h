@@ -29,7 +29,7 @@
 #ifndef BROKER_CONNECTION_H
 #define BROKER_CONNECTION_H
 
-#include <uthash.h>
+#include "coney/hash.h"
 
 #include "coney/batch.h"
 #include "coney/bytes.h"

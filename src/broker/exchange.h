@@ -10,7 +10,7 @@
 #ifndef BROKER_EXCHANGE_H
 #define BROKER_EXCHANGE_H
 
-#include <uthash.h>
+#include "coney/hash.h"
 
 #include "coney/bytes.h"
 #include "coney/reply_error.h"

@@ -20,7 +20,7 @@
 #ifndef BROKER_QUEUE_H
 #define BROKER_QUEUE_H
 
-#include <uthash.h>
+#include "coney/hash.h"
 
 #include "coney/bytes.h"
 #include "coney/counts.h"

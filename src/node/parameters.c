@@ -12,7 +12,7 @@
 
 #define uthash_malloc(size)        xmalloc(size)
 #define uthash_free(pointer, size) free(pointer)
-#include <uthash.h>
+#include "coney/hash.h"
 
 #define COMPONENTS_MAX 8
 

@@ -14,7 +14,7 @@
 
 #define uthash_malloc(size)        xmalloc(size)
 #define uthash_free(pointer, size) free(pointer)
-#include <uthash.h>
+#include "coney/hash.h"
 
 struct user {
     UT_hash_handle hh;     /* by name */

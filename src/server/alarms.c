@@ -10,6 +10,7 @@
 
 #include "coney/log.h"
 #include "coney/pool.h"
+#include "coney/xalloc.h"
 #include "event_mail.h"
 #include "memory_limit.h"
 #include "server.h"
@@ -113,12 +114,13 @@ void server_watch_memory(struct loop *loop)
     struct server *server = loop->server;
     uint64_t used;
     bool low = is_on(&server->alarms), is_real = is_on(&server->real_alarms);
+    bool is_short = xalloc_is_short();
 
     sample_other_memory(server, low ? SAMPLE_WHILE_LOW_NS : SAMPLE_EVERY_NS);
     used = server_memory_used(server);
-    if (!is_real && used > server->memory_high)
+    if (!is_real && (is_short || used > server->memory_high))
         server_set_alarm(server, SERVER_ALARM_MEMORY, true);
-    else if (low && (is_real || !is_on(&server->rehearsed_alarms)) && used < server->memory_low)
+    else if (low && (is_real || !is_on(&server->rehearsed_alarms)) && !is_short && used < server->memory_low)
         server_set_alarm(server, SERVER_ALARM_MEMORY, false);
     if (loop->index == 0 && is_on(&server->alarms) && !evtimer_pending(server->memory_timer, NULL))
         evtimer_add(server->memory_timer, &again);

@@ -2,6 +2,7 @@
 /* server.h: putting it together, the directory of vhosts, the memory alarm, stopping. */
 #include "server.h"
 
+#include <event2/event.h>
 #include <jansson.h>
 #include <openssl/rand.h>
 #include <signal.h>
@@ -638,6 +639,14 @@ static struct users *make_users(const struct config *config)
  * (parameters_add_component()). */
 static const struct parameter_component shovel = {.name = "shovel"};
 
+/* Libraries whose callers would have to look at each of their results. What is allocated already is the C
+ * library's own all the same. */
+static void use_xalloc(void)
+{
+    event_set_mem_functions(xmalloc, xrealloc, free);
+    json_set_alloc_funcs(xmalloc, free);
+}
+
 struct server *server_new(const struct config *config, enum server_failure *failure,
                           char why[SERVER_WHY_SIZE])
 {
@@ -652,6 +661,7 @@ struct server *server_new(const struct config *config, enum server_failure *fail
     pthread_mutex_init(&server->change_lock, NULL);
     pthread_mutex_init(&server->vhosts_lock, NULL);
     signal(SIGPIPE, SIG_IGN);
+    use_xalloc();
     clock_gettime(CLOCK_REALTIME, &now);
     server->clock_offset_ms =
         now.tv_sec * 1000 + now.tv_nsec / 1000000 - (int64_t)(server_now_ns() / 1000000);

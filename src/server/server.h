@@ -9,10 +9,10 @@
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
 
+#include "coney/hash.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
-#include <uthash.h>
 
 #include "coney/buffer.h"
 #include "coney/config.h"

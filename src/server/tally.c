@@ -2,8 +2,8 @@
 /* tally.h: a hash of counts. */
 #include "tally.h"
 
+#include "coney/hash.h"
 #include <stdlib.h>
-#include <uthash.h>
 
 #include "coney/xalloc.h"
 

@@ -20,6 +20,8 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -332,11 +334,60 @@ static int vfs_last_error(sqlite3_vfs *sqlite, int size, char *text)
     return -vfs->error;
 }
 
+/* SQLite's memory is xalloc.h's: a transaction that runs out of it half-way would stop the node. */
+static void *sqlite_malloc(int size)
+{
+    return xmalloc((size_t)size);
+}
+
+static void *sqlite_realloc(void *old, int size)
+{
+    return xrealloc(old, (size_t)size);
+}
+
+static int sqlite_size(void *memory)
+{
+    return memory ? (int)malloc_usable_size(memory) : 0;
+}
+
+static int sqlite_roundup(int size)
+{
+    return (size + 7) & ~7;
+}
+
+static int sqlite_init(void *context)
+{
+    (void)context;
+    return SQLITE_OK;
+}
+
+static void sqlite_shutdown(void *context)
+{
+    (void)context;
+}
+
+static void set_memory(void)
+{
+    static sqlite3_mem_methods methods = {
+        .xMalloc = sqlite_malloc,
+        .xFree = free,
+        .xRealloc = sqlite_realloc,
+        .xSize = sqlite_size,
+        .xRoundup = sqlite_roundup,
+        .xInit = sqlite_init,
+        .xShutdown = sqlite_shutdown,
+    };
+
+    sqlite3_config(SQLITE_CONFIG_MALLOC, &methods);
+}
+
 struct catalog_vfs *catalog_vfs_new(struct sys *sys, const char *folder)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     static atomic_uint count;
     struct catalog_vfs *vfs = xcalloc(1, sizeof *vfs);
 
+    pthread_once(&once, set_memory);
     vfs->sys = sys;
     vfs->folder = xstrdup(folder);
     snprintf(vfs->name, sizeof vfs->name, "coney-%u", atomic_fetch_add(&count, 1));

@@ -5,7 +5,7 @@
 #ifndef STORE_INSPECT_FIELDS_H
 #define STORE_INSPECT_FIELDS_H
 
-#include <uthash.h>
+#include "coney/hash.h"
 
 #include "catalog.h"
 #include "coney/inspect.h"

@@ -12,9 +12,9 @@
 #ifndef STORE_STORE_FIELDS_H
 #define STORE_STORE_FIELDS_H
 
+#include "coney/hash.h"
 #include <pthread.h>
 #include <stdatomic.h>
-#include <uthash.h>
 
 #include "catalog.h"
 #include "coney/checkpoint.h"

@@ -6,11 +6,11 @@
  */
 #include "sys_overlay.h"
 
+#include "coney/hash.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "coney/xalloc.h"
 

@@ -160,13 +160,22 @@ static void room_remove(struct pool *pool, struct page *page)
     page->listed = 0;
 }
 
+static uint8_t *map(size_t size)
+{
+    return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
 /* SIZE octets aligned to ALIGNMENT. */
 static uint8_t *map_aligned(size_t size, size_t alignment)
 {
-    uint8_t *raw = mmap(NULL, size + alignment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *raw = map(size + alignment);
     uint8_t *aligned;
     size_t before;
 
+    if (raw == MAP_FAILED) {
+        xalloc_refused();
+        raw = map(size + alignment);
+    }
     if (raw == MAP_FAILED) {
         fputs("out of memory\n", stderr);
         abort();

@@ -1,10 +1,69 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Allocation that aborts when memory ends; see xalloc.h for why. */
+/* Allocation that gives up a reserve, and then aborts, when memory ends; see xalloc.h for why. */
 #include "coney/xalloc.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+/* ---- the reserve ---- */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static void *reserve; /* NULL: given away, or there never was one */
+static size_t reserve_size;
+static _Atomic bool is_given_away;
+
+/* With `lock`. Nothing is ever written there, so that it takes no memory. */
+static bool have_reserve(void)
+{
+    void *mapped = mmap(NULL, reserve_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    reserve = mapped == MAP_FAILED ? NULL : mapped;
+    return reserve;
+}
+
+bool xalloc_keep_reserve(size_t size)
+{
+    bool done;
+
+    pthread_mutex_lock(&lock);
+    if (reserve)
+        munmap(reserve, reserve_size);
+    reserve_size = size;
+    done = have_reserve();
+    pthread_mutex_unlock(&lock);
+    return done;
+}
+
+void xalloc_refused(void)
+{
+    pthread_mutex_lock(&lock);
+    if (reserve) {
+        munmap(reserve, reserve_size);
+        reserve = NULL;
+        atomic_store(&is_given_away, true);
+        fputs("out of memory: the reserve is used now\n", stderr);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+bool xalloc_is_short(void)
+{
+    bool is_short;
+
+    if (!atomic_load_explicit(&is_given_away, memory_order_relaxed))
+        return false;
+    pthread_mutex_lock(&lock);
+    is_short = !reserve && !have_reserve();
+    atomic_store(&is_given_away, is_short);
+    pthread_mutex_unlock(&lock);
+    return is_short;
+}
+
+/* ---- allocation ---- */
 
 static void *must(void *memory, size_t size)
 {
@@ -17,19 +76,38 @@ static void *must(void *memory, size_t size)
 
 void *xmalloc(size_t size)
 {
-    return must(malloc(size != 0 ? size : 1), size);
+    void *memory = malloc(size != 0 ? size : 1);
+
+    if (memory == NULL) {
+        xalloc_refused();
+        memory = malloc(size != 0 ? size : 1);
+    }
+    return must(memory, size);
 }
 
 void *xcalloc(size_t count, size_t size)
 {
+    void *memory;
+
     if (count == 0 || size == 0)
         count = size = 1;
-    return must(calloc(count, size), size);
+    memory = calloc(count, size);
+    if (memory == NULL) {
+        xalloc_refused();
+        memory = calloc(count, size);
+    }
+    return must(memory, size);
 }
 
 void *xrealloc(void *old, size_t size)
 {
-    return must(realloc(old, size != 0 ? size : 1), size);
+    void *memory = realloc(old, size != 0 ? size : 1);
+
+    if (memory == NULL) {
+        xalloc_refused();
+        memory = realloc(old, size != 0 ? size : 1);
+    }
+    return must(memory, size);
 }
 
 void *xmemdup(const void *data, size_t size)

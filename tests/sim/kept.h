@@ -10,9 +10,9 @@
 #ifndef TESTS_SIM_KEPT_H
 #define TESTS_SIM_KEPT_H
 
+#include "coney/hash.h"
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
 #include "coney/checkpoint.h"
 #include "coney/journal.h"

@@ -12,9 +12,9 @@
 #ifndef TESTS_SIM_MODEL_H
 #define TESTS_SIM_MODEL_H
 
+#include "coney/hash.h"
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
 #include "coney/method.h"
 

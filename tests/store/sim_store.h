@@ -9,9 +9,9 @@
 #ifndef TESTS_STORE_SIM_STORE_H
 #define TESTS_STORE_SIM_STORE_H
 
+#include "coney/hash.h"
 #include <stdio.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "coney/method.h"
 #include "coney/outbox.h"

@@ -6,9 +6,9 @@
 #ifndef ADMIN_STATS_FIELDS_H
 #define ADMIN_STATS_FIELDS_H
 
+#include "coney/hash.h"
 #include <pthread.h>
 #include <time.h>
-#include <uthash.h>
 
 #include "coney/counts.h"
 #include "stats.h"

@@ -3,9 +3,9 @@
  * forgotten. */
 #include "login_sources.h"
 
+#include "coney/hash.h"
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #include "coney/xalloc.h"

@@ -20,11 +20,11 @@
 #ifndef SERVER_SESSION_H
 #define SERVER_SESSION_H
 
+#include "coney/hash.h"
 #include <event2/event_struct.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
-#include <uthash.h>
 
 #include "coney/auth.h"
 #include "coney/buffer.h"
