@@ -56,7 +56,7 @@ struct message *message_new(struct bytes exchange, struct bytes routing_key, str
 
 /* The same for a body that is still to come: room for ROOM octets of it, which the caller gives back or grows
  * (pool.h) until it is BODY_SIZE; 0: the body is never stored, for a message that will be refused. Bodies up
- * to MESSAGE_BODY_INLINE_MAX have their whole room unless it is 0. */
+ * to MESSAGE_BODY_INLINE_MAX have their whole room unless it is 0. NULL when the system refuses that room. */
 struct message *message_new_partial(struct bytes exchange, struct bytes routing_key, struct bytes properties,
                                     uint64_t body_size, uint64_t room);
 

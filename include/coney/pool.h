@@ -28,9 +28,12 @@ void *pool_calloc(size_t size) __attribute__((malloc, returns_nonnull, alloc_siz
 /* Give back MEMORY, which pool_alloc(SIZE) returned to any thread; NULL does nothing. */
 void pool_free(void *memory, size_t size);
 
+/* The same for sizes that a peer chooses: NULL when the system refuses so much. */
+void *pool_try_alloc(size_t size);
+
 /* Make BLOCK, of SIZE, one of LARGER: the octets of the old one are kept. Both above POOL_BLOCK_MAX cost no
- * copy where the system can move pages. */
-void *pool_grow(void *block, size_t size, size_t larger) __attribute__((returns_nonnull));
+ * copy where the system can move pages. NULL when the system refuses so much: then BLOCK is as it was. */
+void *pool_try_grow(void *block, size_t size, size_t larger);
 
 /* Octets that a block of SIZE really occupies: what accounting must use. */
 size_t pool_block_size(size_t size);

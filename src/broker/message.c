@@ -56,9 +56,13 @@ struct message *message_new_partial(struct bytes exchange, struct bytes routing_
     struct message *message =
         message_alloc(exchange, routing_key, (struct bytes){NULL, 0}, properties, body_size, apart);
 
-    if (apart && room)
-        message->body = pool_alloc((size_t)room);
-    return message;
+    if (!apart || !room)
+        return message;
+    message->body = pool_try_alloc((size_t)room);
+    if (message->body)
+        return message;
+    message_free(message);
+    return NULL;
 }
 
 void message_scan_properties(struct message *message)

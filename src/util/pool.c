@@ -380,15 +380,32 @@ void pool_free(void *memory, size_t size)
         free_foreign(pool, page, block);
 }
 
-void *pool_grow(void *block, size_t size, size_t larger)
+void *pool_try_alloc(size_t size)
+{
+    void *memory;
+
+    if (size <= POOL_BLOCK_MAX)
+        return pool_alloc(size);
+    memory = malloc(size);
+    if (memory)
+        atomic_fetch_add_explicit(&large_in_use, size, memory_order_relaxed);
+    return memory;
+}
+
+void *pool_try_grow(void *block, size_t size, size_t larger)
 {
     void *grown;
 
     if (size > POOL_BLOCK_MAX && !POOL_IS_MALLOC) {
-        atomic_fetch_add_explicit(&large_in_use, larger - size, memory_order_relaxed);
-        return xrealloc(block, larger);
+        grown = realloc(block, larger);
+        if (grown)
+            atomic_fetch_add_explicit(&large_in_use, larger - size, memory_order_relaxed);
+        return grown;
     }
-    grown = memcpy(pool_alloc(larger), block, size);
+    grown = pool_try_alloc(larger);
+    if (!grown)
+        return NULL;
+    memcpy(grown, block, size);
     pool_free(block, size);
     return grown;
 }

@@ -305,6 +305,16 @@ static void go_deaf(struct session *session)
     session->streaming = NULL;
 }
 
+/* The system refuses the room for a message: it is this connection's alone to suffer. All that it has sent of
+ * any is gone. */
+static void no_memory(struct session *session, struct job **job, uint64_t body_size)
+{
+    fail(session, job, REPLY_RESOURCE_ERROR, (enum method_id)0, "no memory for a message of %llu octets",
+         (unsigned long long)body_size);
+    go_deaf(session);
+    contents_free(session);
+}
+
 static void header_frame(struct session *session, struct job **job, uint16_t channel, struct bytes payload)
 {
     struct content *content = content_find(session, channel);
@@ -346,6 +356,10 @@ static void header_frame(struct session *session, struct job **job, uint16_t cha
         session, content,
         (struct bytes){payload.data + CONTENT_HEADER_FIXED_SIZE, payload.size - CONTENT_HEADER_FIXED_SIZE},
         body_size, &content->room);
+    if (!content->message) {
+        no_memory(session, job, body_size);
+        return;
+    }
     message_scan_properties(content->message);
     content->in_body = true;
     note_publish(session);
@@ -353,20 +367,25 @@ static void header_frame(struct session *session, struct job **job, uint16_t cha
         content_complete(session, job, content);
 }
 
-/* See that SIZE more octets of the body have room; they come next. */
-static void content_make_room(struct content *content, uint64_t size)
+/* See that SIZE more octets of the body have room; they come next. False when there is no memory. */
+static bool content_make_room(struct content *content, uint64_t size)
 {
     uint64_t needed = content->received + size;
     uint64_t room = content->room;
+    uint8_t *body;
 
     if (room == 0 || needed <= room)
-        return;
+        return true;
     while (room < needed)
         room *= 2;
     if (room > content->message->body_size)
         room = content->message->body_size;
-    content->message->body = pool_grow(content->message->body, (size_t)content->room, (size_t)room);
+    body = pool_try_grow(content->message->body, (size_t)content->room, (size_t)room);
+    if (!body)
+        return false;
+    content->message->body = body;
     content->room = room;
+    return true;
 }
 
 static void content_take(struct content *content, const uint8_t *data, size_t size)
@@ -598,7 +617,10 @@ static bool streams(struct session *session, struct job **job, const struct fram
             go_deaf(session);
         return false;
     }
-    content_make_room(content, frame->size);
+    if (!content_make_room(content, frame->size)) {
+        no_memory(session, job, content->message->body_size);
+        return false;
+    }
     session->streaming = content;
     session->stream_left = frame->size;
     return true;
