@@ -29,11 +29,10 @@
 #ifndef BROKER_CONNECTION_H
 #define BROKER_CONNECTION_H
 
-#include "coney/hash.h"
-
 #include "coney/batch.h"
 #include "coney/bytes.h"
 #include "coney/counts.h"
+#include "coney/hash.h"
 #include "coney/method.h"
 #include "coney/outbox.h"
 #include "coney/permission.h"

@@ -10,9 +10,8 @@
 #ifndef BROKER_EXCHANGE_H
 #define BROKER_EXCHANGE_H
 
-#include "coney/hash.h"
-
 #include "coney/bytes.h"
+#include "coney/hash.h"
 #include "coney/reply_error.h"
 
 struct exchange;

@@ -20,10 +20,9 @@
 #ifndef BROKER_QUEUE_H
 #define BROKER_QUEUE_H
 
-#include "coney/hash.h"
-
 #include "coney/bytes.h"
 #include "coney/counts.h"
+#include "coney/hash.h"
 #include "coney/message.h"
 #include "coney/queue_options.h"
 #include "coney/run.h"

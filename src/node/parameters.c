@@ -8,11 +8,8 @@
 #include <string.h>
 
 #include "coney/buffer.h"
-#include "coney/xalloc.h"
-
-#define uthash_malloc(size)        xmalloc(size)
-#define uthash_free(pointer, size) free(pointer)
 #include "coney/hash.h"
+#include "coney/xalloc.h"
 
 #define COMPONENTS_MAX 8
 

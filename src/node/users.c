@@ -10,11 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "coney/xalloc.h"
-
-#define uthash_malloc(size)        xmalloc(size)
-#define uthash_free(pointer, size) free(pointer)
 #include "coney/hash.h"
+#include "coney/xalloc.h"
 
 struct user {
     UT_hash_handle hh;     /* by name */

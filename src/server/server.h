@@ -9,7 +9,6 @@
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
 
-#include "coney/hash.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -18,6 +17,7 @@
 #include "coney/config.h"
 #include "coney/definitions.h"
 #include "coney/events.h"
+#include "coney/hash.h"
 #include "coney/log.h"
 #include "coney/sasl.h"
 #include "coney/server.h"

@@ -2,9 +2,9 @@
 /* tally.h: a hash of counts. */
 #include "tally.h"
 
-#include "coney/hash.h"
 #include <stdlib.h>
 
+#include "coney/hash.h"
 #include "coney/xalloc.h"
 
 struct tally {

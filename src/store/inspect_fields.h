@@ -5,9 +5,8 @@
 #ifndef STORE_INSPECT_FIELDS_H
 #define STORE_INSPECT_FIELDS_H
 
-#include "coney/hash.h"
-
 #include "catalog.h"
+#include "coney/hash.h"
 #include "coney/inspect.h"
 #include "coney/message.h"
 #include "logged.h"

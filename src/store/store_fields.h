@@ -12,12 +12,12 @@
 #ifndef STORE_STORE_FIELDS_H
 #define STORE_STORE_FIELDS_H
 
-#include "coney/hash.h"
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "catalog.h"
 #include "coney/checkpoint.h"
+#include "coney/hash.h"
 #include "coney/store.h"
 #include "logged.h"
 #include "segment.h"

@@ -6,12 +6,12 @@
  */
 #include "sys_overlay.h"
 
-#include "coney/hash.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "coney/hash.h"
 #include "coney/xalloc.h"
 
 struct entry {

@@ -442,8 +442,9 @@ class World:
             if copy.mid in there:
                 copy.promised, copy.settle = True, None
             elif copy.must_be_there():
-                raise Violation("a message is lost", "%s%s" % (
-                    queue.name, " and " + queue.target.name if queue.target else ""), [copy])
+                raise Violation("a message is lost", "%s%s: %d were found, %d are missing" % (
+                    queue.name, " and " + queue.target.name if queue.target else "", len(seen),
+                    len(self.missing(queue, seen))), [copy])
             else:
                 copy.bury("it was not there after a restart")
 

@@ -313,9 +313,11 @@ class Loop:
         self.actors.append(actor)
         return actor
 
+    dial = staticmethod(Link)       # a loop with connections of another kind says so here
+
     def connect(self, actor, port):
         try:
-            link = Link(port)
+            link = self.dial(port)
         except OSError as problem:
             raise Ended("%s cannot connect: %s" % (actor.name, problem)) from None
         return self.adopt(actor, link)

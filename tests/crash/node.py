@@ -67,8 +67,11 @@ class Node:
                 raise StartFailed("coneyd ended with status %s at start" % status, status)
             seen += data
         self.said = seen.decode()
-        self.port = int(re.search(rb"^listening amqp \S+:(\d+)$", seen, re.M).group(1))
+        self.port = self.port_of("amqp")
         return time.monotonic() - began
+
+    def port_of(self, protocol):
+        return int(re.search(r"^listening %s \S+:(\d+)$" % protocol, self.said, re.M).group(1))
 
     def wait(self, timeout=None):
         status = self.process.wait(timeout)

@@ -10,11 +10,11 @@
 #ifndef TESTS_SIM_KEPT_H
 #define TESTS_SIM_KEPT_H
 
-#include "coney/hash.h"
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "coney/checkpoint.h"
+#include "coney/hash.h"
 #include "coney/journal.h"
 #include "coney/vhost.h"
 

@@ -12,10 +12,10 @@
 #ifndef TESTS_SIM_MODEL_H
 #define TESTS_SIM_MODEL_H
 
-#include "coney/hash.h"
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "coney/hash.h"
 #include "coney/method.h"
 
 enum { QUEUES = 8, KEYS = 3, CONNECTIONS = 6, CHANNELS = 3, CONSUMERS = 3, DELIVERIES_MAX = 4096 };

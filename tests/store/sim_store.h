@@ -9,10 +9,10 @@
 #ifndef TESTS_STORE_SIM_STORE_H
 #define TESTS_STORE_SIM_STORE_H
 
-#include "coney/hash.h"
 #include <stdio.h>
 #include <string.h>
 
+#include "coney/hash.h"
 #include "coney/method.h"
 #include "coney/outbox.h"
 #include "sim/seeds.h"

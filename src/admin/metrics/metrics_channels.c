@@ -3,13 +3,13 @@
  * metrics.h: channels and connections. Channels are known to vhosts and connections' octets to loops; they
  * meet in the connection's serial number.
  */
-#include "coney/hash.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "admin/clients.h"
+#include "coney/hash.h"
 #include "coney/sessions.h"
 #include "coney/survey.h"
 #include "coney/visit.h"

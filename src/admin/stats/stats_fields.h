@@ -6,11 +6,11 @@
 #ifndef ADMIN_STATS_FIELDS_H
 #define ADMIN_STATS_FIELDS_H
 
-#include "coney/hash.h"
 #include <pthread.h>
 #include <time.h>
 
 #include "coney/counts.h"
+#include "coney/hash.h"
 #include "stats.h"
 
 #define SAMPLES      121 /* ten minutes at five seconds, */

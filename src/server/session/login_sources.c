@@ -3,11 +3,11 @@
  * forgotten. */
 #include "login_sources.h"
 
-#include "coney/hash.h"
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
+#include "coney/hash.h"
 #include "coney/xalloc.h"
 
 #define FIRST_DELAY_NS UINT64_C(100000000)

@@ -20,7 +20,6 @@
 #ifndef SERVER_SESSION_H
 #define SERVER_SESSION_H
 
-#include "coney/hash.h"
 #include <event2/event_struct.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,6 +27,7 @@
 
 #include "coney/auth.h"
 #include "coney/buffer.h"
+#include "coney/hash.h"
 #include "coney/message.h"
 #include "coney/method.h"
 #include "coney/outbox.h"
