@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "coney/log.h"
 #include "coney/restore.h"
 #include "coney/xalloc.h"
 #include "failpoint.h"
@@ -298,6 +299,10 @@ static void write_failed(void *context, int error)
 
     if (error == -ENOSPC) {
         store_set_full(store, true);
+        return;
+    }
+    if (wal_waits(error)) {
+        log_warning("the journal waits: %s", strerror(-error));
         return;
     }
     snprintf(text, sizeof text, "the journal cannot be written: %s", strerror(-error));

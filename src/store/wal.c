@@ -90,8 +90,13 @@ static void take_pushed(struct wal *wal)
 /* From now on nothing is promised. What a full disk means for a file that has its space is no mere alarm. */
 static int fail(struct wal *wal, int error)
 {
-    wal->broken = error == -ENOSPC || error == -EAGAIN ? -EIO : error;
+    wal->broken = wal_waits(error) || error == -EAGAIN ? -EIO : error;
     return wal->broken;
+}
+
+bool wal_waits(int error)
+{
+    return error == -ENOSPC || error == -EMFILE || error == -ENFILE;
 }
 
 static bool is_unsynced(const struct wal *wal)
@@ -182,7 +187,7 @@ static int enter_file(struct wal *wal, uint64_t size)
         return error;
     error = wal_take_place(wal, wal->ordinal + 1, file_size, &place);
     if (error)
-        return error == -ENOSPC || error == -EAGAIN ? error : fail(wal, error);
+        return wal_waits(error) || error == -EAGAIN ? error : fail(wal, error);
     header.size = file_size;
     error = failpoint("journal_before_switch");
     if (!error)
@@ -432,7 +437,7 @@ static void *commit_thread(void *context)
             wal->failed(wal->failed_context, error);
         if (error == -EAGAIN)
             sleep_until_released(wal);
-        else if (error == -ENOSPC && !atomic_load(&wal->stopping))
+        else if (wal_waits(error) && !atomic_load(&wal->stopping))
             nap(wal);
         else if (error || (atomic_load(&wal->stopping) && !atomic_load(&wal->pushed)))
             break;

@@ -106,14 +106,17 @@ uint64_t wal_backlog(const struct wal *wal);
 
 /* The commit thread, or a test: write, sync and give back what was pushed; what is all relaxed is synced
  * sync_every_ms later, by a later step. Returns 0, or a negative errno after which nothing more may be
- * promised: the node must stop. Two are none of that: -ENOSPC (there is no room for a next file) and -EAGAIN
- * (file_count files are in use: wait for wal_release()). Then what was not given back is still pushed, and
- * the step may be tried again. */
+ * promised: the node must stop. None of that are -EAGAIN (file_count files are in use: wait for
+ * wal_release()) and those of wal_waits(): then what was not given back is still pushed, and the step may be
+ * tried again. */
 int wal_step(struct wal *wal);
 
+/* Tell whether ERROR says that there is no room, or no descriptor, for a next file now. */
+bool wal_waits(int error);
+
 /* The commit thread's life: steps until wal_stop(), sleeping when nothing is pushed, and for -EAGAIN until
- * wal_release(). FAILED is called from the thread with what else wal_step() returned; for -ENOSPC it is tried
- * again every 100 ms, after another error the thread ends. */
+ * wal_release(). FAILED is called from the thread with what else wal_step() returned; for those of
+ * wal_waits() it is tried again every 100 ms, after another error the thread ends. */
 bool wal_start(struct wal *wal, void (*failed)(void *context, int error), void *context);
 void wal_wake(struct wal *wal);
 

@@ -3,6 +3,7 @@
 
 import os
 import resource
+import threading
 import time
 
 import amqp_raw
@@ -35,10 +36,17 @@ def test_messages_wait_for_descriptors(broker):
         _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         for _ in range(MESSAGES):
             ch.publish_confirmed("", "q", BODY, {"delivery_mode": 2})
+        publisher = node.connect().channel()    # is held when too much waits for the journal
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free(pid), hard))
         ch.send("basic.get", queue="q", no_ack=True)
-        for _ in range(2 * MESSAGES):
-            ch.publish("", "q", BODY, {"delivery_mode": 2})
+
+        def publish():
+            publisher.connection.wire.sock.settimeout(60)
+            for _ in range(2 * MESSAGES):
+                publisher.publish("", "q", BODY, {"delivery_mode": 2})
+
+        publishing = threading.Thread(target=publish)
+        publishing.start()
         node.wait_log("Too many open files")
         before, began = processor_seconds(pid), time.monotonic()
         while time.monotonic() - began < 2:
@@ -48,6 +56,7 @@ def test_messages_wait_for_descriptors(broker):
                 pass
         ok(processor_seconds(pid) - before < 0.5, "it spins")
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
+        publishing.join(60)
         eq(ch.take("basic.get-ok").body, BODY)
         second, got = node.connect().channel(), 1
         while got < 3 * MESSAGES:

@@ -764,7 +764,7 @@ Test(wal, tells_what_the_system_refuses_from_damage)
     rig_free(rig);
 }
 
-/* Some rounds of everything; returns at the first error that is neither -EAGAIN nor -ENOSPC. */
+/* Some rounds of everything; returns at the first error that is neither -EAGAIN nor one of wal_waits(). */
 static int live(struct rig *rig, struct random *random, uint32_t rounds)
 {
     for (uint32_t i = 0; i < rounds; i++) {
@@ -779,7 +779,7 @@ static int live(struct rig *rig, struct random *random, uint32_t rounds)
         if (random_percent(random, 30))
             wal_prepare(rig->wal);
         error = wal_step(rig->wal);
-        if (error && error != -EAGAIN && error != -ENOSPC)
+        if (error && error != -EAGAIN && !wal_waits(error))
             return error;
         if (random_percent(random, 50) && wal_file(rig->wal) > 2)
             release(rig, wal_file(rig->wal) - 1 - random_below(random, 2));
