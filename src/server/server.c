@@ -743,6 +743,7 @@ void server_run(struct server *server, const struct server_company *company)
 void server_free(struct server *server)
 {
     listeners_close(server);
+    storage_finish(server); /* not done yet where it was never run */
     while (server->runners) {
         struct runner *runner = server->runners;
 

@@ -63,6 +63,7 @@ struct server {
     const struct config_source *source;    /* where it comes from; NULL: it stays */
     struct sys *sys;                       /* with a data directory: its files, */
     struct store *store;                   /* and what is kept in it */
+    bool storage_is_finished;              /* storage_finish() was called */
     struct opening *opening;               /* while it is being opened */
     char node_name[300];
     char kept_cluster_name[300]; /* of the data directory; empty: none */

@@ -292,8 +292,9 @@ void storage_finish(struct server *server)
 {
     struct store_counters counters;
 
-    if (!server->store)
+    if (!server->store || server->storage_is_finished)
         return;
+    server->storage_is_finished = true;
     store_finish(server->store);
     counters = store_counters(server->store);
     log_counters(&counters);

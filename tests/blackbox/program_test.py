@@ -150,11 +150,14 @@ def test_check_config(broker):
 
 @program
 def test_what_keeps_it_from_starting(broker):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.create_server(("127.0.0.1", 0)) as taken, tempfile.TemporaryDirectory() as data:
         port = taken.getsockname()[1]
-        status, said, complained = run("--ephemeral", "--set", "listeners.tcp.1=127.0.0.1:%d" % port)
-    eq((status, said), (EX_OSERR, ""))
-    ok("cannot listen on 127.0.0.1" in complained, complained)
+        for options in (["--ephemeral", "--set", "listeners.tcp.1=127.0.0.1:%d" % port],
+                        [*ANY_PORT, "--set", "management.tcp.port=%d" % port],
+                        ["--data", data, *ANY_PORT[1:], "--set", "management.tcp.port=%d" % port]):
+            status, said, complained = run(*options)
+            eq((status, said), (EX_OSERR, ""), options)
+            ok("cannot listen on 127.0.0.1" in complained, complained)
     with file_of("{") as broken:
         eq(run(*ANY_PORT, "--set", "load_definitions=" + broken.name)[:2], (EX_DATAERR, ""))
 
