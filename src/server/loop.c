@@ -389,15 +389,21 @@ static unsigned fading(unsigned recent, unsigned now)
     return now >= recent ? now : recent - (recent + 7) / 8;
 }
 
+/* As many as it takes to bring the budget to its minimum: more, of the time since this loop looked last,
+ * would only take longer to fade. */
+#define QUESTIONS_MANY 16
+
 /* Looked at only where it matters, so as not to share the other loops' lines at each turn. */
 static void note_questions(struct loop *loop)
 {
     const struct server *server = loop->server;
-    uint64_t asked = 0;
+    uint64_t asked = 0, more;
 
     for (unsigned i = 0; i < server->loop_count; i++)
         asked += atomic_load_explicit(&server->loops[i].questions, memory_order_relaxed);
-    loop->questions_recent = fading(loop->questions_recent, (unsigned)(asked - loop->questions_seen));
+    more = asked - loop->questions_seen;
+    loop->questions_recent =
+        fading(loop->questions_recent, more < QUESTIONS_MANY ? (unsigned)more : QUESTIONS_MANY);
     loop->questions_seen = asked;
 }
 

@@ -228,7 +228,7 @@ Test(runner, less_is_read_at_once_while_others_wait_for_answers)
     cr_assert_lt(loop_read_budget(&loops[0]), LOOP_READ_SIZE / 16);
     full_turn(100000);
     cr_assert_geq(loop_read_budget(&loops[0]), 2048);
-    for (unsigned i = 0; i < 200; i++)
+    for (unsigned i = 0; i < 20; i++)
         full_turn(0);
     cr_assert_eq(loop_read_budget(&loops[0]), LOOP_READ_SIZE);
 }
