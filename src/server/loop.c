@@ -321,9 +321,11 @@ void loop_return_chunk(struct loop *loop, struct runner *runner, struct outbox_c
 
 #define READ_BUDGET_MIN 2048
 
+/* Acks weigh little: consumers that are slowed by publishers have their prefetch to live on, and what is cut
+ * into small reads costs a call each. */
 size_t loop_read_budget(const struct loop *loop)
 {
-    size_t share = 1 + 2 * (size_t)loop->small_reads_recent + 4 * (size_t)loop->questions_recent;
+    size_t share = 1 + (size_t)loop->small_reads_recent / 8 + 4 * (size_t)loop->questions_recent;
     size_t budget = LOOP_READ_SIZE / share;
 
     return budget < READ_BUDGET_MIN ? READ_BUDGET_MIN : budget;
