@@ -152,7 +152,7 @@ static void answer(struct request *request)
  * one. False: that was not what ERROR is, or there is no time to wait. */
 static bool waits_for_descriptor(struct worker *worker, int error)
 {
-    if (error != -EMFILE && error != -ENFILE)
+    if (!sys_lacks_descriptors(error))
         return false;
     log_warning("messages wait for descriptors: %s", strerror(-error));
     return worker_pause(worker, DESCRIPTOR_RETRY_MS);
@@ -561,8 +561,11 @@ void store_written(void *context, struct wal_chunk *chunks, uint64_t file)
         chunk_written(store, chunks);
         chunks = next;
     }
-    if (atomic_exchange(&store->file, file) != file && store->has_threads)
-        store_care(store); /* a next file, ahead of need */
+    atomic_store(&store->file, file);
+    if (store->has_threads && store->prepared_after != file && wal_needs_next(store->wal)) {
+        store->prepared_after = file;
+        store_care(store);
+    }
     relieve_all(store);
     checkpoint_consider(store);
 }

@@ -96,7 +96,7 @@ static int fail(struct wal *wal, int error)
 
 bool wal_waits(int error)
 {
-    return error == -ENOSPC || error == -EMFILE || error == -ENFILE;
+    return error == -ENOSPC || sys_lacks_descriptors(error);
 }
 
 static bool is_unsynced(const struct wal *wal)

@@ -152,9 +152,13 @@ void wal_overdraw(struct wal *wal, bool on);
  * being made. */
 void wal_hold(struct wal *wal, bool hold);
 
-/* The worker, ahead of need: make the next file if the current one is half full, or a node's small first one,
- * and none is ready. wal_step() does it itself if it must. Does nothing where file_count files are in use.
- * Returns 0, or a negative errno; -ENOSPC is the disk alarm. */
+/* Any thread: tell whether the current file, as of the last batch, is so full, or so small, that
+ * wal_prepare() would make the next one if none is ready. */
+bool wal_needs_next(const struct wal *wal);
+
+/* The worker, ahead of need: make the next file if wal_needs_next() and none is ready. wal_step() does it
+ * itself if it must. Does nothing where file_count files are in use. Returns 0, or a negative errno; -ENOSPC
+ * is the disk alarm. */
 int wal_prepare(struct wal *wal);
 
 /* The worker: copy what is on stable storage of files from ordinal FIRST on, none of which may be released

@@ -126,10 +126,11 @@ static inline uint64_t wal_batch_size(uint64_t length)
     return wal_round_up(WAL_BATCH_HEADER_SIZE + length);
 }
 
-/* When half of the current file is full; where that is smaller than others, at once. */
+/* When a quarter of the current file is full, as the next one takes as long to fill with zeros as this one
+ * with messages at full speed; where this one is smaller than others, at once. */
 static inline bool wal_wants_next(const struct wal *wal)
 {
-    return wal->offset >= wal->current->size / 2 || wal->current->size < wal->settings.file_size;
+    return wal->offset >= wal->current->size / 4 || wal->current->size < wal->settings.file_size;
 }
 
 static inline uint64_t wal_files_overdraft(const struct wal *wal)

@@ -238,12 +238,17 @@ int wal_take_place(struct wal *wal, uint64_t ordinal, uint64_t size, struct wal_
     return error;
 }
 
+bool wal_needs_next(const struct wal *wal)
+{
+    return atomic_load(&wal->needs_next);
+}
+
 int wal_prepare(struct wal *wal)
 {
     struct wal_place *best;
     int error = 0;
 
-    if (!atomic_load(&wal->needs_next) || wal_files_in_use(wal) >= wal->settings.file_count)
+    if (!wal_needs_next(wal) || wal_files_in_use(wal) >= wal->settings.file_count)
         return 0;
     pthread_mutex_lock(&wal->files_lock);
     best = best_free(wal, wal->settings.file_size);

@@ -440,6 +440,26 @@ Test(wal, first_file_is_small_and_the_next_one_made_at_once)
     rig_free(rig);
 }
 
+/* Soon enough for it to be made while the rest of the current one fills. */
+Test(wal, next_file_is_asked_for_when_a_quarter_is_full)
+{
+    struct rig *rig = rig_new();
+
+    rig->settings.file_size = UINT64_C(2) << 20;
+    rig_open(rig);
+    cr_expect_not(wal_needs_next(rig->wal), "nothing is written yet");
+    push(rig, 400000);
+    step(rig);
+    cr_expect_not(wal_needs_next(rig->wal));
+    push(rig, 200000);
+    step(rig);
+    cr_expect(wal_needs_next(rig->wal));
+    push(rig, 1600000);
+    step(rig);
+    cr_expect_eq(wal_file(rig->wal), 2);
+    rig_free(rig);
+}
+
 Test(wal, waits_for_a_release_when_all_files_are_in_use)
 {
     struct rig *rig = rig_new();
