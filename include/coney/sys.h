@@ -9,6 +9,7 @@
 #ifndef CONEY_SYS_H
 #define CONEY_SYS_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -143,6 +144,12 @@ static inline int sys_lock(struct sys *sys, struct sys_file *file)
 static inline int64_t sys_room(struct sys *sys, const char *folder)
 {
     return sys->ops->room(sys, folder);
+}
+
+/* Tell whether ERROR, negative, says that no descriptor is left: it passes when somebody closes one. */
+static inline bool sys_lacks_descriptors(int error)
+{
+    return error == -EMFILE || error == -ENFILE;
 }
 
 static inline void sys_free(struct sys *sys)

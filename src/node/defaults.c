@@ -9,11 +9,14 @@
 #include <string.h>
 
 #include "coney/log.h"
+#include "coney/password.h"
 #include "coney/permission.h"
 #include "coney/users.h"
 #include "coney/vhost.h"
 #include "coney/xalloc.h"
 #include "definitions_keep.h"
+
+#define BUILTIN_PASS "guest"
 
 static struct vhost *find_or_make(const struct definitions_target *target, const char *name,
                                   char why[DEFINITIONS_WHY_SIZE])
@@ -40,6 +43,21 @@ static bool check_pattern(const char *key, const char *pattern, char why[DEFINIT
     return false;
 }
 
+static bool has_builtin_pass(const struct config *config)
+{
+    return strcmp(config->default_pass, BUILTIN_PASS) == 0;
+}
+
+/* A password that everybody knows is not worth the time of scrypt, which were half of a first start. */
+static char *hash_builtin_pass(void)
+{
+    struct password_secret secret;
+
+    return password_hash_as(&secret, PASSWORD_SHA256, bytes_from_string(BUILTIN_PASS))
+               ? password_to_base64(&secret)
+               : NULL;
+}
+
 static bool make_user(const struct definitions_target *target, const struct config *config,
                       char why[DEFINITIONS_WHY_SIZE])
 {
@@ -47,15 +65,21 @@ static bool make_user(const struct definitions_target *target, const struct conf
     struct bytes *tags = xcalloc(words->count, sizeof *tags);
     struct user_spec spec = {
         .name = bytes_from_string(config->default_user),
-        .password = bytes_from_string(config->default_pass),
         .tags = tags,
         .tag_count = words->count,
         .max_connections = USER_LIMIT_NONE,
         .max_channels = USER_LIMIT_NONE,
     };
+    char *hash = has_builtin_pass(config) ? hash_builtin_pass() : NULL;
     char reason[128];
     bool done;
 
+    if (hash != NULL) {
+        spec.password_hash = bytes_from_string(hash);
+        spec.hashing = PASSWORD_SHA256;
+    } else {
+        spec.password = bytes_from_string(config->default_pass);
+    }
     for (size_t i = 0; i < words->count; i++)
         tags[i] = bytes_from_string(words->words[i]);
     done = users_put(target->users, &spec, reason, sizeof reason);
@@ -63,6 +87,7 @@ static bool make_user(const struct definitions_target *target, const struct conf
         keep_user(target, spec.name);
     else
         snprintf(why, DEFINITIONS_WHY_SIZE, "default_user '%s': %s", config->default_user, reason);
+    free(hash);
     free(tags);
     return done;
 }
@@ -102,8 +127,6 @@ bool defaults_make(const struct definitions_target *target, const struct config 
 
 /* ---- who can log in ---- */
 
-#define BUILTIN_PASS "guest"
-
 static bool is_in(const struct config_words *words, const char *word)
 {
     for (size_t i = 0; i < words->count; i++) {
@@ -111,11 +134,6 @@ static bool is_in(const struct config_words *words, const char *word)
             return true;
     }
     return false;
-}
-
-static bool has_builtin_pass(const struct config *config)
-{
-    return strcmp(config->default_pass, BUILTIN_PASS) == 0;
 }
 
 /* guest itself is as local as loopback_users says. */

@@ -600,7 +600,7 @@ static void commit_failed(struct store *store, int error, const char *why)
         store_set_full(store, true);
         return;
     }
-    if (error == -EMFILE || error == -ENFILE) {
+    if (sys_lacks_descriptors(error)) {
         log_warning("a checkpoint waits for descriptors: %s", strerror(-error));
         return;
     }
