@@ -319,8 +319,10 @@ bool store_start(struct store *store, char why[STORE_WHY_SIZE])
     /* Signals are for the threads of who uses the store. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    store->has_threads = wal_start(store->wal, write_failed, store) &&
-                         worker_start(&store->worker, "store") && worker_start(&store->reader, "store-read");
+    store->has_threads = worker_start(&store->worker, "store") && worker_start(&store->reader, "store-read");
+    /* The last one, as it reads has_threads. */
+    if (store->has_threads && !wal_start(store->wal, write_failed, store))
+        store->has_threads = false;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!store->has_threads)
         snprintf(why, STORE_WHY_SIZE, "the store's threads cannot be started");
