@@ -15,33 +15,3 @@ void buffer_append_method(struct buffer *buffer, uint16_t channel, const struct 
     frame_end_put(method_encode(p, method));
     buffer->size += FRAME_OVERHEAD + size;
 }
-
-bool method_arguments(const struct method *method, struct bytes *out)
-{
-    switch (method->id) {
-    case METHOD_EXCHANGE_DECLARE:
-        *out = method->exchange_declare.arguments;
-        break;
-    case METHOD_EXCHANGE_BIND:
-        *out = method->exchange_bind.arguments;
-        break;
-    case METHOD_EXCHANGE_UNBIND:
-        *out = method->exchange_unbind.arguments;
-        break;
-    case METHOD_QUEUE_DECLARE:
-        *out = method->queue_declare.arguments;
-        break;
-    case METHOD_QUEUE_BIND:
-        *out = method->queue_bind.arguments;
-        break;
-    case METHOD_QUEUE_UNBIND:
-        *out = method->queue_unbind.arguments;
-        break;
-    case METHOD_BASIC_CONSUME:
-        *out = method->basic_consume.arguments;
-        break;
-    default:
-        return false;
-    }
-    return out->size > 0;
-}

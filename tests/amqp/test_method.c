@@ -185,6 +185,24 @@ Test(method, every_one_has_its_name_direction_and_content)
     }
 }
 
+/* These are what the core bounds in depth and size. */
+Test(method, a_table_of_arguments_is_found_in_every_one_that_has_it)
+{
+    for (size_t i = 0; i < METHOD_COUNT; i++) {
+        bool has_table = strstr(rows[i].fields, " arguments:table") != NULL;
+        struct buffer payload = {0};
+        struct bytes found = {0};
+        struct method method;
+
+        append_payload(&payload, &rows[i], 0, false);
+        cr_assert_eq(method_decode(&method, buffer_bytes(&payload)), METHOD_OK);
+        cr_expect_eq(method_arguments(&method, &found), has_table, "%s.%s", rows[i].class_name,
+                     rows[i].method_name);
+        cr_expect_eq(found.size, has_table ? BYTES_LITERAL(TABLE).size : 0);
+        buffer_free(&payload);
+    }
+}
+
 Test(method, unknown_ids_are_told_from_malformed_arguments)
 {
     struct method method;
