@@ -105,6 +105,9 @@ void survey_exchanges(struct vhost *vhost, struct survey_cursor *cursor, unsigne
 bool survey_exchange(struct vhost *vhost, struct bytes name,
                      void (*show)(void *context, const struct survey_exchange *exchange), void *context);
 
+/* The INDEX-th of the types that exchanges may have, by name, which needs no vhost; false behind the last. */
+bool survey_exchange_type(size_t index, const char **name, const char **description);
+
 /* ---- bindings: those that were made; that of each queue to the default exchange is not among them ---- */
 
 struct survey_binding {

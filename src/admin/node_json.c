@@ -12,6 +12,7 @@
 #include "admin_fields.h"
 #include "coney/node_access.h"
 #include "coney/pool.h"
+#include "coney/survey.h"
 #include "json.h"
 
 /* ---- names ---- */
@@ -118,22 +119,12 @@ json_t *contexts_json(struct request *request)
 
 json_t *exchange_types_json(void)
 {
-    static const struct {
-        const char *name, *description;
-    } types[] = {
-        {"direct", "AMQP direct exchange, as per the AMQP specification"},
-        {"fanout", "AMQP fanout exchange, as per the AMQP specification"},
-        {"headers", "AMQP headers exchange, as per the AMQP specification"},
-        {"topic", "AMQP topic exchange, as per the AMQP specification"},
-        {"x-consistent-hash", "Consistent Hashing Exchange"},
-        {"x-modulus-hash", "Modulus Hashing Exchange"},
-        {"x-random", "Random Exchange"},
-    };
+    const char *name, *description;
     json_t *out = json_array();
 
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        json_array_append_new(out, json_pack("{s:s,s:s,s:b}", "name", types[i].name, "description",
-                                             types[i].description, "enabled", 1));
+    for (size_t i = 0; survey_exchange_type(i, &name, &description); i++)
+        json_array_append_new(
+            out, json_pack("{s:s,s:s,s:b}", "name", name, "description", description, "enabled", 1));
     return out;
 }
 

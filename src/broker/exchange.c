@@ -7,17 +7,27 @@
 #include <utlist.h>
 
 #include "coney/buffer.h"
+#include "coney/survey.h"
 #include "coney/table.h"
 #include "coney/xalloc.h"
 #include "events.h"
 #include "survey_cursor.h"
 #include "vhost_fields.h"
 
+/* Sorted by name, as listings tell them. */
 static const struct exchange_type *const types[] = {
-    &exchange_type_direct,       &exchange_type_fanout,          &exchange_type_topic,
-    &exchange_type_headers,      &exchange_type_consistent_hash, &exchange_type_random,
-    &exchange_type_modulus_hash,
+    &exchange_type_direct,          &exchange_type_fanout,       &exchange_type_headers, &exchange_type_topic,
+    &exchange_type_consistent_hash, &exchange_type_modulus_hash, &exchange_type_random,
 };
+
+bool survey_exchange_type(size_t index, const char **name, const char **description)
+{
+    if (index >= sizeof types / sizeof *types)
+        return false;
+    *name = types[index]->name;
+    *description = types[index]->description;
+    return true;
+}
 
 const struct exchange_type *exchange_type_find(struct bytes name)
 {

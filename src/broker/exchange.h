@@ -36,9 +36,10 @@ struct binding {
     uint8_t identity[]; /* source, destination, key, canonical arguments; then the arguments as sent */
 };
 
-/* What an exchange type is: four functions, the first and the last two optional where said so. */
+/* What an exchange type is: its functions, optional where said so. */
 struct exchange_type {
     const char *name;
+    const char *description; /* as listings tell it */
     bool depends_on_message; /* routes by more than the key: never remembered */
     /* Check the arguments of a new exchange. NULL: anything goes. */
     bool (*check_exchange)(const struct exchange *exchange, struct reply_error *error);

@@ -280,6 +280,7 @@ static void consistent_hash_route(struct exchange *exchange, struct route *route
 
 const struct exchange_type exchange_type_consistent_hash = {
     .name = "x-consistent-hash",
+    .description = "Consistent Hashing Exchange",
     .check_exchange = consistent_hash_check_exchange,
     .check_binding = consistent_hash_check_binding,
     .add = drop_row,

@@ -77,6 +77,7 @@ static void direct_route(struct exchange *exchange, struct route *route)
 
 const struct exchange_type exchange_type_direct = {
     .name = "direct",
+    .description = "AMQP direct exchange, as per the AMQP specification",
     .add = direct_add,
     .remove = direct_remove,
     .route = direct_route,

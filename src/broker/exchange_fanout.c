@@ -27,6 +27,7 @@ static void fanout_route(struct exchange *exchange, struct route *route)
 
 const struct exchange_type exchange_type_fanout = {
     .name = "fanout",
+    .description = "AMQP fanout exchange, as per the AMQP specification",
     .add = fanout_add,
     .remove = fanout_remove,
     .route = fanout_route,

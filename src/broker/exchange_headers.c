@@ -217,6 +217,7 @@ static void headers_route(struct exchange *exchange, struct route *route)
 
 const struct exchange_type exchange_type_headers = {
     .name = "headers",
+    .description = "AMQP headers exchange, as per the AMQP specification",
     .depends_on_message = true,
     .check_binding = headers_check_binding,
     .add = headers_add,

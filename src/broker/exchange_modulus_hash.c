@@ -65,6 +65,7 @@ static void modulus_route(struct exchange *exchange, struct route *route)
 
 const struct exchange_type exchange_type_modulus_hash = {
     .name = "x-modulus-hash",
+    .description = "Modulus Hashing Exchange",
     .add = modulus_drop,
     .remove = modulus_drop,
     .route = modulus_route,

@@ -63,6 +63,7 @@ static void random_route(struct exchange *exchange, struct route *route)
 
 const struct exchange_type exchange_type_random = {
     .name = "x-random",
+    .description = "Random Exchange",
     .depends_on_message = true, /* not remembered: the next message goes elsewhere */
     .add = random_add,
     .remove = random_remove,

@@ -274,6 +274,7 @@ static void topic_route(struct exchange *exchange, struct route *route)
 
 const struct exchange_type exchange_type_topic = {
     .name = "topic",
+    .description = "AMQP topic exchange, as per the AMQP specification",
     .add = topic_add,
     .remove = topic_remove,
     .route = topic_route,
