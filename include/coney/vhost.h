@@ -165,8 +165,8 @@ bool vhost_clear_policy(struct vhost *vhost, enum policy_origin origin, struct b
 
 /* Negative: no limit. */
 void vhost_set_limits(struct vhost *vhost, int64_t connections_max, int64_t queues_max);
-/* Take from SETTINGS what may change while the vhost is in use: message_size_max, consumer_timeout_ms,
- * unsent_max and the bounds. What is above a bound already stays. */
+/* Take all of SETTINGS but default_queue_type, which is the vhost's own, and relaxed, which stays while the
+ * vhost is in use. What is above a bound already stays. */
 void vhost_change_settings(struct vhost *vhost, const struct vhost_settings *settings);
 void vhost_set_default_queue_type(struct vhost *vhost, enum queue_type type);
 

@@ -51,6 +51,18 @@ void bytes_free(struct bytes bytes)
     free((void *)(uintptr_t)bytes.data);
 }
 
+/* Take SETTINGS, with defaults for what they leave open. */
+static void take_settings(struct vhost *vhost, const struct vhost_settings *settings)
+{
+    vhost->settings = *settings;
+    if (!settings->unsent_max)
+        vhost->settings.unsent_max = UNSENT_MAX_DEFAULT;
+    if (!settings->spill_min)
+        vhost->settings.spill_min = SPILL_MIN_DEFAULT;
+    if (!settings->returns_max)
+        vhost->settings.returns_max = RETURNS_MAX_DEFAULT;
+}
+
 struct vhost *vhost_new(struct bytes name, const struct vhost_settings *settings, const struct vhost_ops *ops,
                         struct journal *journal)
 {
@@ -58,13 +70,7 @@ struct vhost *vhost_new(struct bytes name, const struct vhost_settings *settings
     struct reply_error error;
 
     vhost->name = bytes_copy(name);
-    vhost->settings = *settings;
-    if (!vhost->settings.unsent_max)
-        vhost->settings.unsent_max = UNSENT_MAX_DEFAULT;
-    if (!vhost->settings.spill_min)
-        vhost->settings.spill_min = SPILL_MIN_DEFAULT;
-    if (!vhost->settings.returns_max)
-        vhost->settings.returns_max = RETURNS_MAX_DEFAULT;
+    take_settings(vhost, settings);
     vhost->returns_left = vhost->settings.returns_max;
     vhost->ops = *ops;
     vhost->journal = journal;
@@ -635,20 +641,12 @@ void vhost_set_limits(struct vhost *vhost, int64_t connections_max, int64_t queu
 
 void vhost_change_settings(struct vhost *vhost, const struct vhost_settings *settings)
 {
-    bool times_differ = settings->consumer_timeout_ms != vhost->settings.consumer_timeout_ms;
+    struct vhost_settings before = vhost->settings;
 
-    vhost->settings.message_size_max = settings->message_size_max;
-    vhost->settings.consumer_timeout_ms = settings->consumer_timeout_ms;
-    vhost->settings.unsent_max = settings->unsent_max ? settings->unsent_max : UNSENT_MAX_DEFAULT;
-    vhost->settings.connections_max = settings->connections_max;
-    vhost->settings.channels_max = settings->channels_max;
-    vhost->settings.consumers_max = settings->consumers_max;
-    vhost->settings.unacked_max = settings->unacked_max;
-    vhost->settings.bindings_max = settings->bindings_max;
-    vhost->settings.name_size_max = settings->name_size_max;
-    vhost->settings.table_depth_max = settings->table_depth_max;
-    vhost->settings.table_size_max = settings->table_size_max;
-    if (times_differ)
+    take_settings(vhost, settings);
+    vhost->settings.default_queue_type = before.default_queue_type;
+    vhost->settings.relaxed = before.relaxed;
+    if (settings->consumer_timeout_ms != before.consumer_timeout_ms)
         apply_policies(vhost); /* what is overdue is looked for as after a change of policies */
 }
 

@@ -160,6 +160,31 @@ Test(limits, names_of_what_is_new)
     story_free(s);
 }
 
+static void note_relaxed(void *context, const struct survey_queue *queue)
+{
+    *(bool *)context = queue->options->relaxed;
+}
+
+Test(limits, a_change_takes_all_but_what_stays_with_the_vhost)
+{
+    struct story *s = story_new_with(BOUNDED(.default_queue_type = QUEUE_QUORUM, .relaxed = true));
+    struct client *a = client(s);
+    struct survey_vhost view;
+    bool is_relaxed = false;
+
+    vhost_change_settings(story_vhost(s), BOUNDED(.table_depth_max = 4, .consumers_max = 1));
+    survey_vhost(story_vhost(s), &view);
+    cr_expect_eq(view.default_queue_type, QUEUE_QUORUM);
+    declare(a, "q");
+    survey_queue(story_vhost(s), BYTES_LITERAL("q"), note_relaxed, &is_relaxed);
+    cr_expect(is_relaxed);
+    consume(a, "q", "1");
+    send_consume(a, "q", "2", 0, NO_ARGUMENTS);
+    expect_connection_error(a, 530, "NOT_ALLOWED - reached maximum (1) of consumers per channel",
+                            METHOD_BASIC_CONSUME);
+    story_free(s);
+}
+
 /* DEPTH tables in each other. */
 static struct arguments nested(unsigned depth)
 {
