@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """/api/coney (doc/API.md): how the node is, and having it do things."""
 
+import glob
 import os
+import re
 import socket
 import subprocess
 
@@ -29,6 +31,22 @@ def is_let_in(node):
 
 def state(node):
     return node.get("coney/status")["run_state"]
+
+
+# --- what there is ---------------------------------------------------------------------------------------------
+
+@ours
+def test_each_path_that_coney_adds_is_documented(_):
+    top = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+    paths = set()
+    for source in glob.glob(os.path.join(top, "src", "admin", "api", "*.c")):
+        with open(source, encoding="utf-8") as code:
+            paths.update(re.findall(r'^ *(?:DO\(|\{)"(coney/[^"]+)"', code.read(), re.M))
+    with open(os.path.join(top, "doc", "API.md"), encoding="utf-8") as text:
+        documented = re.findall(r"`/(coney/[^` ]+)`", text.read())
+    ok(len(paths) > 10, "paths %r" % paths)
+    eq([one for one in sorted(paths) if not any(re.fullmatch(re.sub(r":\w+", "[^/]+", one), name) for name in documented)],
+       [], "not in API.md")
 
 
 # --- how it is --------------------------------------------------------------------------------------------------

@@ -194,6 +194,25 @@ def test_what_dashboards_query_is_there_from_the_start(broker):
     eq(zero, [], "a new node has counted")
 
 
+def documented():
+    """coney's own series in doc/METRICS.md, where `_b_c` behind `coney_a_x` stands for coney_a_b_c."""
+    names = set()
+    with open(os.path.join(HERE, "..", "..", "doc", "METRICS.md"), encoding="utf-8") as text:
+        for line in text:
+            stem = ""
+            for name in re.findall(r"`([a-z_]+)[^`]*`", line.split("|")[1] if line.startswith("| `coney_") else ""):
+                stem = "_".join(name.split("_")[:2]) if name.startswith("coney_") else stem
+                names.add(stem + name if name.startswith("_") else name)
+    return names
+
+
+@coney
+def test_what_coney_adds_is_documented(broker):
+    told = {family for endpoint in ("/metrics", "/metrics/per-object", "/metrics/memory-breakdown")
+            for family in scrape(broker, endpoint).families if family.startswith("coney_")}
+    eq((sorted(told - documented()), sorted(documented() - told)), ([], []), "not in METRICS.md, not told")
+
+
 def test_types_are_those_of_rabbitmq(broker):
     found = scrape(broker).families
     for name, kind in (("queue_messages_ready", "gauge"), ("connections_opened_total", "counter"),
