@@ -22,6 +22,7 @@
 #include "coney/bytes.h"
 #include "coney/method.h"
 
+struct buffer;
 struct client;
 struct client_channel;
 struct event_base;
@@ -136,6 +137,12 @@ bool client_wants_pause(const struct client *client);
 /* Read no more from the peer until it is called with false. Nothing is known of the peer meanwhile: missing
  * heartbeats are not minded. */
 void client_hold(struct client *client, bool hold);
+
+/* A connection.start-ok of the program PRODUCT for TARGET, whose mechanism is named: for who logs in on a
+ * stream of its own. It points into PROPERTIES and RESPONSE, which are appended to; the latter holds the
+ * password. */
+struct method client_start_ok(const struct client_target *target, const char *product,
+                              struct buffer *properties, struct buffer *response);
 
 /* ---- channels ---- */
 

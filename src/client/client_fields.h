@@ -7,6 +7,7 @@
  *     client_read.c      octets to frames, frames to where they belong
  *     client_login.c     class connection: handshake, blocked, close
  *     client_channel.c   channels: calls, content, publishing
+ *     client_start_ok.c  what is said at the login: not of the client alone
  *
  * 1. Whatever may call back runs between client_enter() and client_leave(). What is let go of meanwhile (the
  *    client itself, channels, the socket) is freed by the outermost client_leave().

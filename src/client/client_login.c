@@ -7,7 +7,6 @@
 #include "client_fields.h"
 #include "coney/frame.h"
 #include "coney/reply.h"
-#include "coney/table.h"
 #include "coney/xalloc.h"
 
 /* ---- the handshake ---- */
@@ -29,34 +28,6 @@ static bool offers(struct bytes mechanisms, const char *name)
     return false;
 }
 
-static void build_properties(struct buffer *out, const struct client *client)
-{
-    static const char *const capabilities[] = {"publisher_confirms", "exchange_exchange_bindings",
-                                               "basic.nack",         "consumer_cancel_notify",
-                                               "connection.blocked", "authentication_failure_close"};
-    struct table_builder builder = table_builder_init(out);
-
-    table_put_longstr(&builder, "product", BYTES_LITERAL("coney"));
-    table_put_longstr(&builder, "version", BYTES_LITERAL(PACKAGE_VERSION));
-    table_put_longstr(&builder, "platform", BYTES_LITERAL("C"));
-    if (client->target.connection_name)
-        table_put_longstr(&builder, "connection_name", bytes_from_string(client->target.connection_name));
-    table_put_table_begin(&builder, "capabilities");
-    for (size_t i = 0; i < sizeof capabilities / sizeof *capabilities; i++)
-        table_put_bool(&builder, capabilities[i], true);
-    table_put_end(&builder);
-}
-
-static void build_response(struct buffer *out, const struct client_target *target)
-{
-    if (strcmp(target->mechanism, "PLAIN") != 0)
-        return; /* EXTERNAL: the certificate says it */
-    buffer_append(out, "", 1);
-    buffer_append_bytes(out, target->user);
-    buffer_append(out, "", 1);
-    buffer_append_bytes(out, target->password);
-}
-
 static void forget_password(struct client *client, struct buffer *response)
 {
     struct bytes *password = &client->target.password;
@@ -73,14 +44,8 @@ static void forget_password(struct client *client, struct buffer *response)
 static void say_start_ok(struct client *client)
 {
     struct buffer properties = {0}, response = {0};
-    struct method method = {.id = METHOD_CONNECTION_START_OK};
+    struct method method = client_start_ok(&client->target, "coney", &properties, &response);
 
-    build_properties(&properties, client);
-    build_response(&response, &client->target);
-    method.connection_start_ok.client_properties = buffer_bytes(&properties);
-    method.connection_start_ok.mechanism = bytes_from_string(client->target.mechanism);
-    method.connection_start_ok.response = buffer_bytes(&response);
-    method.connection_start_ok.locale = BYTES_LITERAL("en_US");
     client->state = CLIENT_STATE_LOGIN;
     client_put_method(client, 0, &method);
     buffer_free(&properties);

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Class connection, from start to close (conn_fields.h). */
-#include <string.h>
-
 #include "clock.h"
 #include "coney/frame.h"
-#include "coney/table.h"
 #include "conn_fields.h"
 #include "target.h"
 
@@ -12,39 +9,14 @@
  */
 #define FRAME_MAX_DEFAULT 131072
 
-static void put_client_properties(struct buffer *out, const struct conn *conn)
-{
-    struct table_builder builder = table_builder_init(out);
-
-    table_put_longstr(&builder, "product", BYTES_LITERAL("coneyperf"));
-    table_put_longstr(&builder, "version", BYTES_LITERAL(PACKAGE_VERSION));
-    table_put_longstr(&builder, "connection_name", bytes_from_string(conn->who));
-    table_put_table_begin(&builder, "capabilities");
-    table_put_bool(&builder, "publisher_confirms", true);
-    table_put_bool(&builder, "basic.nack", true);
-    table_put_bool(&builder, "consumer_cancel_notify", true);
-    table_put_bool(&builder, "connection.blocked", true);
-    table_put_bool(&builder, "authentication_failure_close", true);
-    table_put_end(&builder);
-}
-
 static void take_start(struct conn *conn)
 {
-    const struct client_target *login = &conn->target->login;
+    struct client_target login = conn->target->login;
     struct buffer properties = {0}, response = {0};
-    struct method method = {.id = METHOD_CONNECTION_START_OK};
+    struct method method;
 
-    put_client_properties(&properties, conn);
-    if (strcmp(login->mechanism, "PLAIN") == 0) {
-        buffer_append(&response, "", 1);
-        buffer_append_bytes(&response, login->user);
-        buffer_append(&response, "", 1);
-        buffer_append_bytes(&response, login->password);
-    }
-    method.connection_start_ok.client_properties = buffer_bytes(&properties);
-    method.connection_start_ok.mechanism = bytes_from_string(login->mechanism);
-    method.connection_start_ok.response = buffer_bytes(&response);
-    method.connection_start_ok.locale = BYTES_LITERAL("en_US");
+    login.connection_name = conn->who;
+    method = client_start_ok(&login, "coneyperf", &properties, &response);
     conn_say(conn, 0, &method);
     buffer_free(&properties);
     buffer_free(&response);
