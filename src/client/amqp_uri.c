@@ -3,30 +3,18 @@
 #include "coney/amqp_uri.h"
 
 #include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "coney/client.h"
+#include "coney/refuse.h"
 #include "coney/xalloc.h"
 
 #define PORT_PLAIN 5672
 #define PORT_TLS   5671
 #define DEPTH_MAX  100
-
-static bool refuse(char *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static bool refuse(char *why, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(why, AMQP_URI_WHY_SIZE, format, arguments);
-    va_end(arguments);
-    return false;
-}
 
 /* ---- pieces ---- */
 
@@ -57,12 +45,12 @@ static bool cut_host(struct pieces *pieces, struct bytes authority, char *why)
 
     if (authority.size && authority.data[0] == '[') {
         if (!cut(&authority, ']', &bracketed))
-            return refuse(why, "an IPv6 address without its closing bracket");
+            return refuse(why, AMQP_URI_WHY_SIZE, "an IPv6 address without its closing bracket");
         pieces->host = (struct bytes){bracketed.data + 1, bracketed.size - 1};
         if (authority.size == 0)
             return true;
         if (authority.data[0] != ':')
-            return refuse(why, "something other than a port behind an IPv6 address");
+            return refuse(why, AMQP_URI_WHY_SIZE, "something other than a port behind an IPv6 address");
         pieces->has_port = true;
         pieces->port = (struct bytes){authority.data + 1, authority.size - 1};
         return true;
@@ -80,7 +68,7 @@ static bool cut_pieces(struct pieces *pieces, const char *text, char *why)
 
     *pieces = (struct pieces){0};
     if (!after)
-        return refuse(why, "no scheme");
+        return refuse(why, AMQP_URI_WHY_SIZE, "no scheme");
     pieces->scheme = (struct bytes){(const uint8_t *)text, (size_t)(after - text)};
     rest = bytes_from_string(after + 3);
     if (cut(&rest, '#', &piece))
@@ -126,7 +114,7 @@ static char *decode(struct bytes piece, char *why)
             i += 2;
         }
         if (octet == 0) {
-            refuse(why, "a %% that no two hexadecimal digits, or that 00, follow");
+            refuse(why, AMQP_URI_WHY_SIZE, "a %% that no two hexadecimal digits, or that 00, follow");
             free(out);
             return NULL;
         }
@@ -216,7 +204,7 @@ static bool take_mechanism(struct amqp_uri *uri, struct bytes value, bool *has_m
     bool is_external = bytes_equal_string(value, "external");
 
     if (!is_external && !bytes_equal_string(value, "plain") && !bytes_equal_string(value, "amqplain"))
-        return refuse(why, "auth_mechanism is none of plain, amqplain and external");
+        return refuse(why, AMQP_URI_WHY_SIZE, "auth_mechanism is none of plain, amqplain and external");
     if (!*has_mechanism)
         uri->is_external = is_external;
     *has_mechanism = true;
@@ -232,7 +220,7 @@ static bool take_parameter(struct amqp_uri *uri, const struct parameter *paramet
     switch (parameter->kind) {
     case NUMBER:
         if (!read_number(value, parameter->max, &number))
-            return refuse(why, "%s is not an integer from 0 to %llu", parameter->name,
+            return refuse(why, AMQP_URI_WHY_SIZE, "%s is not an integer from 0 to %llu", parameter->name,
                           (unsigned long long)parameter->max);
         take_number(uri, parameter->name, number);
         return true;
@@ -241,12 +229,12 @@ static bool take_parameter(struct amqp_uri *uri, const struct parameter *paramet
     case VERIFY:
         is_first = bytes_equal_string(value, "verify_none");
         if (!is_first && !bytes_equal_string(value, "verify_peer"))
-            return refuse(why, "verify is neither verify_peer nor verify_none");
+            return refuse(why, AMQP_URI_WHY_SIZE, "verify is neither verify_peer nor verify_none");
         uri->verifies = !is_first;
         return true;
     case BOOLEAN:
         if (!bytes_equal_string(value, "true") && !bytes_equal_string(value, "false"))
-            return refuse(why, "%s is neither true nor false", parameter->name);
+            return refuse(why, AMQP_URI_WHY_SIZE, "%s is neither true nor false", parameter->name);
         return true;
     case SERVER_NAME:
         if (bytes_equal_string(value, "disable"))
@@ -296,7 +284,7 @@ static bool take_scheme(struct amqp_uri *uri, struct bytes scheme, char *why)
     snprintf(text, sizeof text, "%.*s", BYTES_ARG(scheme));
     uri->is_tls = strcasecmp(text, "amqps") == 0;
     if (!uri->is_tls && strcasecmp(text, "amqp") != 0)
-        return refuse(why, "the scheme is neither amqp nor amqps");
+        return refuse(why, AMQP_URI_WHY_SIZE, "the scheme is neither amqp nor amqps");
     uri->port = uri->is_tls ? PORT_TLS : PORT_PLAIN;
     return true;
 }
@@ -310,9 +298,9 @@ static bool take_host(struct amqp_uri *uri, const struct pieces *pieces, char *w
     if (!pieces->has_port)
         return true;
     if (!uri->host)
-        return refuse(why, "a port without a host");
+        return refuse(why, AMQP_URI_WHY_SIZE, "a port without a host");
     if (!read_number(pieces->port, UINT16_MAX, &port) || port == 0)
-        return refuse(why, "the port is not a number from 1 to 65535");
+        return refuse(why, AMQP_URI_WHY_SIZE, "the port is not a number from 1 to 65535");
     uri->port = (uint16_t)port;
     return true;
 }
@@ -336,10 +324,11 @@ static bool take_vhost(struct amqp_uri *uri, const struct pieces *pieces, const 
         return true;
     }
     if (memchr(pieces->vhost.data, '/', pieces->vhost.size))
-        return refuse(why, "a / in the vhost must be written %%2F");
+        return refuse(why, AMQP_URI_WHY_SIZE, "a / in the vhost must be written %%2F");
     if (!decode_into(&uri->vhost, pieces->vhost, why))
         return false;
-    return strlen(uri->vhost) <= SHORTSTR_MAX || refuse(why, "a vhost of more than %d octets", SHORTSTR_MAX);
+    return strlen(uri->vhost) <= SHORTSTR_MAX ||
+           refuse(why, AMQP_URI_WHY_SIZE, "a vhost of more than %d octets", SHORTSTR_MAX);
 }
 
 bool amqp_uri_parse(struct amqp_uri *out, const char *text, const char *default_vhost,

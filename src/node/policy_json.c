@@ -2,12 +2,12 @@
 /* policy_json.h: what shape it must have; what may stand in it says policy.h. */
 #include "policy_json.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "coney/buffer.h"
 #include "coney/json_table.h"
+#include "coney/refuse.h"
 #include "coney/vhost.h"
 
 #define VALUE_SIZE 128
@@ -32,25 +32,13 @@ static const char *describe(const json_t *value, char out[VALUE_SIZE])
     return out;
 }
 
-static bool refuse(char why[POLICY_WHY_SIZE], const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static bool refuse(char why[POLICY_WHY_SIZE], const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(why, POLICY_WHY_SIZE, format, arguments);
-    va_end(arguments);
-    return false;
-}
-
 static bool take_string(const json_t *object, const char *key, struct bytes *out, char why[POLICY_WHY_SIZE])
 {
     const json_t *value = json_object_get(object, key);
     char text[VALUE_SIZE];
 
     if (value != NULL && !json_is_string(value))
-        return refuse(why, "%s should be a binary but was %s", key, describe(value, text));
+        return refuse(why, POLICY_WHY_SIZE, "%s should be a binary but was %s", key, describe(value, text));
     *out = (struct bytes){(const uint8_t *)json_string_value(value), json_string_length(value)};
     return true;
 }
@@ -61,7 +49,8 @@ static bool take_priority(const json_t *object, int64_t *out, char why[POLICY_WH
     char text[VALUE_SIZE];
 
     if (value != NULL && !json_is_number(value))
-        return refuse(why, "priority should be a number, actually was %s", describe(value, text));
+        return refuse(why, POLICY_WHY_SIZE, "priority should be a number, actually was %s",
+                      describe(value, text));
     *out = json_is_real(value) ? (int64_t)json_real_value(value) : json_integer_value(value);
     return true;
 }
@@ -72,7 +61,7 @@ static bool take_definition(struct policy_text *text, const json_t *object, char
     bool is_empty = json_is_array(value) && json_array_size(value) == 0;
 
     if (value != NULL && !is_empty && !json_is_object(value))
-        return refuse(why, "definition should be an object");
+        return refuse(why, POLICY_WHY_SIZE, "definition should be an object");
     text->json = json_is_object(value) ? json_dumps(value, JSON_COMPACT) : NULL;
     text->spec.json = bytes_from_string(text->json != NULL ? text->json : "{}");
     if (text->json != NULL && !table_from_json(&text->table, value, why, POLICY_WHY_SIZE))
@@ -85,9 +74,9 @@ static bool read_policy(struct policy_text *text, struct bytes name, const json_
                         char why[POLICY_WHY_SIZE])
 {
     if (!json_is_object(value))
-        return refuse(why, "should be an object");
+        return refuse(why, POLICY_WHY_SIZE, "should be an object");
     if (json_object_get(value, "pattern") == NULL)
-        return refuse(why, "Key \"pattern\" not found in %.*s", BYTES_ARG(name));
+        return refuse(why, POLICY_WHY_SIZE, "Key \"pattern\" not found in %.*s", BYTES_ARG(name));
     return take_string(value, "pattern", &text->spec.pattern, why) &&
            take_string(value, "apply-to", &text->spec.apply_to, why) &&
            take_priority(value, &text->spec.priority, why) && take_definition(text, value, why);

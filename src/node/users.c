@@ -7,10 +7,10 @@
 
 #include <openssl/crypto.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "coney/hash.h"
+#include "coney/refuse.h"
 #include "coney/xalloc.h"
 
 struct user {
@@ -103,12 +103,6 @@ void users_free(struct users *users)
 }
 
 /* ---- putting ---- */
-
-static bool refuse(char *why, size_t why_size, const char *text)
-{
-    snprintf(why, why_size, "%s", text);
-    return false;
-}
 
 static bool take_secret(struct password_secret *secret, const struct user_spec *spec, char *why,
                         size_t why_size)

@@ -2,7 +2,6 @@
 /* options.h: the table of options, what reads it, and what of the values goes together. */
 #include "options.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -10,6 +9,7 @@
 #include "coney/bytes.h"
 #include "coney/frame.h"
 #include "coney/properties.h"
+#include "coney/refuse.h"
 #include "coney/xalloc.h"
 #include "stamp.h"
 #include "values.h"
@@ -113,18 +113,6 @@ static const struct option known[] = {
 
 #define KNOWN (sizeof known / sizeof *known)
 
-static bool refuse(char *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static bool refuse(char *why, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(why, OPTIONS_WHY_SIZE, format, arguments);
-    va_end(arguments);
-    return false;
-}
-
 /* ---- reading ---- */
 
 static const struct option *find(const char *word, size_t size, bool is_longer)
@@ -149,19 +137,20 @@ static bool take(struct options *options, const struct option *option, const cha
         return true;
     case NUMBER:
         if (!value_number(value, UINT32_MAX, &number))
-            return refuse(why, "--%s wants a number, not '%s'", option->longer, value);
+            return refuse(why, OPTIONS_WHY_SIZE, "--%s wants a number, not '%s'", option->longer, value);
         *(uint32_t *)place = (uint32_t)number;
         return true;
     case LARGE:
         return value_number(value, INT64_MAX, place) ||
-               refuse(why, "--%s wants a number, not '%s'", option->longer, value);
+               refuse(why, OPTIONS_WHY_SIZE, "--%s wants a number, not '%s'", option->longer, value);
     case DECIMAL:
         return value_decimal(value, place) ||
-               refuse(why, "--%s wants a number, not '%s'", option->longer, value);
+               refuse(why, OPTIONS_WHY_SIZE, "--%s wants a number, not '%s'", option->longer, value);
     case STEPS:
         return schedule_read(place, value) ||
-               refuse(why, "--%s wants VALUE:SECONDS, such as 200:30, at most %d times, not '%s'",
-                      option->longer, SCHEDULE_STEPS_MAX, value);
+               refuse(why, OPTIONS_WHY_SIZE,
+                      "--%s wants VALUE:SECONDS, such as 200:30, at most %d times, not '%s'", option->longer,
+                      SCHEDULE_STEPS_MAX, value);
     case URI: /* a password may have a comma in it */
         options->uris = xrealloc(options->uris, (options->uri_count + 1) * sizeof *options->uris);
         options->uris[options->uri_count++] = xstrdup(value);
@@ -187,18 +176,20 @@ static bool read_words(struct options *options, int argc, char **argv, char *why
         const struct option *option;
 
         if (dashes == 0 || dashes > 2 || !word[dashes])
-            return refuse(why, "what is '%s'? All arguments are options; --help lists them", word);
+            return refuse(why, OPTIONS_WHY_SIZE, "what is '%s'? All arguments are options; --help lists them",
+                          word);
         size = strcspn(word + dashes, "=");
         value = word[dashes + size] ? word + dashes + size + 1 : NULL;
         option = find(word + dashes, size, dashes == 2);
         if (!option)
-            return refuse(why, "there is no option %.*s; --help lists them", (int)(dashes + size), word);
+            return refuse(why, OPTIONS_WHY_SIZE, "there is no option %.*s; --help lists them",
+                          (int)(dashes + size), word);
         if (option->kind != FLAG && !value)
             value = ++i < argc ? argv[i] : NULL;
         if (option->kind != FLAG && !value)
-            return refuse(why, "%s wants %s behind it", word, option->argument);
+            return refuse(why, OPTIONS_WHY_SIZE, "%s wants %s behind it", word, option->argument);
         if (option->kind == FLAG && value)
-            return refuse(why, "--%s takes no value", option->longer);
+            return refuse(why, OPTIONS_WHY_SIZE, "--%s takes no value", option->longer);
         if (!take(options, option, value, why))
             return false;
     }
@@ -233,15 +224,16 @@ static bool take_names(struct options *options, char *why)
 {
     if (options->pattern) {
         if (options->queue)
-            return refuse(why, "--queue and --queue-pattern exclude each other");
+            return refuse(why, OPTIONS_WHY_SIZE, "--queue and --queue-pattern exclude each other");
         if (options->pattern_to < options->pattern_from)
-            return refuse(why, "--queue-pattern wants a --queue-pattern-to of at least %u",
+            return refuse(why, OPTIONS_WHY_SIZE, "--queue-pattern wants a --queue-pattern-to of at least %u",
                           options->pattern_from);
         for (unsigned i = options->pattern_from; i <= options->pattern_to; i++) {
             char *name = options_pattern(options->pattern, i);
 
             if (!name)
-                return refuse(why, "--queue-pattern wants one %%d in it, not '%s'", options->pattern);
+                return refuse(why, OPTIONS_WHY_SIZE, "--queue-pattern wants one %%d in it, not '%s'",
+                              options->pattern);
             options->queues = xrealloc(options->queues, (options->queue_count + 1) * sizeof *options->queues);
             options->queues[options->queue_count++] = name;
         }
@@ -250,7 +242,7 @@ static bool take_names(struct options *options, char *why)
     }
     for (size_t i = 0; i < options->queue_count; i++)
         if (strlen(options->queues[i]) > SHORTSTR_MAX)
-            return refuse(why, "a queue's name has at most %d octets", SHORTSTR_MAX);
+            return refuse(why, OPTIONS_WHY_SIZE, "a queue's name has at most %d octets", SHORTSTR_MAX);
     return true;
 }
 
@@ -268,7 +260,8 @@ static bool take_flags(struct options *options, char *why)
         else if (strcmp(flags[i], "mandatory") == 0)
             options->is_mandatory = true;
         else
-            is_sound = refuse(why, "--flag knows persistent and mandatory, not '%s'", flags[i]);
+            is_sound =
+                refuse(why, OPTIONS_WHY_SIZE, "--flag knows persistent and mandatory, not '%s'", flags[i]);
         free((void *)(uintptr_t)flags[i]);
     }
     free(flags);
@@ -282,12 +275,14 @@ static bool take_tables(struct options *options, char *why)
     if (options->is_quorum && !value_table("x-queue-type=quorum", &options->arguments))
         return false;
     if (options->queue_args && !value_table(options->queue_args, &options->arguments))
-        return refuse(why, "--queue-args wants NAME=VALUE,..., not '%s'", options->queue_args);
+        return refuse(why, OPTIONS_WHY_SIZE, "--queue-args wants NAME=VALUE,..., not '%s'",
+                      options->queue_args);
     if (!value_properties(options->properties, options->is_persistent, &options->encoded_properties,
                           &options->headers, wrong))
-        return refuse(why, "--message-properties: '%s' is no NAME=VALUE, or not a value for it", wrong);
+        return refuse(why, OPTIONS_WHY_SIZE,
+                      "--message-properties: '%s' is no NAME=VALUE, or not a value for it", wrong);
     return options->encoded_properties.size <= FRAME_MIN_SIZE / 2 ||
-           refuse(why, "--message-properties: too long");
+           refuse(why, OPTIONS_WHY_SIZE, "--message-properties: too long");
 }
 
 static bool take_truths(struct options *options, char *why)
@@ -297,11 +292,11 @@ static bool take_truths(struct options *options, char *why)
     options->is_auto_delete = !options->is_quorum;
     options->is_persistent |= options->is_quorum;
     if (options->auto_delete && !value_truth(options->auto_delete, &options->is_auto_delete))
-        return refuse(why, "--auto-delete is true or false");
+        return refuse(why, OPTIONS_WHY_SIZE, "--auto-delete is true or false");
     if (options->requeue && !value_truth(options->requeue, &requeue))
-        return refuse(why, "--requeue is true or false");
+        return refuse(why, OPTIONS_WHY_SIZE, "--requeue is true or false");
     if (options->is_nack && options->is_autoack)
-        return refuse(why, "--nack and --autoack exclude each other");
+        return refuse(why, OPTIONS_WHY_SIZE, "--nack and --autoack exclude each other");
     if (!requeue)
         options->requeue = NULL;
     else
@@ -312,17 +307,18 @@ static bool take_truths(struct options *options, char *why)
 static bool take_rates(struct options *options, char *why)
 {
     if (options->interval_of_publishing < 0)
-        return refuse(why, "--publishing-interval wants seconds");
+        return refuse(why, OPTIONS_WHY_SIZE, "--publishing-interval wants seconds");
     if (options->rates.count && (options->rate >= 0 || options->interval_of_publishing > 0))
-        return refuse(why, "--variable-rate excludes --rate and --publishing-interval");
+        return refuse(why, OPTIONS_WHY_SIZE, "--variable-rate excludes --rate and --publishing-interval");
     if (options->interval_of_publishing > 0)
         options->rates = schedule_steady(1 / options->interval_of_publishing);
     else if (options->rate >= 0)
         options->rates = schedule_steady(options->rate);
     for (size_t i = 0; i < options->sizes.count; i++)
         if (options->sizes.steps[i].value > INT32_MAX)
-            return refuse(why, "--variable-size: at most %d octets", INT32_MAX);
-    return options->size <= INT32_MAX || refuse(why, "--size: at most %d octets", INT32_MAX);
+            return refuse(why, OPTIONS_WHY_SIZE, "--variable-size: at most %d octets", INT32_MAX);
+    return options->size <= INT32_MAX ||
+           refuse(why, OPTIONS_WHY_SIZE, "--size: at most %d octets", INT32_MAX);
 }
 
 static bool take_churn(struct options *options, char *why)
@@ -333,7 +329,7 @@ static bool take_churn(struct options *options, char *why)
         if (strcmp(options->churned, names[i]) == 0)
             options->churn = (enum churn)i;
     return !options->churned || options->churn != CHURN_NONE ||
-           refuse(why, "--churn knows connections, channels, queues and bindings, not '%s'",
+           refuse(why, OPTIONS_WHY_SIZE, "--churn knows connections, channels, queues and bindings, not '%s'",
                   options->churned);
 }
 
@@ -348,32 +344,35 @@ static bool smallest_size_is(const struct options *options, uint64_t least)
 static bool check_limits(const struct options *options, char *why)
 {
     if (options->is_check && !smallest_size_is(options, STAMP_SIZE))
-        return refuse(why, "--check wants a --size of at least %d, for what it writes into every message",
+        return refuse(why, OPTIONS_WHY_SIZE,
+                      "--check wants a --size of at least %d, for what it writes into every message",
                       STAMP_SIZE);
     if (options->is_check && (!options->producers || !options->consumers))
-        return refuse(why, "--check wants producers and consumers in one run");
+        return refuse(why, OPTIONS_WHY_SIZE, "--check wants producers and consumers in one run");
     if (options->is_drain && !options->pmessages)
-        return refuse(why, "--drain wants --pmessages: how many are published before they are consumed");
+        return refuse(why, OPTIONS_WHY_SIZE,
+                      "--drain wants --pmessages: how many are published before they are consumed");
     if (options->is_drain && (!options->producers || !options->consumers))
-        return refuse(why, "--drain wants producers and consumers");
+        return refuse(why, OPTIONS_WHY_SIZE, "--drain wants producers and consumers");
     if (options->threads < 1 || options->threads > 256)
-        return refuse(why, "--threads is from 1 to 256");
+        return refuse(why, OPTIONS_WHY_SIZE, "--threads is from 1 to 256");
     if (options->producer_channels < 1 || options->consumer_channels < 1)
-        return refuse(why, "a connection has at least one channel");
+        return refuse(why, OPTIONS_WHY_SIZE, "a connection has at least one channel");
     if (options->frame_max && options->frame_max < FRAME_MIN_SIZE)
-        return refuse(why, "--framemax is at least %d", FRAME_MIN_SIZE);
+        return refuse(why, OPTIONS_WHY_SIZE, "--framemax is at least %d", FRAME_MIN_SIZE);
     if (options->heartbeat > UINT16_MAX || options->qos > UINT16_MAX || options->global_qos > UINT16_MAX)
-        return refuse(why, "--heartbeat, --qos and --global-qos are at most %d", UINT16_MAX);
+        return refuse(why, OPTIONS_WHY_SIZE, "--heartbeat, --qos and --global-qos are at most %d",
+                      UINT16_MAX);
     if (options->ack_every < 1)
-        return refuse(why, "--multi-ack-every is at least 1");
+        return refuse(why, OPTIONS_WHY_SIZE, "--multi-ack-every is at least 1");
     if (options->interval <= 0 || options->time < 0)
-        return refuse(why, "--interval and --time are more than 0 seconds");
+        return refuse(why, OPTIONS_WHY_SIZE, "--interval and --time are more than 0 seconds");
     if (options->exchange && strlen(options->exchange) > SHORTSTR_MAX)
-        return refuse(why, "an exchange's name has at most %d octets", SHORTSTR_MAX);
+        return refuse(why, OPTIONS_WHY_SIZE, "an exchange's name has at most %d octets", SHORTSTR_MAX);
     if (options->routing_key && strlen(options->routing_key) > SHORTSTR_MAX)
-        return refuse(why, "a routing key has at most %d octets", SHORTSTR_MAX);
+        return refuse(why, OPTIONS_WHY_SIZE, "a routing key has at most %d octets", SHORTSTR_MAX);
     if (options->is_predeclared && !options->queue_count && options->consumers)
-        return refuse(why, "--predeclared wants to know the --queue to consume from");
+        return refuse(why, OPTIONS_WHY_SIZE, "--predeclared wants to know the --queue to consume from");
     return true;
 }
 
