@@ -23,6 +23,7 @@ import amqp_raw  # noqa: E402
 
 REPLY_TIMEOUT = 30.0
 FRAME_MAX = 131072
+READ_AT_ONCE = 1 << 20
 
 
 class Unexpected(Exception):
@@ -165,6 +166,8 @@ class Chan:
 class Link:
     """A connection, by SOCK if there is one already. Broken ends are an error unless `ending` is set."""
 
+    LATER = (BlockingIOError,)      # what a socket raises that would block
+
     def __init__(self, port, sock=None):
         self.sock = sock or socket.create_connection(("127.0.0.1", port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -184,7 +187,7 @@ class Link:
         while self.out and not self.eof:
             try:
                 sent = self.sock.send(self.out)
-            except BlockingIOError:
+            except self.LATER:
                 return
             except OSError:
                 self.out.clear()        # the next read tells
@@ -194,8 +197,8 @@ class Link:
     def receive(self):
         """Take in what has come. False at the end of the stream."""
         try:
-            data = self.sock.recv(1 << 20)
-        except BlockingIOError:
+            data = self.sock.recv(READ_AT_ONCE)
+        except self.LATER:
             return True
         except OSError:
             data = b""

@@ -19,7 +19,6 @@ from load import Cast, Client, Target, publish  # noqa: E402
 
 BACKLOG = 400           # messages in a queue beyond which its publishers wait
 REMEMBERED_S = 20.0     # for which a message that is gone can still be told from one that never was
-READ_AT_ONCE = 1 << 20
 STEADY_WINDOW = 50
 STEADY_RATE = 60
 STEADY_ACKS = 10        # deliveries that one ack settles
@@ -105,39 +104,20 @@ class Unending(World):
 class TlsLink(Link):
     """A connection through TLS. The handshake is made at once; then nothing blocks."""
 
+    LATER = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
     def __init__(self, port, context):
         super().__init__(port)
         self.sock.settimeout(REPLY_TIMEOUT)
         self.sock = context.wrap_socket(self.sock, server_hostname="localhost")
         self.sock.setblocking(False)
 
-    def flush(self):
-        while self.out and not self.eof:
-            try:
-                sent = self.sock.send(self.out)
-            except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
-                return
-            except OSError:
-                self.out.clear()        # the next read tells
-                return
-            del self.out[:sent]
-
     def receive(self):
-        """All records that are there, as poll() does not tell of those that the TLS library has; one if it blocks."""
-        while True:
-            try:
-                data = self.sock.recv(READ_AT_ONCE)
-            except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+        """All records that are there, as poll() does not tell of those that the TLS library has."""
+        while super().receive():
+            if not self.sock.pending():
                 return True
-            except OSError:
-                data = b""
-            if not data:
-                self.eof = True
-                return False
-            self.inp += data
-            self.parse()
-            if self.sock.gettimeout():
-                return True
+        return False
 
 
 class MixedLoop(Loop):
