@@ -65,10 +65,16 @@ bool xalloc_is_short(void)
 
 /* ---- allocation ---- */
 
-static void *must(void *memory, size_t size)
+/* Try once more what was refused, now with the reserve: calloc(), or realloc(), which is malloc() without
+ * OLD. */
+static void *retry(void *old, size_t count, size_t size, bool is_zeroed)
 {
+    void *memory;
+
+    xalloc_refused();
+    memory = is_zeroed ? calloc(count, size) : realloc(old, count * size);
     if (memory == NULL) {
-        fprintf(stderr, "out of memory: %zu octets asked for\n", size);
+        fprintf(stderr, "out of memory: %zu octets asked for\n", count * size);
         abort();
     }
     return memory;
@@ -76,13 +82,12 @@ static void *must(void *memory, size_t size)
 
 void *xmalloc(size_t size)
 {
-    void *memory = malloc(size != 0 ? size : 1);
+    size_t least = size != 0 ? size : 1;
+    void *memory = malloc(least);
 
-    if (memory == NULL) {
-        xalloc_refused();
-        memory = malloc(size != 0 ? size : 1);
-    }
-    return must(memory, size);
+    if (memory == NULL)
+        memory = retry(NULL, 1, least, false);
+    return memory;
 }
 
 void *xcalloc(size_t count, size_t size)
@@ -92,22 +97,19 @@ void *xcalloc(size_t count, size_t size)
     if (count == 0 || size == 0)
         count = size = 1;
     memory = calloc(count, size);
-    if (memory == NULL) {
-        xalloc_refused();
-        memory = calloc(count, size);
-    }
-    return must(memory, size);
+    if (memory == NULL)
+        memory = retry(NULL, count, size, true);
+    return memory;
 }
 
 void *xrealloc(void *old, size_t size)
 {
-    void *memory = realloc(old, size != 0 ? size : 1);
+    size_t least = size != 0 ? size : 1;
+    void *memory = realloc(old, least);
 
-    if (memory == NULL) {
-        xalloc_refused();
-        memory = realloc(old, size != 0 ? size : 1);
-    }
-    return must(memory, size);
+    if (memory == NULL)
+        memory = retry(old, 1, least, false);
+    return memory;
 }
 
 void *xmemdup(const void *data, size_t size)
