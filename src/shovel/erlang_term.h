@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON values as RabbitMQ's error texts show them: as Erlang terms. */
+/*
+ * JSON values as RabbitMQ's error texts show them: as Erlang terms on one line. src/ctl/terms.c has more to
+ * do (line breaks, atoms, AMQP's types, escapes for a terminal) on a tree of its own, and is a program's:
+ * what both could share, a binary in quotes, is too little for a place below both.
+ */
 #ifndef SHOVEL_ERLANG_TERM_H
 #define SHOVEL_ERLANG_TERM_H
 
