@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import resource
+import select
 import socket
 import ssl
 import tempfile
@@ -108,7 +109,7 @@ def test_path_prefix(broker):
 @coney
 def test_the_control_socket_knows_its_peer(broker):
     with Node() as node:
-        where = [line.split()[2] for line in node.listening if line.startswith("listening control ")][0]
+        where = listening(node, "control")
         control = Client("unix:" + where)
         eq(control.get("whoami")["tags"], ["administrator"])
         eq(oct(os.stat(where).st_mode & 0o777), "0o666")
@@ -116,17 +117,30 @@ def test_the_control_socket_knows_its_peer(broker):
         ok("by-control" in [v["name"] for v in node.get("vhosts")], "made")
 
 
-@coney
-def test_tls(broker):
+@contextlib.contextmanager
+def secured_node():
+    """A node that listens with TLS too, its port, and what trusts it."""
     with tempfile.TemporaryDirectory() as folder:
         authority = certificates.Authority(folder)
         server = authority.certificate("server")
         with Node("--set", "management.ssl.port=0", "--set", "management.ssl.certfile=" + server.cert,
                   "--set", "management.ssl.keyfile=" + server.key) as node:
-            port = int([line for line in node.listening if line.startswith("listening https ")][0].rpartition(":")[2])
-            context = ssl.create_default_context(cafile=authority.cert)
-            for _ in range(20):
-                whoami(port, context)
+            yield node, port_of(node, "https"), ssl.create_default_context(cafile=authority.cert)
+
+
+def listening(node, kind):
+    return [line.split()[2] for line in node.listening if line.startswith("listening %s " % kind)][0]
+
+
+def port_of(node, kind):
+    return int(listening(node, kind).rpartition(":")[2])
+
+
+@coney
+def test_tls(broker):
+    with secured_node() as (_, port, context):
+        for _ in range(20):
+            whoami(port, context)
 
 
 def whoami(port, context):
@@ -221,9 +235,62 @@ def test_more_connections_than_descriptors(broker):
             wait_until(lambda: time.monotonic() - began > 1, what="a second")
             ok(processor_seconds(pid) - before < 0.3, "it spins")
             eq(node.log().count("cannot accept"), 1, "complaints")
-            control = [line.split()[2] for line in node.listening if line.startswith("listening control ")][0]
-            eq(Client("unix:" + control).ask("GET", "overview").status, 200)
+            eq(Client("unix:" + listening(node, "control")).ask("GET", "overview").status, 200)
         finally:
             for peer in peers:
                 peer.close()
         eq(node.ask("GET", "overview").status, 200)
+
+
+def drip(peers, octets_of, within):
+    """Send each of PEERS (name -> socket) what OCTETS_OF gives for its name, twice a second, until all have been
+    answered or closed: what came from each."""
+    got, end = {name: b"" for name in peers}, time.monotonic() + within
+    while peers:
+        ok(time.monotonic() < end, "still open: %s" % sorted(peers))
+        for name, sock in peers.items():
+            with contextlib.suppress(OSError):      # the next read tells
+                sock.sendall(octets_of(name))
+        until = time.monotonic() + 0.5
+        while peers and (left := until - time.monotonic()) > 0:
+            readable = select.select(list(peers.values()), [], [], left)[0]
+            for name in [name for name, sock in peers.items() if sock in readable]:
+                try:
+                    part = peers[name].recv(65536)
+                except ssl.SSLWantReadError:        # a ticket of TLS
+                    continue
+                except ConnectionError:
+                    part = b""
+                got[name] += part
+                if not part:
+                    peers.pop(name).close()
+    return got
+
+
+@coney
+def test_a_request_has_to_come_at_some_speed(broker):
+    """An octet now and then does not keep a connection; a slow line does."""
+    body = b'{"description": "%s"}' % (b"x" * 30000)
+    put = request("PUT /api/vhosts/slow HTTP/1.1", "Authorization: Basic Z3Vlc3Q6Z3Vlc3Q=",
+                  "Content-Length: %d" % len(body))
+    line = iter(body[at:at + 1000] for at in range(0, len(body), 1000))
+    with secured_node() as (node, port, context):
+        control = socket.socket(socket.AF_UNIX)
+        control.connect(listening(node, "control"))
+        peers = {name: socket.create_connection(("localhost", port_of(node, "http")))
+                 for name in ("headers", "body", "again", "slow line")}
+        peers["metrics"] = socket.create_connection(("localhost", port_of(node, "metrics")))
+        peers["control"] = control
+        peers["tls"] = context.wrap_socket(socket.create_connection(("localhost", port)), server_hostname="localhost")
+        peers["body"].sendall(put)
+        peers["slow line"].sendall(put)
+        peers["again"].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        ok(b"200 OK" in peers["again"].recv(65536), "the first request of this connection")
+        for name in ("headers", "metrics", "control", "tls", "again"):
+            peers[name].sendall(b"GET / HTTP/1.1\r\nX: ")
+        peers["tls"].setblocking(False)
+        got = drip(peers, lambda name: next(line, b"") if name == "slow line" else b"x", 30)
+        ok(b" 201 " in got.pop("slow line").splitlines()[0], "a slow line is fast enough")
+        got["again"] = b""                          # the rest of the page
+        eq(set(got.values()), {b""}, "the others are closed without a word")
+        eq([v["description"] for v in node.get("vhosts") if v["name"] == "slow"], ["x" * 30000])

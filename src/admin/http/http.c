@@ -25,6 +25,7 @@
 #include "coney/node_control.h"
 #include "coney/sockets.h"
 #include "coney/xalloc.h"
+#include "deadlines.h"
 #include "https.h"
 #include "request.h"
 #include "workers.h"
@@ -51,6 +52,7 @@ struct http {
     struct admin *admin;
     struct event_base *base;
     struct http_listener *listeners;
+    struct deadlines *deadlines;
     pthread_t thread;
     bool is_started;
     int wake_fd;
@@ -318,9 +320,11 @@ static void leave(struct request *request)
 static void on_sent(struct evhttp_request *evhttp, void *argument)
 {
     struct request *request = argument;
+    struct bufferevent *stream = evhttp_connection_get_bufferevent(request->connection);
 
     (void)evhttp;
     evhttp_connection_set_closecb(request->connection, NULL, NULL);
+    deadlines_answered(request->listener->http->deadlines, stream);
     leave(request);
 }
 
@@ -474,6 +478,7 @@ static void on_request(struct evhttp_request *evhttp, void *argument)
     struct http_listener *listener = argument;
     struct request *request = request_new(listener, evhttp);
 
+    deadlines_met(listener->http->deadlines, evhttp_connection_get_bufferevent(request->connection));
     evhttp_connection_set_closecb(request->connection, on_close, request);
     DL_APPEND2(listener->http->held, request, held_before, held_after);
     if (!atomic_load(&listener->http->is_stopping) && workers_take(request->admin->workers, request))
@@ -498,9 +503,14 @@ static const struct {
 static struct bufferevent *on_accepted(struct event_base *base, void *argument)
 {
     struct http_listener *listener = argument;
+    struct bufferevent *stream;
 
     accept_pause_accepted(&listener->pause, -1);
-    return listener->https ? https_accept(base, listener->https) : NULL;
+    stream = listener->https ? https_accept(base, listener->https)
+                             : bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    if (stream)
+        deadlines_begin(listener->http->deadlines, stream);
+    return stream;
 }
 
 /* Whose thread this is: evhttp has taken the place of the callback's own argument. */
@@ -531,9 +541,11 @@ struct http *http_new(struct admin *admin)
     pthread_mutex_init(&http->mutex, NULL);
     http->base = event_base_new();
     http->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (http->base && http->wake_fd >= 0)
+    if (http->base && http->wake_fd >= 0) {
         http->wake = event_new(http->base, http->wake_fd, EV_READ | EV_PERSIST, on_wake, http);
-    if (!http->wake || event_add(http->wake, NULL) < 0) {
+        http->deadlines = deadlines_new(http->base, TIMEOUT_S);
+    }
+    if (!http->wake || !http->deadlines || event_add(http->wake, NULL) < 0) {
         http_free(http);
         return NULL;
     }
@@ -559,6 +571,7 @@ void http_free(struct http *http)
         return;
     LL_FOREACH_SAFE (http->listeners, listener, next)
         listener_free(listener);
+    deadlines_free(http->deadlines);
     if (http->wake)
         event_free(http->wake);
     if (http->wake_fd >= 0)
