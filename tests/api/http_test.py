@@ -294,3 +294,12 @@ def test_a_request_has_to_come_at_some_speed(broker):
         got["again"] = b""                          # the rest of the page
         eq(set(got.values()), {b""}, "the others are closed without a word")
         eq([v["description"] for v in node.get("vhosts") if v["name"] == "slow"], ["x" * 30000])
+
+
+@coney
+def test_connect_is_refused_and_closed(broker):
+    """Whatever a client says of the connection: there is no tunnel."""
+    for more in ((), ("Connection: keep-alive",)):
+        head = "\r\n".join(("CONNECT example.com:443 HTTP/1.1", "Host: x") + more) + "\r\n\r\n"
+        got = raw(broker, head.encode())
+        ok(b" 501 " in got.splitlines()[0] and b"\r\nconnection: close\r\n" in got.lower(), got)

@@ -240,8 +240,10 @@ static struct request *request_new(struct http_listener *listener, struct evhttp
     note_peer(request);
     if (query && evhttp_parse_query_str(query, &request->query) < 0)
         request->status = 400;
-    if (!verb_of(evhttp_request_get_command(evhttp), &request->verb))
-        request->status = 405;
+    if (!verb_of(evhttp_request_get_command(evhttp), &request->verb)) {
+        request->status = 501;
+        reply_header(request, "connection", "close");
+    }
     path = below_prefix(request);
     if (!path || !split_path(request, path))
         request->status = 404;
@@ -322,9 +324,11 @@ static void on_sent(struct evhttp_request *evhttp, void *argument)
     struct request *request = argument;
     struct bufferevent *stream = evhttp_connection_get_bufferevent(request->connection);
 
-    (void)evhttp;
     evhttp_connection_set_closecb(request->connection, NULL, NULL);
     deadlines_answered(request->listener->http->deadlines, stream);
+    /* evhttp leaves these open, whatever the answer says. */
+    if (evhttp_request_get_command(evhttp) == EVHTTP_REQ_CONNECT)
+        shutdown(bufferevent_getfd(stream), SHUT_RDWR);
     leave(request);
 }
 
@@ -598,7 +602,7 @@ bool http_listen(struct http *http, enum http_kind kind, int fd, const char *pat
     evhttp_set_timeout(listener->evhttp, TIMEOUT_S);
     evhttp_set_allowed_methods(listener->evhttp, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT |
                                                      EVHTTP_REQ_POST | EVHTTP_REQ_DELETE |
-                                                     EVHTTP_REQ_OPTIONS);
+                                                     EVHTTP_REQ_OPTIONS | EVHTTP_REQ_CONNECT);
     evhttp_set_gencb(listener->evhttp, on_request, listener);
     evhttp_set_bevcb(listener->evhttp, on_accepted, listener);
     accept_pause_init(&listener->pause, http->base, accepting_of[kind].kept, accepting_of[kind].whom);
