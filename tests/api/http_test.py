@@ -303,3 +303,30 @@ def test_connect_is_refused_and_closed(broker):
         head = "\r\n".join(("CONNECT example.com:443 HTTP/1.1", "Host: x") + more) + "\r\n\r\n"
         got = raw(broker, head.encode())
         ok(b" 501 " in got.splitlines()[0] and b"\r\nconnection: close\r\n" in got.lower(), got)
+
+
+def taken(peer, octets, most):
+    """How much of OCTETS, again and again, PEER takes, MOST being enough."""
+    size = 0
+    peer.settimeout(3)
+    with contextlib.suppress(TimeoutError, ConnectionError):
+        while size < most:
+            size += peer.send(octets)
+    return size
+
+
+@coney
+def test_what_is_not_looked_at_is_not_read(broker):
+    """Neither the size of a chunk that never ends, nor what is asked while the answer before it is not taken."""
+    with Node("--set", "management.http.max_body_size=1000000") as node:
+        for at in range(0, 9000, 3000):
+            queues = [{"name": "q%d.%s" % (i, "x" * 150), "vhost": "/", "durable": True} for i in range(at, at + 3000)]
+            node.post("definitions", {"queues": queues})
+        endless = socket.create_connection((node.http_host, node.http_port))
+        endless.sendall(request("PUT /api/vhosts/x HTTP/1.1", "Transfer-Encoding: chunked"))
+        slow = slow_reader(node)
+        wait_for_slow(lambda: scrape_node(node), 1)
+        for peer in (endless, slow):
+            with peer:
+                size = taken(peer, b"0" * 65536, 100 << 20)
+                ok(size < 50 << 20, "%d octets were taken" % size)

@@ -512,8 +512,11 @@ static struct bufferevent *on_accepted(struct event_base *base, void *argument)
     accept_pause_accepted(&listener->pause, -1);
     stream = listener->https ? https_accept(base, listener->https)
                              : bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
-    if (stream)
-        deadlines_begin(listener->http->deadlines, stream);
+    if (!stream)
+        return NULL;
+    bufferevent_setwatermark(stream, EV_READ, 0,
+                             HEADERS_SIZE_MAX + listener->http->admin->config->management_body_max);
+    deadlines_begin(listener->http->deadlines, stream);
     return stream;
 }
 
