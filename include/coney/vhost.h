@@ -41,6 +41,7 @@ struct vhost_ops {
 };
 
 struct vhost_settings {
+    const char *node;            /* its name, which stays the caller's, for the firehose; NULL: none */
     uint64_t message_size_max;   /* octets of body; 406 above */
     int64_t consumer_timeout_ms; /* 0: none */
     enum queue_type default_queue_type;

@@ -274,6 +274,8 @@ static void put_message(struct table_builder *builder, const struct channel *cha
         table_put_longstr(builder, NULL, keys[i]);
     table_put_end(builder);
     put_properties(builder, message);
+    if (connection->vhost->settings.node)
+        table_put_longstr(builder, "node", bytes_from_string(connection->vhost->settings.node));
     table_put_longstr(builder, "vhost", connection->vhost->name);
     table_put_longstr(builder, "user", connection->user);
     put_int32(builder, "channel", channel->number);

@@ -146,6 +146,7 @@ struct runner *server_make_vhost(struct server *server, struct bytes name, struc
     struct vhost_settings settings = reload_vhost_settings(server->config);
     struct vhost_ops ops = {.output = runner_output, .random = random_octets, .context = runner};
 
+    settings.node = server->node_name;
     if (server->config->channel_max_per_node) {
         ops.channel_opens = channel_opens;
         ops.channel_ends = channel_ends;

@@ -97,6 +97,7 @@ def test_the_firehose(broker):
     eq((headers["exchange_name"], headers["routing_keys"], headers["routed_queues"]), ("x", ["k"], ["q"]))
     eq((headers["properties"]["message_id"], headers["properties"]["headers"]), ("1", {"a": "b"}))
     eq((headers["vhost"], headers["user"]), (name, "guest"))
+    eq(headers["node"], broker.get("overview")["node"])
     eq(other.get("q").body, b"body")
     delivered = ch.delivery()
     eq((delivered.routing_key, delivered.body, delivered.headers["redelivered"]), ("deliver.q", b"body", 0))
