@@ -62,9 +62,9 @@ struct survey_queue {
     uint32_t consumers;
     bool could_deliver;                               /* a consumer would take a message now */
     struct bytes active_consumer, exclusive_consumer; /* tags; data NULL: none */
-    int64_t oldest_age_ms;               /* of the oldest message, about; negative: there is none */
-    int64_t oldest_unacked_age_ms;       /* since its delivery, to a second; negative: none, or not known */
-    int64_t unused_since;                /* ms since 1970: last declare, get or consumer */
+    int64_t oldest_age_ms;         /* of the oldest message, about; negative: there is none */
+    int64_t oldest_unacked_age_ms; /* since its delivery, to a second; negative: none, or not known */
+    int64_t idle_since;            /* ms since 1970: last declare, get, consumer, or message that came */
     const struct message_counts *counts; /* never NULL */
     const struct death_counts *deaths;
 };
@@ -87,6 +87,10 @@ bool survey_queue(struct vhost *vhost, struct bytes name,
 /* Append the definition in force for the queue called NAME, policy and operator policy merged, as the
  * contents of a table. */
 void survey_queue_policy(const struct vhost *vhost, struct bytes name, struct buffer *out);
+
+/* The property timestamp of the oldest message of the queue called NAME, of the highest priority that has
+ * one; false: there is none, or the message is not in memory. */
+bool survey_queue_timestamp(const struct vhost *vhost, struct bytes name, uint64_t *timestamp);
 
 /* ---- exchanges ---- */
 

@@ -43,17 +43,21 @@ static void thin_out(struct ages *ages)
     ages->count = kept;
 }
 
+static int64_t last_noted(const struct level *level)
+{
+    return level->ages ? level->ages->marks[level->ages->count - 1].at : level->waiting_since;
+}
+
 void level_note_time(struct queue *queue, struct level *level)
 {
-    int64_t now = queue->vhost->now, last;
+    int64_t now = queue->vhost->now;
 
     if (is_empty(level)) {
         if (level->waiting_since != now)
             begin_anew(level, now);
         return;
     }
-    last = level->ages ? level->ages->marks[level->ages->count - 1].at : level->waiting_since;
-    if (now - last < MARK_EVERY_MS)
+    if (now - last_noted(level) < MARK_EVERY_MS)
         return;
     if (!level->ages)
         level->ages = xcalloc(1, sizeof *level->ages);
@@ -97,4 +101,15 @@ int64_t queue_oldest_since(struct queue *queue)
             oldest = at;
     }
     return oldest;
+}
+
+int64_t queue_newest_since(struct queue *queue)
+{
+    int64_t newest = 0;
+    struct level *level;
+
+    for (unsigned i = 0; (level = queue_next_level(queue, &i)); i++)
+        if (last_noted(level) > newest)
+            newest = last_noted(level);
+    return newest;
 }

@@ -22,4 +22,8 @@ void queue_begin_ages(struct queue *queue);
  * none, or it is not known. */
 int64_t queue_oldest_since(struct queue *queue);
 
+/* When a message last came into QUEUE, to a second and not later, in ms since 1970; 0: none did, or it is not
+ * known. */
+int64_t queue_newest_since(struct queue *queue);
+
 #endif

@@ -10,6 +10,7 @@
 #include <utlist.h>
 
 #include "ages.h"
+#include "coney/properties.h"
 #include "survey_cursor.h"
 #include "vhost_fields.h"
 
@@ -143,6 +144,13 @@ static int64_t age(const struct queue *queue, int64_t at)
     return !at ? -1 : ms < 0 ? 0 : ms;
 }
 
+static int64_t idle_since(struct queue *queue)
+{
+    int64_t newest = queue_newest_since(queue);
+
+    return newest > queue->unused_since ? newest : queue->unused_since;
+}
+
 static void view_queue(struct queue *queue, struct survey_queue *out)
 {
     *out = (struct survey_queue){.name = queue->name,
@@ -163,7 +171,7 @@ static void view_queue(struct queue *queue, struct survey_queue *out)
                                  .could_deliver = queue->ready_consumers != NULL,
                                  .oldest_age_ms = age(queue, queue_oldest_since(queue)),
                                  .oldest_unacked_age_ms = age(queue, oldest_delivery(queue)),
-                                 .unused_since = queue->unused_since,
+                                 .idle_since = idle_since(queue),
                                  .counts = queue->counts ? &queue->counts->messages : &no_counts,
                                  .deaths = queue->counts ? &queue->counts->deaths : &no_deaths};
     if (queue->active)
@@ -171,6 +179,34 @@ static void view_queue(struct queue *queue, struct survey_queue *out)
     if (queue->consumers && queue->consumers->exclusive)
         out->exclusive_consumer = queue->consumers->tag;
     name_policies(queue->vhost, target_of(queue), queue->name, &out->policy, &out->operator_policy);
+}
+
+static bool oldest_timestamp(struct level *level, uint64_t *timestamp)
+{
+    uint64_t number = seqmap_next_live(&level->entries, 0);
+    const struct entry *entry;
+    struct properties properties;
+
+    if (number == SEQMAP_END || (level->away && level_first_away(level) < number))
+        return false;
+    entry = seqmap_get(&level->entries, number);
+    if (!properties_decode(&properties, message_properties(entry->message)))
+        return false;
+    *timestamp = properties.timestamp;
+    return properties.flags & PROPERTY_TIMESTAMP;
+}
+
+bool survey_queue_timestamp(const struct vhost *vhost, struct bytes name, uint64_t *timestamp)
+{
+    struct queue *queue = queue_find(vhost, name);
+
+    for (unsigned i = queue ? queue_level_count(queue) : 0; i-- > 0;) {
+        struct level *level = queue_level(queue, (uint8_t)i);
+
+        if (level && oldest_timestamp(level, timestamp))
+            return true;
+    }
+    return false;
 }
 
 void survey_queues(struct vhost *vhost, struct survey_cursor *cursor, unsigned most,

@@ -242,6 +242,27 @@ def test_idle_since(broker):
     broker.put(where(q), {})
     queue = full(broker, q, lambda queue: "idle_since" in queue)
     matches(queue["idle_since"], r"^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+\+00:00)?$")
+    broker.channel().publish("", q, b"1")
+    full(broker, q, lambda now: now.get("messages") == 1 and now.get("idle_since") != queue["idle_since"])
+
+
+def test_head_message_timestamp(broker):
+    ch, q = broker.channel(), broker.name()
+    ch.declare(q)
+    for timestamp in ({"timestamp": 1700000001}, {"timestamp": 1700000002}, {}):
+        ch.publish("", q, b"1", timestamp)
+
+    def shows(timestamp, **counts):
+        return full(broker, q, lambda queue: queue["head_message_timestamp"] == timestamp
+                    and all(queue[key] == value for key, value in counts.items()))
+    full(broker, q, lambda queue: queue.get("messages") == 3)
+    shows(1700000001)
+    tag = ch.get(q, no_ack=False).delivery_tag
+    shows(1700000001, messages_unacknowledged=1)
+    ch.ack(tag)
+    shows(1700000002, messages=2)
+    ch.get(q)
+    shows(None, messages=1)
 
 
 @differs("coney's own")

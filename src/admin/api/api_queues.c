@@ -26,7 +26,9 @@ struct queue_row {
     struct message_counts counts;
     struct death_counts deaths;
     struct bytes policy, operator_policy;
-    struct buffer definition;  /* of both, as a table; owned */
+    struct buffer definition; /* of both, as a table; owned */
+    bool has_timestamp;       /* its oldest message */
+    uint64_t timestamp;
     struct session_name owner; /* that it is exclusive to; serial 0: nobody */
 };
 
@@ -83,6 +85,8 @@ static void copy_more(struct vhost *vhost, struct queue_row *row)
 {
     struct survey_connection owner;
 
+    if (row->queue.ready || row->queue.unacked)
+        row->has_timestamp = survey_queue_timestamp(vhost, row->queue.name, &row->timestamp);
     if (row->policy.data || row->operator_policy.data)
         survey_queue_policy(vhost, row->queue.name, &row->definition);
     if (row->queue.owner && survey_connection(vhost, row->queue.owner, &owner) && !owner.is_internal)
@@ -153,8 +157,9 @@ static void write_totals(struct writer *writer, const struct survey_queue *queue
 }
 
 /* Which messages of a durable queue are persistent is not counted: all of them, most likely. */
-static void write_messages(struct writer *writer, const struct survey_queue *queue)
+static void write_messages(struct writer *writer, const struct queue_row *row)
 {
+    const struct survey_queue *queue = &row->queue;
     uint64_t messages = queue->ready + queue->unacked, octets = queue->ready_bytes + queue->unacked_bytes;
     uint64_t away_octets = survey_queue_away_bytes(queue);
 
@@ -170,7 +175,10 @@ static void write_messages(struct writer *writer, const struct survey_queue *que
     writer_count(writer, "message_bytes_ram", octets - away_octets);
     writer_count(writer, "message_bytes_persistent", queue->durable ? octets : 0);
     writer_count(writer, "message_bytes_paged_out", away_octets);
-    writer_raw(writer, "head_message_timestamp", "null");
+    if (row->has_timestamp)
+        writer_count(writer, "head_message_timestamp", row->timestamp);
+    else
+        writer_raw(writer, "head_message_timestamp", "null");
 }
 
 static void write_rates(struct writer *writer, struct request *request, uint64_t key,
@@ -287,7 +295,7 @@ static void write_consumers(struct writer *writer, struct request *request, cons
         writer_json(writer, "owner_pid_details", connection_details(request, &row->owner));
 }
 
-/* Unused: without consumers, and nothing declared it or got from it for a while. */
+/* Without consumers, and for a while nothing declared it, got from it or came into it. */
 #define IDLE_MS 5000
 
 static bool is_idle(const struct survey_queue *queue)
@@ -295,8 +303,8 @@ static bool is_idle(const struct survey_queue *queue)
     struct timespec now;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    return !queue->consumers && queue->unused_since > 0 &&
-           (int64_t)now.tv_sec * 1000 - queue->unused_since >= IDLE_MS;
+    return !queue->consumers && queue->idle_since > 0 &&
+           (int64_t)now.tv_sec * 1000 - queue->idle_since >= IDLE_MS;
 }
 
 static void write_statistics(struct writer *writer, struct request *request, const char *vhost,
@@ -307,11 +315,11 @@ static void write_statistics(struct writer *writer, struct request *request, con
 
     write_policies(writer, row);
     write_consumers(writer, request, row);
-    write_messages(writer, queue);
+    write_messages(writer, row);
     write_rates(writer, request, key, queue);
     writer_count(writer, "memory", queue->memory);
     if (writer_wants(writer, "idle_since") && is_idle(queue))
-        write_time(writer, "idle_since", queue->unused_since);
+        write_time(writer, "idle_since", queue->idle_since);
     if (row->options.type == QUEUE_QUORUM)
         write_quorum_statistics(writer, request);
     write_age(writer, "oldest_message_age_ms", queue->oldest_age_ms);
