@@ -578,6 +578,8 @@ void http_free(struct http *http)
         return;
     LL_FOREACH_SAFE (http->listeners, listener, next)
         listener_free(listener);
+    if (http->base)
+        event_base_loop(http->base, EVLOOP_NONBLOCK); /* what of streams is left to the loop, is done */
     deadlines_free(http->deadlines);
     if (http->wake)
         event_free(http->wake);
