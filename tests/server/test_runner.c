@@ -232,3 +232,14 @@ Test(runner, less_is_read_at_once_while_others_wait_for_answers)
         full_turn(0);
     cr_assert_eq(loop_read_budget(&loops[0]), LOOP_READ_SIZE);
 }
+
+/* Ten consumers that ack leave a publisher a good part of a full read; a crowd of them counts, as shares of one
+ * queue are evener when acks do not wait. */
+Test(runner, acks_of_others_take_little_of_what_is_read_at_once)
+{
+    full_turn(0);
+    loops[0].small_reads_recent = 10;
+    cr_expect_geq(loop_read_budget(&loops[0]), LOOP_READ_SIZE / 4);
+    loops[0].small_reads_recent = 64;
+    cr_expect_lt(loop_read_budget(&loops[0]), LOOP_READ_SIZE / 4);
+}
