@@ -233,8 +233,8 @@ Test(runner, less_is_read_at_once_while_others_wait_for_answers)
     cr_assert_eq(loop_read_budget(&loops[0]), LOOP_READ_SIZE);
 }
 
-/* Ten consumers that ack leave a publisher a good part of a full read; a crowd of them counts, as shares of one
- * queue are evener when acks do not wait. */
+/* Ten consumers that ack leave a publisher a good part of a full read; a crowd of them counts, as shares of
+ * one queue are evener when acks do not wait. */
 Test(runner, acks_of_others_take_little_of_what_is_read_at_once)
 {
     full_turn(0);
