@@ -30,6 +30,8 @@ struct store_settings {
     uint64_t segment_file_size; /* 0: 64 MiB */
     uint64_t memory_window;     /* octets that messages waiting in queues may hold in memory */
     uint32_t sync_every_ms;     /* of what is relaxed */
+    uint64_t sync_apart;        /* octets: batches of as many are synced while others are written; 0: of
+                                 * 512 KiB, where a sync takes 1 ms or more */
     uint64_t disk_free_limit;   /* octets: with less room the disk counts as full */
 };
 

@@ -22,6 +22,11 @@
  * what was never journalled leaves numbers out, while a message before it waits, and then a few. */
 #define ROOM (UINT64_C(1) << 24)
 
+/* What takes a good part of a millisecond to be gathered and written; a sync that is much longer than what
+ * another thread costs. */
+#define SYNC_APART   (UINT64_C(512) << 10)
+#define LONG_SYNC_NS UINT64_C(1000000)
+
 struct known_queue {
     UT_hash_handle hh;
     struct {
@@ -529,7 +534,9 @@ enum store_result recover(struct store *store, struct store_opened *opened, char
     struct wal_settings settings = {
         .file_size = store->settings.journal_file_size,
         .file_count = (uint32_t)(store->settings.journal_window / store->settings.journal_file_size),
-        .sync_every_ms = store->settings.sync_every_ms};
+        .sync_every_ms = store->settings.sync_every_ms,
+        .sync_apart = store->settings.sync_apart ? store->settings.sync_apart : SYNC_APART,
+        .long_sync_ns = store->settings.sync_apart ? 0 : LONG_SYNC_NS};
     struct wal_replay journal = {.each = replay, .context = &recovery};
     char folder[STORE_PATH_SIZE], reason[WAL_WHY_SIZE];
     int error = read_catalog(&recovery);

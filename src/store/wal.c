@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * wal.h: pushing, batches, and the commit thread.
+ * wal.h: pushing, and batches: gathering, writing, syncing, giving back. Threads are in wal_threads.c.
+ *
+ * A batch is synced at once, and while that lasts the next one is pushed. Where syncs take long, writing goes
+ * on during the sync when settings.sync_apart octets are there to be written: else the disk would stand still
+ * while the much that came meanwhile is gathered and written. What is less waits until the sync ends: so a
+ * few messages cost a few writes, and wait for no other thread.
  *
  * Where writing goes on after opening: behind the last good batch. That is safe because nothing behind it can
  * come to life: what starts there like a batch of this file is wiped first (wal_files.c). A batch is good
@@ -13,16 +18,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "clock.h"
 #include "coney/xalloc.h"
 #include "failpoint.h"
 #include "wal_fields.h"
 
-#define BATCH_MAX      (UINT64_C(16) << 20) /* about: octets of records */
-#define BUFFER_KEPT    (UINT64_C(1) << 20)  /* a buffer up to this size is kept for ever */
-#define NO_ROOM_NAP_NS UINT64_C(100000000)
+#define BATCH_MAX   (UINT64_C(16) << 20) /* about: octets of records */
+#define BUFFER_KEPT (UINT64_C(1) << 20)  /* a buffer up to this size is kept for ever */
 
 /* ---- pushing ---- */
 
@@ -41,7 +44,7 @@ static void measure(struct wal_chunk *chunk)
 bool wal_push(struct wal *wal, struct wal_chunk *first, struct wal_chunk *last)
 {
     struct wal_chunk *below = atomic_load_explicit(&wal->pushed, memory_order_relaxed);
-    uint64_t size = 0;
+    uint64_t size = 0, backlog;
 
     last->next = NULL;
     for (struct wal_chunk *chunk = first;; chunk = chunk->next) {
@@ -52,12 +55,12 @@ bool wal_push(struct wal *wal, struct wal_chunk *first, struct wal_chunk *last)
             break;
     }
     first->last = last;
-    atomic_fetch_add_explicit(&wal->backlog, size, memory_order_relaxed);
+    backlog = atomic_fetch_add(&wal->backlog, size) + size;
     do
         first->below = below;
     while (!atomic_compare_exchange_weak_explicit(&wal->pushed, &below, first, memory_order_seq_cst,
                                                   memory_order_relaxed));
-    return atomic_load(&wal->sleeping);
+    return backlog >= atomic_load(&wal->wake_at);
 }
 
 uint64_t wal_backlog(const struct wal *wal)
@@ -85,13 +88,15 @@ static void take_pushed(struct wal *wal)
     wal->pending_last = newest_last;
 }
 
-/* ---- syncing ---- */
+/* ---- syncing and giving back ---- */
 
 /* From now on nothing is promised. What a full disk means for a file that has its space is no mere alarm. */
 static int fail(struct wal *wal, int error)
 {
-    wal->broken = wal_waits(error) || error == -EAGAIN ? -EIO : error;
-    return wal->broken;
+    if (wal_waits(error) || error == -EAGAIN)
+        error = -EIO;
+    atomic_store(&wal->broken, error);
+    return error;
 }
 
 bool wal_waits(int error)
@@ -99,14 +104,21 @@ bool wal_waits(int error)
     return error == -ENOSPC || sys_lacks_descriptors(error);
 }
 
-static bool is_unsynced(const struct wal *wal)
+bool wal_is_syncing(const struct wal *wal)
 {
-    return atomic_load(&wal->synced) + 1 < wal->sequence;
+    return wal->awaits_sync;
 }
 
-static int sync_current(struct wal *wal)
+/* What is written was given back, or will be without a sync: so it has a time of its own. */
+bool wal_has_unsynced(const struct wal *wal)
 {
-    uint64_t start = store_clock_ns();
+    return !wal_is_syncing(wal) && atomic_load(&wal->synced) + 1 < wal->sequence;
+}
+
+/* Sync the current file, in which SEQUENCE is written. */
+static int sync_up_to(struct wal *wal, uint64_t sequence)
+{
+    uint64_t start = store_clock_ns(), took;
     int error = failpoint("journal_before_sync");
 
     if (!error)
@@ -115,21 +127,95 @@ static int sync_current(struct wal *wal)
         error = failpoint("journal_after_sync");
     if (error)
         return fail(wal, error);
-    atomic_store(&wal->synced, wal->sequence - 1);
+    atomic_store(&wal->synced, sequence);
     atomic_store(&wal->file, wal->ordinal);
+    took = store_clock_ns() - start;
+    atomic_store_explicit(&wal->last_sync_ns, took, memory_order_relaxed);
     atomic_fetch_add_explicit(&wal->counters.syncs, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&wal->counters.sync_ns, store_clock_ns() - start, memory_order_relaxed);
+    atomic_fetch_add_explicit(&wal->counters.sync_ns, took, memory_order_relaxed);
     return 0;
+}
+
+static bool syncs_take_long(const struct wal *wal)
+{
+    return wal->settings.sync_apart &&
+           atomic_load_explicit(&wal->last_sync_ns, memory_order_relaxed) >= wal->settings.long_sync_ns;
 }
 
 int wal_sync(struct wal *wal)
 {
-    return wal->broken ? wal->broken : is_unsynced(wal) ? sync_current(wal) : 0;
+    int error = atomic_load(&wal->broken);
+
+    return error || !wal_has_unsynced(wal) ? error : sync_up_to(wal, wal->sequence - 1);
 }
 
 static int sync_if_due(struct wal *wal)
 {
-    return is_unsynced(wal) && store_clock_ns() >= wal->sync_due_ns ? sync_current(wal) : 0;
+    return wal_has_unsynced(wal) && store_clock_ns() >= wal->sync_due_ns ? wal_sync(wal) : 0;
+}
+
+static void give_back(struct wal *wal, const struct wal_span *span)
+{
+    span->last->next = NULL;
+    atomic_fetch_sub(&wal->backlog, span->length);
+    wal->done(wal->done_context, span->first, wal->ordinal);
+}
+
+int wal_sync_apart(struct wal *wal)
+{
+    int error = sync_up_to(wal, wal->in_sync.sequence);
+
+    if (!error)
+        give_back(wal, &wal->in_sync);
+    return error;
+}
+
+static struct wal_span take_written(struct wal *wal)
+{
+    struct wal_span taken = wal->written;
+
+    wal->written = (struct wal_span){0};
+    return taken;
+}
+
+static int sync_written(struct wal *wal)
+{
+    int error = sync_up_to(wal, wal->written.sequence);
+    struct wal_span synced;
+
+    if (error)
+        return error;
+    synced = take_written(wal);
+    give_back(wal, &synced);
+    return 0;
+}
+
+/* What is written is given back when it is synced, and at once where its producers are content with that. */
+static int give_back_written(struct wal *wal)
+{
+    if (!wal->written.first || wal_is_syncing(wal))
+        return 0;
+    if (!wal->written.is_promised) {
+        struct wal_span content = take_written(wal);
+
+        give_back(wal, &content);
+        return sync_if_due(wal);
+    }
+    if (!syncs_take_long(wal) || wal->written.length < wal->settings.sync_apart)
+        return sync_written(wal);
+    wal->in_sync = take_written(wal);
+    wal_begin_sync(wal);
+    return 0;
+}
+
+/* Nothing of the current file is left to be synced or given back. */
+static int finish_current(struct wal *wal)
+{
+    int error = wal_is_syncing(wal) ? wal_end_sync(wal) : 0;
+
+    if (error)
+        return error;
+    return wal->written.first ? sync_written(wal) : wal_sync(wal);
 }
 
 /* ---- one batch ---- */
@@ -141,9 +227,12 @@ struct batch {
     bool relaxed;
 };
 
-/* What can be in one batch of at most ROOM octets on disk: whole pushes, one at least. */
+/* What can be in one batch of at most ROOM octets on disk: whole pushes, one at least. Where several batches
+ * are written during one sync they are small, so that their octets are still in the cache when they are
+ * written. */
 static struct batch choose(const struct wal *wal, uint64_t room)
 {
+    uint64_t most = syncs_take_long(wal) ? 2 * wal->settings.sync_apart : BATCH_MAX;
     struct batch batch = {.relaxed = true};
 
     for (struct wal_chunk *group = wal->pending; group; group = batch.last->next) {
@@ -157,7 +246,7 @@ static struct batch choose(const struct wal *wal, uint64_t room)
             if (chunk == group->last)
                 break;
         }
-        if (batch.last && (with.length > BATCH_MAX || wal_batch_size(with.length) > room))
+        if (batch.last && (with.length > most || wal_batch_size(with.length) > room))
             break;
         batch = with;
     }
@@ -181,7 +270,7 @@ static int enter_file(struct wal *wal, uint64_t size)
     uint64_t file_size = next_file_size(wal, size);
     struct wal_file_header header = {WAL_VERSION, wal->settings.epoch, wal->ordinal + 1, 0, wal->sequence};
     struct wal_place *place;
-    int error = is_unsynced(wal) ? sync_current(wal) : 0;
+    int error = finish_current(wal);
 
     if (error)
         return error;
@@ -317,24 +406,30 @@ static int write_gathered(struct wal *wal, const struct batch *batch)
         error = failpoint("journal_after_write");
     if (error)
         return fail(wal, error);
-    if (!is_unsynced(wal))
+    if (atomic_load(&wal->synced) + 1 == wal->sequence)
         wal->sync_due_ns = store_clock_ns() + (uint64_t)wal->settings.sync_every_ms * 1000000;
     wal->copy_due = false;
     wal->offset += wal_batch_size(batch->length);
     wal->sequence++;
     atomic_store(&wal->needs_next, wal_wants_next(wal));
     count_batch(wal, batch);
-    return batch->relaxed ? sync_if_due(wal) : sync_current(wal);
+    return 0;
 }
 
-static void give_back(struct wal *wal, const struct batch *batch)
+/* What was pending is written. */
+static void add_to_written(struct wal *wal, const struct batch *batch)
 {
-    struct wal_chunk *chunks = wal->pending;
+    struct wal_span *written = &wal->written;
 
+    if (written->first)
+        written->last->next = wal->pending;
+    else
+        written->first = wal->pending;
+    written->last = batch->last;
+    written->sequence = wal->sequence - 1;
+    written->length += batch->length;
+    written->is_promised |= !batch->relaxed;
     wal->pending = batch->last->next;
-    batch->last->next = NULL;
-    atomic_fetch_sub_explicit(&wal->backlog, batch->length, memory_order_relaxed);
-    wal->done(wal->done_context, chunks, wal->ordinal);
 }
 
 static int step_batch(struct wal *wal)
@@ -350,17 +445,31 @@ static int step_batch(struct wal *wal)
         return error;
     gather_batch(wal, &batch);
     error = write_gathered(wal, &batch);
-    if (!error)
-        give_back(wal, &batch);
-    return error;
+    if (error)
+        return error;
+    add_to_written(wal, &batch);
+    return give_back_written(wal);
+}
+
+uint64_t wal_enough(const struct wal *wal)
+{
+    return wal->in_sync.length + wal->written.length + wal->settings.sync_apart;
+}
+
+static bool is_worth_writing(const struct wal *wal)
+{
+    return !wal_is_syncing(wal) || wal_backlog(wal) >= wal_enough(wal);
 }
 
 int wal_step(struct wal *wal)
 {
-    int error = wal->broken;
+    bool was_syncing = wal_is_syncing(wal);
+    int error = atomic_load(&wal->broken);
 
     if (error)
         return error;
+    if (!atomic_load(&wal->is_syncing))
+        wal->awaits_sync = false;
     take_pushed(wal);
     error = sync_if_due(wal);
     if (!error && wal->pending) {
@@ -368,124 +477,35 @@ int wal_step(struct wal *wal)
         if (error)
             return fail(wal, error);
     }
-    while (!error && wal->pending)
+    while (!error && wal->pending && is_worth_writing(wal))
         error = step_batch(wal);
-    return error;
-}
-
-/* ---- the commit thread ---- */
-
-static bool is_full(const struct wal *wal)
-{
-    return wal->ordinal - atomic_load(&wal->released) >= wal_files_allowed(wal);
-}
-
-/* Wait on `wake` until UNTIL (0: for ever); false when that has come. With sleep_lock held. */
-static bool wait_for_wake(struct wal *wal, uint64_t until)
-{
-    struct timespec time = {(time_t)(until / 1000000000), (long)(until % 1000000000)};
-
-    if (!until)
-        return pthread_cond_wait(&wal->wake, &wal->sleep_lock) == 0;
-    return pthread_cond_timedwait(&wal->wake, &wal->sleep_lock, &time) != ETIMEDOUT;
-}
-
-/* Either the producer sees `sleeping`, or this thread sees what it pushed: all four accesses are sequentially
- * consistent. wal_wake() takes the lock, so it cannot come between the look and the wait. */
-static void sleep_until_pushed(struct wal *wal)
-{
-    uint64_t until = is_unsynced(wal) ? wal->sync_due_ns : 0;
-
-    pthread_mutex_lock(&wal->sleep_lock);
-    atomic_store(&wal->sleeping, true);
-    while (!atomic_load(&wal->pushed) && !atomic_load(&wal->stopping) && wait_for_wake(wal, until))
-        atomic_store(&wal->sleeping, true);
-    atomic_store(&wal->sleeping, false);
-    pthread_mutex_unlock(&wal->sleep_lock);
-}
-
-/* What is pushed meanwhile wakes nobody: it could not be written. */
-static void sleep_until_released(struct wal *wal)
-{
-    uint64_t until = is_unsynced(wal) ? wal->sync_due_ns : 0;
-
-    pthread_mutex_lock(&wal->sleep_lock);
-    while (is_full(wal) && wait_for_wake(wal, until))
-        ;
-    pthread_mutex_unlock(&wal->sleep_lock);
-}
-
-static void nap(struct wal *wal)
-{
-    uint64_t until = store_clock_ns() + NO_ROOM_NAP_NS;
-
-    pthread_mutex_lock(&wal->sleep_lock);
-    while (!atomic_load(&wal->stopping) && wait_for_wake(wal, until))
-        ;
-    pthread_mutex_unlock(&wal->sleep_lock);
-}
-
-static void *commit_thread(void *context)
-{
-    struct wal *wal = context;
-
-    pthread_setname_np(pthread_self(), "coney-commit");
-    for (;;) {
-        int error = wal_step(wal);
-
-        if (error && error != -EAGAIN)
-            wal->failed(wal->failed_context, error);
-        if (error == -EAGAIN)
-            sleep_until_released(wal);
-        else if (wal_waits(error) && !atomic_load(&wal->stopping))
-            nap(wal);
-        else if (error || (atomic_load(&wal->stopping) && !atomic_load(&wal->pushed)))
-            break;
-        else
-            sleep_until_pushed(wal);
-    }
-    return NULL;
-}
-
-bool wal_start(struct wal *wal, void (*failed)(void *context, int error), void *context)
-{
-    wal->failed = failed;
-    wal->failed_context = context;
-    atomic_store(&wal->stopping, false);
-    wal->started = pthread_create(&wal->thread, NULL, commit_thread, wal) == 0;
-    return wal->started;
-}
-
-void wal_wake(struct wal *wal)
-{
-    if (!atomic_load(&wal->sleeping) || !atomic_exchange(&wal->sleeping, false))
-        return;
-    pthread_mutex_lock(&wal->sleep_lock);
-    pthread_cond_broadcast(&wal->wake);
-    pthread_mutex_unlock(&wal->sleep_lock);
-}
-
-void wal_stop(struct wal *wal)
-{
-    if (!wal->started)
-        return;
-    pthread_mutex_lock(&wal->sleep_lock);
-    atomic_store(&wal->stopping, true);
-    pthread_cond_broadcast(&wal->wake);
-    pthread_mutex_unlock(&wal->sleep_lock);
-    pthread_join(wal->thread, NULL);
-    wal->started = false;
+    if (!error && was_syncing && wal_is_syncing(wal) && !wal->started)
+        error = wal_end_sync(wal);
+    return error ? error : give_back_written(wal);
 }
 
 /* ---- closing, counters ---- */
+
+/* FIRST up to LAST, if there are any, before THEN. */
+static struct wal_chunk *before(struct wal_chunk *first, struct wal_chunk *last, struct wal_chunk *then)
+{
+    if (!first)
+        return then;
+    last->next = then;
+    return first;
+}
 
 struct wal_chunk *wal_close(struct wal *wal)
 {
     struct wal_chunk *left;
 
     wal_stop(wal);
+    if (wal_is_syncing(wal) && !atomic_load(&wal->broken))
+        wal_end_sync(wal);
     take_pushed(wal);
-    left = wal->pending;
+    left = before(wal->written.first, wal->written.last, wal->pending);
+    if (wal_is_syncing(wal))
+        left = before(wal->in_sync.first, wal->in_sync.last, left);
     wal_sync(wal);
     for (uint32_t i = 0; i < wal->place_count; i++)
         sys_close(wal->sys, wal->places[i].file);
@@ -493,6 +513,7 @@ struct wal_chunk *wal_close(struct wal *wal)
     pthread_cond_destroy(&wal->files_made);
     pthread_mutex_destroy(&wal->sleep_lock);
     pthread_cond_destroy(&wal->wake);
+    pthread_cond_destroy(&wal->sync_wanted);
     free(wal->places);
     free(wal->buffer);
     free(wal->folder);

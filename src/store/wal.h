@@ -3,9 +3,9 @@
  * The journal's files: records of all vhosts in one order, written and synced in batches.
  *
  * Whoever produces records fills chunks and pushes them; wal_step() takes all that was pushed, writes it in
- * batches of about 16 MiB, syncs, and gives the chunks back. What one wal_push() handed in is never divided
- * between batches, and the batch is the unit of atomicity: after a crash all of a push is there or nothing of
- * it, and never a later push without the earlier ones.
+ * batches of at most about 16 MiB, syncs, and gives the chunks back. What one wal_push() handed in is never
+ * divided between batches, and the batch is the unit of atomicity: after a crash all of a push is there or
+ * nothing of it, and never a later push without the earlier ones.
  *
  * Files have fixed places, journal/NN.wal, of one size, filled with zeros before their first use and used
  * again and again: the ordinal in a file's header says which part of the log it holds now. A batch says its
@@ -62,6 +62,10 @@ struct wal_settings {
     uint32_t file_count;    /* how many there may be, 2 to 10,000: file_size * file_count is the window */
     uint64_t epoch;         /* of this node: files of another are refused */
     uint32_t sync_every_ms; /* of what is relaxed */
+    /* After a sync of LONG_SYNC_NS or more, batches with SYNC_APART octets of records or more are synced
+     * while others are written; 0: none is. */
+    uint64_t sync_apart;
+    uint64_t long_sync_ns;
 };
 
 struct wal_counters {
@@ -70,9 +74,9 @@ struct wal_counters {
     uint64_t sync_ns; /* time spent in syncs */
 };
 
-/* Called by wal_step() with the chunks (linked by next, in order of pushing) that are on stable storage, or
- * written where they are relaxed. FILE is the ordinal of the file they are in. The chunks are the callee's.
- */
+/* Called by wal_step(), or by the sync thread, never by both at once, with the chunks (linked by next, in
+ * order of pushing) that are on stable storage, or written where they are relaxed. FILE is the ordinal of the
+ * file they are in. The chunks are the callee's. */
 typedef void wal_done(void *context, struct wal_chunk *chunks, uint64_t file);
 
 /* Open what is in the folder, making it if it is not there; nothing else is changed on disk before the first
@@ -98,7 +102,8 @@ struct wal *wal_open(struct sys *sys, const struct wal_settings *settings, struc
 struct wal_chunk *wal_close(struct wal *wal);
 
 /* Any thread: hand in the chunks from FIRST to LAST, linked by next, in order: all of them will be in one
- * batch. Returns true when wal_wake() is called for, which is only when the commit thread sleeps. */
+ * batch. Returns true when wal_wake() is called for, which is only when the commit thread waits for as much.
+ */
 bool wal_push(struct wal *wal, struct wal_chunk *first, struct wal_chunk *last);
 
 /* Any thread: octets pushed and not yet given back. */
@@ -108,8 +113,10 @@ uint64_t wal_backlog(const struct wal *wal);
  * sync_every_ms later, by a later step. Returns 0, or a negative errno after which nothing more may be
  * promised: the node must stop. None of that are -EAGAIN (file_count files are in use: wait for
  * wal_release()) and those of wal_waits(): then what was not given back is still pushed, and the step may be
- * tried again. */
+ * tried again. Without threads a batch of sync_apart octets is only written; the next step, which is called
+ * for while wal_is_syncing(), writes more if there is enough, and syncs. */
 int wal_step(struct wal *wal);
+bool wal_is_syncing(const struct wal *wal);
 
 /* Tell whether ERROR says that there is no room, or no descriptor, for a next file now. */
 bool wal_waits(int error);

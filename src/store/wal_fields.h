@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the parts of the journal share: wal.c (pushing, batches, the commit thread), wal_files.c (the files'
- * places: making, taking, releasing) and wal_open.c (reading back what is there).
+ * What the parts of the journal share: wal.c (pushing, batches), wal_threads.c (the commit thread and the
+ * sync thread), wal_files.c (the files' places: making, taking, releasing) and wal_open.c (reading back what
+ * is there).
  *
- * Two threads matter beside the producers: the commit thread, which alone writes batches, and the worker,
- * which may make the next file meanwhile. Fields say whose they are.
+ * Three threads matter beside the producers: the commit thread, which alone writes batches; the sync thread,
+ * which syncs for it while is_syncing, and then gives back in_sync; and the worker, which may make the next
+ * file meanwhile. Fields say whose they are.
  */
 #ifndef STORE_WAL_FIELDS_H
 #define STORE_WAL_FIELDS_H
@@ -56,6 +58,16 @@ struct wal_place {
     struct wal_file_header header; /* at opening */
 };
 
+/* Chunks that are written and not given back. */
+struct wal_span {
+    struct wal_chunk *first, *last; /* NULL: none */
+    uint64_t length;                /* octets of their records */
+    uint64_t sequence;              /* of the last batch with them */
+    bool is_promised;               /* not all are relaxed: they are given back when they are synced */
+};
+
+#define WAL_NEVER UINT64_MAX
+
 struct wal {
     struct sys *sys;
     struct wal_settings settings;
@@ -66,18 +78,26 @@ struct wal {
     /* Any thread. */
     _Alignas(64) _Atomic(struct wal_chunk *) pushed; /* newest push first */
     _Atomic uint64_t backlog;
-    _Atomic bool sleeping; /* the commit thread, for want of chunks */
+    _Atomic uint64_t wake_at; /* the backlog from which on the commit thread is to be woken, or WAL_NEVER */
     _Atomic uint64_t file;
     _Atomic uint64_t released;
     _Atomic uint64_t synced; /* highest sequence on stable storage */
     _Atomic bool overdrawn;  /* file_count may be exceeded */
     _Atomic bool needs_next; /* wal_wants_next(), as of the last batch */
+    /* A sync of the current file is under way beside the commit thread, or has failed: no other one may
+     * begin, the file may not be left, and nothing may be given back before in_sync. */
+    _Atomic bool is_syncing;
+    _Atomic uint64_t last_sync_ns; /* how long it took */
+    _Atomic int broken;            /* what failed; nothing is written any more */
     struct {
         _Atomic uint64_t batches, octets, syncs, records, largest_batch, sync_ns;
     } counters;
 
-    /* The commit thread. */
+    /* The commit thread; in_sync and the current file's are only read by both while is_syncing. What it does
+     * follows from awaits_sync, which nobody else changes: it was is_syncing when it last looked. */
+    bool awaits_sync;
     _Alignas(64) struct wal_chunk *pending, *pending_last; /* in order of pushing */
+    struct wal_span written, in_sync;
     struct wal_place *current;
     uint64_t ordinal;  /* of the current file, or of the last one: the next is one more */
     uint64_t offset;   /* of the next batch */
@@ -86,7 +106,6 @@ struct wal {
     uint64_t cut_end; /* what stands from offset up to here must be wiped before anything is written */
     bool copy_due;    /* the second copy of the current file's header is written with its first batch */
     bool settled;     /* what was found at opening was made ready for writing */
-    int broken;       /* what failed; nothing is written any more */
     uint8_t *buffer;
     size_t buffer_size;
     size_t buffer_recent; /* what recent batches needed */
@@ -101,10 +120,12 @@ struct wal {
 
     /* Under sleep_lock. */
     pthread_mutex_t sleep_lock;
-    pthread_cond_t wake;
+    pthread_cond_t wake;        /* the commit thread */
+    pthread_cond_t sync_wanted; /* the sync thread */
     _Atomic bool stopping;
+    bool no_more_syncs;
     bool started;
-    pthread_t thread;
+    pthread_t thread, sync_thread;
     void (*failed)(void *context, int error);
     void *failed_context;
 };
@@ -171,5 +192,20 @@ int wal_take_place(struct wal *wal, uint64_t ordinal, uint64_t size, struct wal_
 /* Before the first write after opening: mend headers, wipe the cut tail, remove files in places that are no
  * more. */
 int wal_settle(struct wal *wal);
+
+/* Without a sync under way: what is written is given back, and not synced: that is due at sync_due_ns. */
+bool wal_has_unsynced(const struct wal *wal);
+
+/* While is_syncing: the backlog from which on it is worth writing beside the sync. */
+uint64_t wal_enough(const struct wal *wal);
+
+/* Have in_sync synced; in wal_threads.c. */
+void wal_begin_sync(struct wal *wal);
+
+/* The commit thread: a sync that is under way has ended when it returns. 0, or what failed. */
+int wal_end_sync(struct wal *wal);
+
+/* While is_syncing, by who syncs: sync, and give back in_sync. 0 or a negative errno. */
+int wal_sync_apart(struct wal *wal);
 
 #endif

@@ -482,6 +482,8 @@ static struct wal *new_wal(struct sys *sys, const struct wal_settings *settings,
     pthread_cond_init(&wal->files_made, NULL);
     pthread_mutex_init(&wal->sleep_lock, NULL);
     pthread_cond_init(&wal->wake, &monotonic);
+    pthread_cond_init(&wal->sync_wanted, NULL);
+    atomic_store(&wal->wake_at, WAL_NEVER);
     pthread_condattr_destroy(&monotonic);
     return wal;
 }

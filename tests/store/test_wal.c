@@ -373,6 +373,79 @@ Test(wal, syncs_what_is_relaxed_later)
     rig_free(rig);
 }
 
+/* ---- syncs that take long ---- */
+
+Test(wal, writes_on_while_it_syncs)
+{
+    struct rig *rig = rig_new();
+
+    rig->settings.sync_apart = 1000;
+    rig_open(rig);
+    push(rig, 1500);
+    cr_assert_eq(wal_step(rig->wal), 0);
+    cr_expect(wal_is_syncing(rig->wal));
+    cr_expect_eq(rig->done, 0, "nothing is promised before the sync has ended");
+    push(rig, 1500);
+    push(rig, 1500);
+    cr_assert_eq(wal_step(rig->wal), 0);
+    cr_expect_eq(wal_counters(rig->wal).batches, 3);
+    cr_expect_eq(wal_counters(rig->wal).syncs, 1);
+    cr_expect_eq(rig->done, 1, "what was written during a sync is not synced by it");
+    cr_assert_eq(wal_step(rig->wal), 0);
+    cr_expect_eq(wal_counters(rig->wal).syncs, 2, "one for all that was written meanwhile");
+    cr_expect_eq(rig->done, 3);
+    cr_expect_not(wal_is_syncing(rig->wal));
+    rig_free(rig);
+}
+
+Test(wal, gathers_a_little_while_it_syncs_and_syncs_that_at_once)
+{
+    struct rig *rig = rig_new();
+
+    rig->settings.sync_apart = 1000;
+    rig_open(rig);
+    push(rig, 1500);
+    cr_assert_eq(wal_step(rig->wal), 0);
+    push(rig, 100);
+    push_chunks(rig, 1, 1, 100, true);
+    cr_assert_eq(wal_step(rig->wal), 0);
+    cr_expect_eq(wal_counters(rig->wal).batches, 1);
+    cr_expect_eq(rig->done, 1);
+    step(rig);
+    cr_expect_eq(wal_counters(rig->wal).batches, 2);
+    cr_expect_eq(rig->done, 3);
+    rig_free(rig);
+}
+
+Test(wal, gives_back_what_is_relaxed_in_its_turn)
+{
+    struct rig *rig = rig_new();
+
+    rig->settings.sync_apart = 1000;
+    rig->settings.sync_every_ms = 3600000;
+    rig_open(rig);
+    push(rig, 1500);
+    cr_assert_eq(wal_step(rig->wal), 0);
+    push_chunks(rig, 1, 1, 1500, true);
+    cr_assert_eq(wal_step(rig->wal), 0);
+    cr_expect_eq(rig->done, 2);
+    cr_expect_eq(wal_counters(rig->wal).syncs, 1, "what is relaxed is content with being written");
+    rig_free(rig);
+}
+
+Test(wal, syncs_at_once_where_that_is_quick)
+{
+    struct rig *rig = rig_new();
+
+    rig->settings.sync_apart = 1;
+    rig->settings.long_sync_ns = UINT64_C(3600000000000);
+    rig_open(rig);
+    push(rig, 1500);
+    step(rig);
+    cr_expect_eq(rig->done, 1);
+    rig_free(rig);
+}
+
 /* ---- the window ---- */
 
 static void count_name(void *context, const char *name)
@@ -816,6 +889,7 @@ static void live_through(uint64_t seed, bool power_goes)
 
     for (unsigned life = 0; life < 25; life++) {
         rig->settings.sync_every_ms = random_percent(&random, 50) ? 0 : 3600000;
+        rig->settings.sync_apart = random_below(&random, 2) * random_below(&random, 4000);
         sys_fake_stop(rig->fake, 1 + random_below(&random, 30 + 200 * (life % 2)));
         if (rig_try_open(rig)) {
             rig_close(rig); /* how far it got is seen below */
@@ -873,7 +947,7 @@ Test(wal, syncs_what_it_replayed)
 }
 
 /* Fail each call in turn, until a run needs no more. */
-static void fail_every_call(int error)
+static void fail_every_call(int error, uint64_t sync_apart)
 {
     bool failed = true;
 
@@ -882,6 +956,7 @@ static void fail_every_call(int error)
         struct random random = {n};
         int result;
 
+        rig->settings.sync_apart = sync_apart;
         sys_fake_fail(rig->fake, n, error);
         if (rig_try_open(rig)) {
             result = live(rig, &random, 25);
@@ -898,9 +973,11 @@ static void fail_every_call(int error)
 
 Test(wal, keeps_its_promises_when_a_call_fails, .timeout = 120)
 {
-    fail_every_call(EIO);
-    fail_every_call(ENOSPC);
-    fail_every_call(EMFILE);
+    for (uint64_t sync_apart = 0; sync_apart <= 2000; sync_apart += 2000) {
+        fail_every_call(EIO, sync_apart);
+        fail_every_call(ENOSPC, sync_apart);
+        fail_every_call(EMFILE, sync_apart);
+    }
 }
 
 /* ---- threads ---- */
@@ -973,7 +1050,7 @@ static void on_failed(void *context, int error)
         abort();
 }
 
-Test(wal, keeps_each_producers_order_and_loses_no_wakeup, .timeout = 60)
+static void be_crowded(uint64_t sync_apart)
 {
     struct rig *rig = rig_new();
     struct crowd crowd = {0};
@@ -981,6 +1058,7 @@ Test(wal, keeps_each_producers_order_and_loses_no_wakeup, .timeout = 60)
     struct wal_replay replay = {.each = on_crowd_record, .context = &crowd};
 
     rig->settings.file_size = UINT64_C(64) << 20;
+    rig->settings.sync_apart = sync_apart;
     crowd.wal = wal_open(rig->sys, &rig->settings, &replay, on_crowd_done, &crowd, rig->why);
     cr_assert(crowd.wal && wal_start(crowd.wal, on_failed, NULL));
     for (unsigned i = 0; i < PRODUCERS; i++) {
@@ -997,6 +1075,53 @@ Test(wal, keeps_each_producers_order_and_loses_no_wakeup, .timeout = 60)
     cr_assert_eq(replay.records, PRODUCERS * PUSHES);
     wal_close(crowd.wal);
     rig_free(rig);
+}
+
+Test(wal, keeps_each_producers_order_and_loses_no_wakeup, .timeout = 60)
+{
+    be_crowded(0);
+    be_crowded(1);
+    be_crowded(100);
+}
+
+static void note_failure(void *context, int error)
+{
+    atomic_store((_Atomic int *)context, error);
+}
+
+/* Fail each call in turn, most of them with a sync under way; returns false when there is none left. */
+static bool fail_beside_a_sync(uint64_t n)
+{
+    struct rig *rig = rig_new();
+    _Atomic int failure = 0;
+    bool failed;
+
+    rig->settings.sync_apart = 1000;
+    rig_open(rig);
+    sys_fake_fail(rig->fake, n, EIO);
+    cr_assert(wal_start(rig->wal, note_failure, &failure));
+    for (int i = 0; i < 30; i++) {
+        push(rig, i % 3 ? 1500 : 20);
+        wal_wake(rig->wal);
+    }
+    wal_stop(rig->wal);
+    failed = sys_fake_has_failed(rig->fake);
+    cr_expect_eq(atomic_load(&failure), failed ? -EIO : 0, "call %ju", (uintmax_t)n);
+    cr_expect_eq(wal_backlog(rig->wal) != 0, failed, "call %ju", (uintmax_t)n);
+    rig_close(rig);
+    sys_fake_power_loss(rig->fake, n);
+    rig_open(rig);
+    rig_free(rig);
+    return failed;
+}
+
+Test(wal, promises_nothing_after_a_failure_beside_a_sync, .timeout = 60)
+{
+    uint64_t n = 1;
+
+    while (fail_beside_a_sync(n))
+        n++;
+    cr_expect_gt(n, 10);
 }
 
 Test(wal, commit_thread_syncs_what_is_relaxed_by_itself, .timeout = 60)

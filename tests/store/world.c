@@ -153,6 +153,7 @@ void world_choose_settings(struct world *w)
                                           .segment_file_size = UINT64_C(8192) << below(w, 4),
                                           .memory_window = UINT64_C(1000) << below(w, 10),
                                           .sync_every_ms = 5,
+                                          .sync_apart = UINT64_C(200) << below(w, 12),
                                           .disk_free_limit = 0};
 }
 
