@@ -34,7 +34,7 @@ class Unending(World):
         self.volatile = {}      # name -> queue; gone with the broker
         self.last_clean = -1    # the last boot that ended with all connections closed, the broker running on
         self.refused = []       # nacked publishes whose dead letters are in no doubt while the broker runs
-        self.seen = collections.Counter()       # of this boot: holder -> deliveries; publisher -> confirms
+        self.seen = collections.Counter()       # of this boot: holder -> deliveries; publisher -> confirms; purges
         self.fates = collections.Counter()      # how many dead letters of which reason, and refusals
 
     def every_queue(self):
@@ -53,6 +53,10 @@ class Unending(World):
         copy = super().delivered(queue, d, holder)
         self.seen[holder.name] += 1
         return copy
+
+    def purged(self, queue, certain):
+        super().purged(queue, certain)
+        self.seen["purges"] += 1
 
     def refuse(self, copy):
         """Its publish was nacked."""
@@ -413,6 +417,6 @@ def enter(cast, rng_of, world, targets_of):
 
 def names_seen():
     """Those of whom something must be seen in a cycle that is not very short."""
-    return (["publisher " + line[0] for line in PUBLISHERS] + ["getter", "purger", "private", "tx"]
+    return (["publisher " + line[0] for line in PUBLISHERS] + ["getter", "purges", "private", "tx"]
             + ["consumer %s/%d" % (line[0], number) for number, line in enumerate(CONSUMERS)]
             + ["visitor %d" % number for number in range(VISITORS)])
