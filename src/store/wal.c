@@ -151,7 +151,10 @@ int wal_sync(struct wal *wal)
 
 static int sync_if_due(struct wal *wal)
 {
-    return wal_has_unsynced(wal) && store_clock_ns() >= wal->sync_due_ns ? wal_sync(wal) : 0;
+    /* What is to be given back is synced anyhow. */
+    if (wal->written.first || !wal_has_unsynced(wal) || store_clock_ns() < wal->sync_due_ns)
+        return 0;
+    return wal_sync(wal);
 }
 
 static void give_back(struct wal *wal, const struct wal_span *span)
