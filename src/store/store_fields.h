@@ -163,7 +163,7 @@ struct store {
     struct sys_file *reserve; /* (worker) */
     bool needs_reserve;       /* (worker) it was given up, or could not be made */
     atomic_bool is_cared_for; /* care_task is under way */
-    uint64_t prepared_after;  /* (the commit thread) the journal file whose next one was asked for */
+    uint64_t prepared_after;  /* (who gives back) the journal file whose next one was asked for */
     atomic_bool is_copied;    /* a backup is under way, */
     bool keeps_files;         /* (worker) and reads segments: none is removed */
     atomic_bool is_finishing;

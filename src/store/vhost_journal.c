@@ -483,7 +483,7 @@ void store_answer(struct journal *base, struct vhost *vhost)
     checkpoint_inside(journal, vhost);
 }
 
-/* ---- the commit thread ---- */
+/* ---- the commit thread, or the sync thread ---- */
 
 void vhost_journal_post_later(struct vhost_journal *journal, struct vhost *vhost)
 {
