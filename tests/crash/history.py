@@ -22,7 +22,6 @@ from link import amqp_raw
 
 BLOB = random.Random(1).randbytes(1 << 19)
 MARGIN_S = 0.05     # what clocks of two processes may be read apart
-LAG_S = 0.2         # a delivery waits for no journal: that it happened may be lost when the end comes so soon after
 
 
 class Violation(Exception):
@@ -192,6 +191,7 @@ class World:
         self.groups = []
         self.started = time.monotonic()
         self.deliveries = self.confirms = 0
+        self.written_until = 0.0                # what was received before is written, as the journal has one order
 
     def queue(self, name, **more):
         self.queues[name] = Queue(self, name, **more)
@@ -228,6 +228,9 @@ class World:
             copy.promised = True
         if copy.confirmed_at is None:
             copy.confirmed_at = time.monotonic()
+        # What was delivered already may be gone, and then nothing of it need be written.
+        if copy.persistent and not copy.delivered:
+            self.written_until = max(self.written_until, copy.sent_at)
 
     # deliveries
 
@@ -365,10 +368,11 @@ class World:
             copy.low = copy.high = copy.count + 1
             copy.count_boot = self.boot
 
-    def forget_last_counts(self, copy, ended_at):
-        """Deliveries just before the end may not have been written down; what the first one of a boot said was."""
+    def forget_last_counts(self, copy):
+        """A delivery waits for no journal: those just before the end may not have been written down; what the first
+        one of a boot said was."""
         if copy.counts and not self.exact:
-            kept = [count + 1 for at, count in copy.counts if at < ended_at - LAG_S]
+            kept = [count + 1 for at, count in copy.counts if at < self.written_until]
             copy.low = max(kept, default=copy.counts[0][1])
         copy.counts.clear()
 
@@ -417,8 +421,8 @@ class World:
 
     # restarts
 
-    def stopped(self, ended_at):
-        """The broker has ended, at ENDED_AT or a little later, and everything it had said was read."""
+    def stopped(self):
+        """The broker has ended, and everything it had said was read."""
         for queue in self.queues.values():
             queue.uncertain_sends = queue.closings = 0
             for copy in list(queue.live.values()):
@@ -427,7 +431,7 @@ class World:
                     copy.holder = None
                 if copy.delivered.get(queue.name) == self.boot:
                     self.returned(queue, copy)
-                self.forget_last_counts(copy, ended_at)
+                self.forget_last_counts(copy)
                 copy.settled_boot = copy.dropped_boot = None
                 if copy.group and not copy.promised and not copy.group.committing:
                     copy.bury("%s was not committed at the end" % copy.group.name)

@@ -84,7 +84,7 @@ class Unending(World):
     def most_returns(self, queue, copy):
         return float("inf") if copy.count_boot <= self.last_clean else super().most_returns(queue, copy)
 
-    def ended(self, ended_at, clean):
+    def ended(self, clean):
         """A boot is over: CLEAN when the broker goes on, without connections."""
         self.exact = self.keeps_transient = clean
         if clean:
@@ -93,7 +93,7 @@ class Unending(World):
                 copy.promised = True
         self.refused.clear()
         durable, self.queues = self.queues, {**self.queues, **self.volatile}
-        self.stopped(ended_at)
+        self.stopped()
         self.queues = durable
 
     def forget(self, all_of_it=False):
