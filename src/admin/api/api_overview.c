@@ -120,7 +120,7 @@ static void show_overview(struct request *request)
     struct survey_vhost totals = {0};
     json_t *out;
 
-    if (is_all && !node_totals(request->server, &totals)) {
+    if (is_all && !node_totals(request->server, &totals, NULL)) {
         reply_stopping(request);
         return;
     }
