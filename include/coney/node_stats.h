@@ -25,6 +25,7 @@ struct node_loop {
     uint32_t sessions;
     uint32_t blocked; /* sessions that an alarm holds */
     uint64_t cpu_ns;  /* of its thread */
+    uint64_t lag_ns;  /* from when it was asked until it looked */
 };
 
 /* What became of logins, by why they were refused if they were. */
@@ -84,8 +85,9 @@ bool node_stats(struct server *server, struct node_stats *out);
 void node_stats_clear(struct node_stats *stats);
 
 /* What all vhosts have, and have counted since the node began; those that are deleted too, so that counts
- * never go back. What cannot be added up is 0. False when the server stops. */
-bool node_totals(struct server *server, struct survey_vhost *out);
+ * never go back. What cannot be added up is 0. WAIT_NS, if not NULL, is the longest that a vhost was waited
+ * for, which others ran. False when the server stops. */
+bool node_totals(struct server *server, struct survey_vhost *out, uint64_t *wait_ns);
 
 /* For visits: add what VHOST has and has counted to the struct survey_vhost at SUM. */
 void node_add_vhost(struct vhost *vhost, void *sum);

@@ -203,6 +203,7 @@ void survey_consumers_of_channel(struct vhost *vhost, uint64_t connection, uint1
 struct survey_vhost {
     uint64_t connections, channels, consumers, queues, exchanges, bindings;
     uint64_t ready, unacked;             /* messages */
+    uint64_t unsent;                     /* octets for clients that their sockets have not taken yet */
     int64_t connections_max, queues_max; /* negative: no limit */
     enum queue_type default_queue_type;
     bool is_draining;

@@ -126,6 +126,8 @@ void outbox_hand_over(struct vhost *vhost)
             continue;
         connection->out->owner = connection->owner;
         connection->out->hold = connection->hold_told = connection->hold;
+        for (const struct outbox_chunk *chunk = connection->out; chunk; chunk = chunk->next)
+            vhost->unsent += chunk->wire_bytes;
         vhost->ops.output(vhost->ops.context, connection->out);
         connection->out = connection->out_last = NULL;
     }

@@ -515,6 +515,7 @@ void survey_vhost(const struct vhost *vhost, struct survey_vhost *out)
                                  .bindings = HASH_COUNT(vhost->bindings),
                                  .ready = vhost->ready,
                                  .unacked = vhost->unacked,
+                                 .unsent = vhost->unsent,
                                  .connections_max = vhost->connections_max,
                                  .queues_max = vhost->queues_max,
                                  .default_queue_type = vhost->settings.default_queue_type,

@@ -208,6 +208,7 @@ static void run_returns(struct vhost *vhost, struct outbox_chunk *chunks)
         struct connection *connection = connection_find(vhost, chunk->connection);
 
         chunks = chunk->next;
+        vhost->unsent -= chunk->wire_bytes;
         if (connection)
             connection_drained(connection, chunk);
         outbox_chunk_free(chunk);

@@ -85,6 +85,7 @@ struct vhost {
     uint64_t channel_count, consumer_count;
     uint64_t internal_channel_count; /* of channel_count: the node's own */
     uint64_t ready, unacked;         /* of all queues */
+    uint64_t unsent;                 /* octets handed over and not given back, as chunks count them */
 
     /* to be done before the next command */
     struct queue *dispatch;

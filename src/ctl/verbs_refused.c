@@ -155,7 +155,7 @@ const struct verb verbs_refused[] = {
     REFUSED("schema_info", CTL | DIAGNOSE, RUNTIME),
     REFUSED("shovel_status", CTL | DIAGNOSE, SHOVELS),
     REFUSED("shrink", QUEUES, MEMBERS),
-    REFUSED("stream_status", QUEUES | DIAGNOSE, "`coneyctl list_queues name type members` shows streams"),
+    REFUSED("stream_status", QUEUES | DIAGNOSE, "there are no streams in coney"),
     REFUSED("sync_queue", CTL, MIRRORS),
     REFUSED("update_cluster_nodes", CTL, CLUSTER),
     {0},

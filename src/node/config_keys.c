@@ -493,7 +493,7 @@ const struct ignored_key config_ignored[] = {
     {"management.*", "coney's HTTP API has no such choice", false},
     {"management_agent.*", "coney counts always", false},
     {"message_store_shutdown_timeout", own_storage, false},
-    {"mirroring_*", "queues are not mirrored: quorum queues are", false},
+    {"mirroring_*", one_node, false},
     {"mnesia_table_loading_retry_*", no_erlang, false},
     {"motd_file", "coney prints none", false},
     {"mqtt.*", no_plugin, false},

@@ -116,12 +116,14 @@ static void note_loop(struct loop *loop, void *argument)
     DL_COUNT2(loop->blocked, session, out->blocked, block_next);
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
     out->cpu_ns = (uint64_t)used.tv_sec * NS_PER_S + (uint64_t)used.tv_nsec;
+    out->lag_ns = server_now_ns() - out->lag_ns;
 }
 
 static bool note_loops(struct server *server, struct node_stats *out)
 {
     out->connections = atomic_load(&server->connection_count);
     for (unsigned i = 0; i < server->loop_count; i++) {
+        out->loops[i].lag_ns = server_now_ns();
         if (visit_loop(server, i, note_loop, &out->loops[i]) != VISIT_DONE)
             return false;
         out->connections_blocked += out->loops[i].blocked;
@@ -218,20 +220,44 @@ void node_add_vhost(struct vhost *vhost, void *sum)
     out->bindings += one.bindings;
     out->ready += one.ready;
     out->unacked += one.unacked;
+    out->unsent += one.unsent;
     add_counts(&out->counts, &one.counts);
 }
 
-/* What went through it was the node's; its own exchanges are there again for one of its name. */
-static void add_deleted_vhost(struct vhost *vhost, void *sum)
-{
-    struct survey_vhost *out = sum, before = *out;
+struct totals {
+    struct survey_vhost *sum;
+    uint64_t asked_ns, wait_ns; /* for the vhost that is next; the longest so far */
+};
 
-    node_add_vhost(vhost, out);
-    out->exchanges = before.exchanges;
+static void add_vhost(struct vhost *vhost, void *argument)
+{
+    struct totals *totals = argument;
+    uint64_t waited = server_now_ns() - totals->asked_ns;
+
+    if (waited > totals->wait_ns)
+        totals->wait_ns = waited;
+    node_add_vhost(vhost, totals->sum);
+    totals->asked_ns = server_now_ns();
 }
 
-bool node_totals(struct server *server, struct survey_vhost *out)
+/* What went through it was the node's; its own exchanges are there again for one of its name. */
+static void add_deleted_vhost(struct vhost *vhost, void *argument)
 {
+    struct totals *totals = argument;
+    uint64_t exchanges = totals->sum->exchanges;
+
+    add_vhost(vhost, totals);
+    totals->sum->exchanges = exchanges;
+}
+
+bool node_totals(struct server *server, struct survey_vhost *out, uint64_t *wait_ns)
+{
+    struct totals totals = {.sum = out, .asked_ns = server_now_ns()};
+    enum visit_result result;
+
     *out = (struct survey_vhost){0};
-    return visit_runners(server, node_add_vhost, add_deleted_vhost, out) == VISIT_DONE;
+    result = visit_runners(server, add_vhost, add_deleted_vhost, &totals);
+    if (wait_ns)
+        *wait_ns = totals.wait_ns;
+    return result == VISIT_DONE;
 }

@@ -242,6 +242,21 @@ def test_more_connections_than_descriptors(broker):
         eq(node.ask("GET", "overview").status, 200)
 
 
+@coney
+def test_answers_never_go_before_messages(broker):
+    """The threads that log in and answer are nicer than the loops in a process that is nice as a whole, too."""
+    with Node() as node:
+        threads = "/proc/%d/task" % node.process.pid
+        for thread in os.listdir(threads):
+            os.setpriority(os.PRIO_PROCESS, int(thread), max(os.getpriority(os.PRIO_PROCESS, int(thread)), 12))
+        node.get("queues")
+        nice = {}
+        for thread in os.listdir(threads):
+            with open("%s/%s/comm" % (threads, thread), encoding="ascii") as name:
+                nice[name.read().strip()] = os.getpriority(os.PRIO_PROCESS, int(thread))
+        ok(nice["coney-admin"] >= min(nice["coney-loop"] + 1, 19), nice)
+
+
 def drip(peers, octets_of, within):
     """Send each of PEERS (name -> socket) what OCTETS_OF gives for its name, twice a second, until all have been
     answered or closed: what came from each."""

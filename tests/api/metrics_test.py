@@ -472,6 +472,35 @@ def test_journal_logins_and_requests_move(broker):
 
 
 @coney
+@settings()
+def test_what_waits_for_clients_and_for_loops(broker):
+    def outbox():
+        return scrape(broker).value("coney_outbox_bytes")
+
+    eq(outbox(), 0)
+    ch = broker.channel()
+    ch.declare("q")
+    for _ in range(400):
+        ch.publish("", "q", b"x" * 100000)
+    ch.expect_count("q", 400)
+    slow = broker.channel()
+    slow.consume("q")               # and is not read for now
+    wait_until(lambda: outbox() > 100000, what="octets on their way")
+    slow.deliveries(400)
+    wait_until(lambda: outbox() == 0, what="all was taken")
+    slow.connection.abort()
+    ch.expect_count("q", 400)       # ready again
+    gone = broker.channel()
+    gone.consume("q")
+    wait_until(lambda: outbox() > 100000, what="octets on their way to somebody else")
+    gone.connection.abort()
+    wait_until(lambda: outbox() == 0, what="nobody is there to take them")
+    found = scrape(broker)
+    for name in ("coney_loop_lag_seconds", "coney_vhost_wait_seconds"):
+        ok(found.samples(name) and all(0 < value < 5 for _, value in found.samples(name)), name)
+
+
+@coney
 @settings(vm_memory_high_watermark__absolute="1MiB", memory_window="1GiB")
 def test_who_is_blocked(broker):
     eq(scrape(broker).value("coney_connections_blocked"), 0)

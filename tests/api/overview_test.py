@@ -212,6 +212,13 @@ def test_a_feature_flag_is_enabled_already(broker):
     broker.refused("PUT", path("feature-flags", "nope", "enable"), {}, status=400, **how)
 
 
+@differs("RabbitMQ has them with a plugin")
+def test_tools_that_ask_for_federation_are_told_of_none(broker):
+    eq(broker.get("federation-links"), [])
+    eq(broker.get("federation-links/%2F"), [])
+    broker.refused("GET", "federation-links", status=401, user=broker.new_user(tags=("management",)))
+
+
 @differs("of RabbitMQ's 4.x")
 def test_what_came_with_version_4(broker):
     eq(broker.get("deprecated-features"), [])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """/api/policies and /api/operator-policies (management-http-api.md 3.12), and that they act at once."""
 
-from api_harness import Node, eq, ok, path, wait_until
+from api_harness import Node, differs, eq, ok, path, wait_until
 
 LENGTH = {"pattern": "a", "definition": {"max-length": 5}}
 
@@ -110,6 +110,57 @@ def test_they_act_at_once(broker):
     for _ in range(4):
         channel.publish_confirmed("", name, b"x")
     eq(channel.count(name)[0], 5)
+
+
+@differs("RabbitMQ answers before a policy acts")
+def test_each_key_acts_on_what_is_there(broker):
+    """And no more once the policy is gone."""
+    name, vhost = broker.name(), broker.new_vhost()
+    ch, where = broker.channel(vhost=vhost), path("policies", vhost, "p")
+    ch.declare("dead")
+    ch.declare(name, durable=True, args={"x-queue-type": "quorum"})
+    ch.exchange("x", "direct")
+    ch.confirm()
+
+    def under(**definition):
+        definition = {key.replace("_", "-"): value for key, value in definition.items()}
+        broker.put(where, {"pattern": "^(%s|x)$" % name, "definition": definition})
+
+    def published(count=1, exchange="", key=name):
+        return [ch.publish_confirmed(exchange, key, b"xx").name for _ in range(count)]
+
+    def reject(requeue):
+        ch.nack(wait_until(lambda: ch.get(name, no_ack=False), what="a message").delivery_tag, requeue=requeue)
+
+    def died(reason):
+        return wait_until(lambda: ch.get("dead"), what="a dead letter").headers["x-death"][0]["reason"] == reason
+
+    under(max_length=1, overflow="reject-publish")
+    eq(published(2), ["basic.ack", "basic.nack"])
+    under(max_length_bytes=4)
+    eq((published(3), ch.count(name)[0]), (["basic.ack"] * 3, 2))
+    ch.drain(name)
+    under(dead_letter_exchange="", dead_letter_routing_key="dead")
+    published()
+    reject(False)
+    ok(died("rejected"), "dead-letter-exchange")
+    under(dead_letter_exchange="", dead_letter_routing_key="dead", delivery_limit=1)
+    published()
+    reject(True)
+    reject(True)
+    ok(died("delivery_limit"), "delivery-limit")
+    under(dead_letter_exchange="", dead_letter_routing_key="dead", message_ttl=1)
+    published()
+    ok(died("expired"), "message-ttl")
+    ch.bind("dead", "amq.fanout")
+    under(alternate_exchange="amq.fanout")
+    eq(published(1, "x", "none"), ["basic.ack"])
+    ok(wait_until(lambda: ch.get("dead"), what="what x could not route"), "alternate-exchange")
+    broker.delete(where)
+    eq((published(3), published(1, "x", "none")), (["basic.ack"] * 3, ["basic.ack"]))
+    eq((ch.count(name)[0], ch.count("dead")[0]), (3, 0))
+    under(expires=1)
+    wait_until(lambda: broker.ask("GET", path("queues", vhost, name)).status == 404, what="it expired")
 
 
 def test_they_outlive_a_kill(broker):

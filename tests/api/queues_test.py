@@ -445,4 +445,4 @@ def test_missing_vhost(broker):
 def test_node_name_is_rabbits(broker):
     q = broker.name()
     broker.put(where(q), {})
-    ok(re.match(r"^\w+@", broker.get(where(q))["node"]), "node")
+    ok(re.match(r"^[\w-]+@", broker.get(where(q))["node"]), "node")

@@ -54,7 +54,7 @@ def test_nagios_counts_messages(broker):
     for _ in range(5):
         ch.publish("", q, b"x")
     ch.expect_count(q, 5)
-    wait_until(lambda: broker.get("queues/%2F/" + q)["messages"] == 5)
+    wait_until(lambda: broker.get("queues/%2F/" + q).get("messages") == 5)
     ok("messages=5;" in nagios(broker, "queue", "--queue", q), "the figure")
     nagios(broker, "queue", "--queue", q, "-w", "4", state="WARNING")
     nagios(broker, "queue", "--queue", q, "-w", "2", "-c", "4", state="CRITICAL")

@@ -57,6 +57,29 @@ module.exports = {
         assert(asked.every((url) => url.searchParams.get('page_size') === '25' && url.searchParams.has('columns')), asked.join('\n'));
     },
 
+    async 'hundred thousand queues are paged, filtered and sorted'(site) {
+        await site.needsConey();
+        const names = Array.from({ length: 100000 }, (_, i) => `q${String(i).padStart(5, '0')}`);
+        for (let at = 0; at < names.length; at += 20000)
+            await site.api('POST', join('definitions', site.vhost), {
+                queues: names.slice(at, at + 20000).map((name) => ({ name, durable: true, auto_delete: false, arguments: {} })),
+            });
+        await site.publish('', 'q77777', 'x');
+        const page = await openQueues(site);
+        await page.getByLabel('Rows').selectOption('25');
+        await showing(page, names.slice(0, 25));
+        await page.getByText(/^Page 1 of 4\D?000$/).waitFor();
+        await page.getByRole('button', { name: 'Last' }).click();
+        await showing(page, names.slice(-25));
+        const head = page.getByRole('columnheader', { name: 'Ready' });
+        await head.getByRole('button').click();
+        await head.getByRole('button').click();
+        await until(async () => (await firstColumn(page))[0] === 'q77777', 'the longest is the first');
+        await page.getByLabel('Filter by name').fill('q1234');
+        await page.locator('main [role=search] [role=status]', { hasText: /10 of 100\D?000/ }).waitFor();
+        assert.deepEqual((await firstColumn(page)).sort(), names.slice(12340, 12350));
+    },
+
     async 'columns sort both ways and say so'(site) {
         const names = await manyQueues(site);
         const page = await openQueues(site);

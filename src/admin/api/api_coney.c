@@ -119,7 +119,7 @@ static void show_status(struct request *request)
     for (size_t i = 0; i < vhosts; i++)
         free(names[i]);
     free((void *)names);
-    node_totals(request->server, &totals);
+    node_totals(request->server, &totals, NULL);
     out = json_object();
     json_put(out, "version", json_string(PACKAGE_VERSION));
     json_put(out, "rabbitmq_version", json_string(condition.config->product_version));

@@ -130,7 +130,7 @@ static json_t *node_json(struct request *request)
 
     if (!look_at_node(request, &node))
         return NULL;
-    if (!node_totals(request->server, &totals)) {
+    if (!node_totals(request->server, &totals, NULL)) {
         node_stats_clear(&node);
         reply_stopping(request);
         return NULL;

@@ -120,7 +120,7 @@ static void show_overview(struct request *request)
     struct survey_vhost totals = {0};
     json_t *out;
 
-    if (is_all && !node_totals(request->server, &totals)) {
+    if (is_all && !node_totals(request->server, &totals, NULL)) {
         reply_stopping(request);
         return;
     }
@@ -300,6 +300,8 @@ const struct route routes_overview[] = {
     {"feature-flags/:name/enable", {[VERB_PUT] = {enable_feature_flag, ACCESS_ADMINISTRATOR}}},
     {"deprecated-features", {[VERB_GET] = {list_nothing, ACCESS_ANY}}},
     {"deprecated-features/used", {[VERB_GET] = {list_nothing, ACCESS_ANY}}},
+    {"federation-links", {[VERB_GET] = {list_nothing, ACCESS_MONITOR}}},
+    {"federation-links/:vhost", {[VERB_GET] = {list_nothing, ACCESS_MONITOR}}},
     {"version", {[VERB_GET] = {show_version, ACCESS_OPEN}}},
     {"auth", {[VERB_GET] = {show_auth, ACCESS_OPEN}}},
     {"login", {[VERB_POST] = {take_login, ACCESS_OPEN}}},

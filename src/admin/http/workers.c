@@ -6,12 +6,10 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "admin/router.h"
+#include "coney/nicer.h"
 #include "coney/pool.h"
 #include "coney/xalloc.h"
 #include "http.h"
@@ -109,7 +107,7 @@ static void *run(void *argument)
     struct request *request;
 
     pthread_setname_np(pthread_self(), "coney-admin");
-    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
+    be_nicer(NICE);
     pthread_mutex_lock(&workers->mutex);
     while ((request = take(workers)) != NULL) {
         pthread_mutex_unlock(&workers->mutex);

@@ -183,7 +183,8 @@ static bool collect(struct metrics *metrics)
     metrics->channels.is_summed = is_summed;
     metrics->connections.is_summed = is_summed;
     choose_vhosts(metrics);
-    return node_stats(metrics->server, &metrics->node) && node_totals(metrics->server, &metrics->totals) &&
+    return node_stats(metrics->server, &metrics->node) &&
+           node_totals(metrics->server, &metrics->totals, &metrics->vhost_wait_ns) &&
            (!metrics_want(metrics, NEED_QUEUES) || metrics_collect_queues(metrics)) &&
            (!metrics_want(metrics, NEED_CHANNELS) || metrics_collect_channels(metrics)) &&
            (!metrics_want(metrics, FAMILIES_OF_CONNECTIONS) || metrics_collect_connections(metrics)) &&

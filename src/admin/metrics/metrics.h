@@ -68,6 +68,7 @@ struct metrics {
 
     struct node_stats node;
     struct survey_vhost totals;
+    uint64_t vhost_wait_ns; /* the longest for any of them */
     struct metric_rows queues, channels, connections, exchanges;
     struct metric_channel_count *channel_counts; /* of each connection */
     uint64_t publishers, relaxed_queues;

@@ -83,6 +83,11 @@ static double cpu(const struct node_loop *loop)
     return (double)loop->cpu_ns / NS_PER_S;
 }
 
+static double lag(const struct node_loop *loop)
+{
+    return (double)loop->lag_ns / NS_PER_S;
+}
+
 static double sessions(const struct node_loop *loop)
 {
     return loop->sessions;
@@ -95,7 +100,14 @@ static void put_loops(struct metrics *metrics)
                     cpu);
     put_loop_family(metrics, METRIC_GAUGE, "loop_busy_percent",
                     "Processor time of the last tenth of a second that it was up", busy);
+    put_loop_family(metrics, METRIC_GAUGE, "loop_lag_seconds",
+                    "How long this question waited until an event loop looked", lag);
     put_loop_family(metrics, METRIC_GAUGE, "loop_sessions", "Connections of an event loop", sessions);
+    metrics_one_real(&metrics->text, METRIC_GAUGE, "vhost_wait_seconds",
+                     "How long this question waited at most for a vhost that others ran",
+                     (double)metrics->vhost_wait_ns / NS_PER_S);
+    metrics_gauge(metrics, "outbox_bytes", "Octets for clients that their sockets have not taken yet",
+                  metrics->totals.unsent);
     metrics_gauge(metrics, "connections_blocked", "Connections that an alarm holds",
                   metrics->node.connections_blocked);
     metrics_gauge(metrics, "connections_accepted", "Connections accepted and open, logged in or not",

@@ -4,10 +4,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "coney/nicer.h"
 #include "coney/pool.h"
 #include "coney/xalloc.h"
 #include "stats_fields.h"
@@ -98,7 +96,7 @@ static void *run(void *argument)
     int64_t next = stats_clock_ms(CLOCK_MONOTONIC);
 
     pthread_setname_np(pthread_self(), "coney-stats");
-    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
+    be_nicer(NICE);
     pthread_mutex_lock(&stats->mutex);
     while (is_watched(stats)) {
         kept_begin_tick(&stats->kept, stats_clock_ms(CLOCK_REALTIME));

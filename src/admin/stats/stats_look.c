@@ -216,7 +216,7 @@ static bool look_at_node(struct stats *stats, uint64_t values[NODE_VALUES])
     struct node_stats node;
     const struct vhost_counts *counts = &totals.counts;
 
-    if (!node_totals(stats->server, &totals))
+    if (!node_totals(stats->server, &totals, NULL))
         return false;
     if (!node_stats(stats->server, &node)) {
         node_stats_clear(&node);

@@ -10,10 +10,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "coney/nicer.h"
 #include "coney/node_access.h"
 #include "coney/xalloc.h"
 #include "login_sources.h"
@@ -143,7 +141,7 @@ static void *run(void *argument)
     struct logins *logins = argument;
 
     pthread_setname_np(pthread_self(), "coney-login");
-    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
+    be_nicer(NICE);
     pthread_mutex_lock(&logins->mutex);
     while (!logins->is_stopping) {
         struct login *login = take(logins);

@@ -22,13 +22,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <utlist.h>
 
 #include "coney/config.h"
 #include "coney/log.h"
+#include "coney/nicer.h"
 #include "coney/tls_files.h"
 #include "coney/xalloc.h"
 #include "server/server.h"
@@ -452,7 +452,7 @@ static void *run(void *arg)
     struct handshake *handshake, *next;
 
     pthread_setname_np(pthread_self(), "coney-tls");
-    setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS); /* of this thread alone; may be refused */
+    be_nicer(NICENESS);
     event_base_loop(tls->base, EVLOOP_NO_EXIT_ON_EMPTY);
     DL_FOREACH_SAFE (tls->all, handshake, next)
         fail(handshake);
