@@ -524,6 +524,7 @@ void log_stop(void)
         return;
     }
     is_stopping = true;
+    end_periods(true);
     pthread_cond_signal(&wake);
     while (has_writer)
         if (pthread_cond_timedwait(&done, &lock, &until) != 0)

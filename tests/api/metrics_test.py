@@ -8,11 +8,13 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
 import time
 import urllib.parse
+import urllib.request
 
 from api_harness import Node, Skip, definitions, differs, eq, matches, ok, path, settings, wait_until
 from certificates import Authority
@@ -58,6 +60,11 @@ def node_address(node):
 
 def scrape_node(node, endpoint="/metrics"):
     return Metrics(fetch(node_address(node), endpoint)[2])
+
+
+def kernel_has_tls():
+    with open("/proc/sys/net/ipv4/tcp_available_ulp", encoding="ascii") as names:
+        return "tls" in names.read().split()
 
 
 # ---- endpoints ----
@@ -158,6 +165,20 @@ def test_path_and_kind_are_configured(broker):
     eq(scrape(broker, "/prom").value("rabbitmq_queue_messages", queue="q"), 0)
     eq(scrape(broker, "/prom/detailed").samples("rabbitmq_queue_messages"), [])
     eq(fetch(address(broker))[0], 404)
+
+
+@coney
+def test_over_tls_and_only_so(_):
+    with tempfile.TemporaryDirectory() as folder:
+        authority = Authority(folder)
+        server = authority.certificate("server")
+        with Node("--set", "prometheus.tcp.port=none", "--set", "prometheus.ssl.port=0", "--set",
+                  "prometheus.ssl.certfile=" + server.cert, "--set", "prometheus.ssl.keyfile=" + server.key) as node:
+            told = [line for line in node.listening if line.startswith("listening metrics")]
+            eq(len(told), 1, told)
+            url = "https://localhost:%s/metrics" % told[0].rsplit(":", 1)[1]
+            with urllib.request.urlopen(url, timeout=20, context=ssl.create_default_context(cafile=authority.cert)) as got:
+                ok(Metrics(got.read()).value("coney_tls_handshakes_total") is not None, url)
 
 
 @coney
@@ -551,10 +572,12 @@ def test_certificates_and_handshakes(broker):
             when = found.value("coney_tls_certificate_expiry_timestamp_seconds", server_name="short")
             ok(abs(when - time.time() - 3 * 86400) < 3600, when)
             eq(found.value("coney_tls_handshakes_total"), 0)
+            eq(found.value("coney_tls_kernel_connections_total"), 0)
             port = int([line for line in node.listening if line.startswith("listening amqps")][0].rsplit(":", 1)[1])
             subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % port, "-quiet"], input=b"",
                            capture_output=True, timeout=20, check=False)
             wait_until(lambda: scrape_node(node).value("coney_tls_handshakes_total") == 1, what="handshake")
+            ok(scrape_node(node).value("coney_tls_kernel_connections_total") == kernel_has_tls(), "who encrypts?")
             with open(long.cert, "w", encoding="ascii") as out:
                 out.write("spoilt")
             node.process.send_signal(signal.SIGHUP)

@@ -37,6 +37,7 @@ unique_subject = no
 policy = any
 preserve = yes
 [any]
+organizationName = optional
 commonName = optional
 [req]
 distinguished_name = name

@@ -6,6 +6,7 @@ import struct
 import amqp_raw
 from amqp_raw import PROTOCOL_HEADER, decode_method, frame, method_frame
 from harness import BrokerDied, Coneyd, definitions, eq, ok, permission, settings, user
+from hostile_03_slow_readers_test import settle_down
 
 
 def refusal(broker, source=None, **kw):
@@ -163,3 +164,19 @@ def test_unfinished_messages_of_a_connection(broker):
             connection.wire.send(frame(3, channel.number, b"x"))
             channel.sync()
     eq(third.count("q")[0], 8, "what is complete counts no more")
+
+
+@settings(connection_buffer_max=65536, tcp_listen_options__sndbuf=4096)
+def test_octets_that_wait_for_the_socket_of_a_connection(broker):
+    """Of what is due to one that does not read, so much leaves the queue, and what the kernel's buffers hold."""
+    sender, queue = broker.channel(), broker.name()
+    sender.declare(queue)
+    for _ in range(400):
+        sender.publish("", queue, bytes(10000))
+    stuck = broker.connect(rcvbuf=4096).channel()
+    stuck.send("basic.consume", queue=queue, no_ack=True)
+    settle_down(broker, "a consumer that does not read")
+    left = 10000 * (400 - sender.count(queue)[0])
+    ok(65536 <= left <= 65536 + 10000 + 65536, "%d octets have left the queue" % left)
+    stuck.take("basic.consume-ok")
+    eq(len(stuck.deliveries(400, timeout=20)), 400, "goes on when it reads")

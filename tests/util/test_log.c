@@ -256,6 +256,17 @@ Test(log, a_period_is_summed_up_though_nothing_more_is_said, .timeout = 60)
     cr_expect_eq(lines_with(texts(), "[info] again\n"), 6, "a new period has room");
 }
 
+Test(log, what_was_left_out_is_told_at_the_end, .timeout = 60)
+{
+    to_file(LOG_FORMAT_TEXT);
+    cr_assert(log_start());
+    say("again", 10);
+    while (lines_with(texts(), "[info] again\n") < 5)
+        sched_yield();
+    log_stop();
+    cr_expect_not_null(strstr(texts(), "[info] again ... repeated 5 times\n"), "%s", texts());
+}
+
 /* ---- threads ---- */
 
 static void *say_much(void *which)
