@@ -130,6 +130,29 @@ module.exports = {
         await until(async () => (await page.locator('main .list [role=alert]').innerText()) === '', 'the complaint is gone');
     },
 
+    async 'late answer to what was asked before takes no complaint away'(site) {
+        await site.queue('a');
+        const page = await openQueues(site);
+        const isEarlier = (url) => url.searchParams.get('use_regex') === 'true' && !url.searchParams.get('name');
+        let letGo;
+        const held = new Promise((resolve) => {
+            letGo = resolve;
+        });
+        await page.route(isEarlier, async (route) => {
+            await held;
+            await route.continue();
+        });
+        await page.getByLabel('Regular expression').check();
+        await page.getByLabel('Filter by name').fill('(');
+        const complaint = page.locator('main .list [role=alert]');
+        await complaint.getByText(/./).waitFor();
+        const answered = page.waitForResponse((response) => isEarlier(new URL(response.url())));
+        letGo();
+        await (await answered).finished();
+        await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+        assert.notEqual(await complaint.innerText(), '');
+    },
+
     async 'way back leads to the same page of the list'(site) {
         const names = await manyQueues(site);
         const page = await openQueues(site);

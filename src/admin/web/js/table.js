@@ -173,12 +173,16 @@ export class List {
     async change(fields) {
         Object.assign(this.state, fields);
         this.remember();
+        const number = (this.changes ?? 0) + 1;
+        this.changes = number;
+        let trouble = '';
         try {
             await this.refresh();
-            put(this.trouble);
         } catch (error) {
-            put(this.trouble, error.message);
+            trouble = error.message;
         }
+        if (this.changes === number) // else it is no answer to what is asked now
+            put(this.trouble, trouble);
     }
 
     remember() {
