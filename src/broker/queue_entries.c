@@ -619,19 +619,21 @@ static uint64_t journal_purge(struct queue *queue, uint8_t level, uint64_t from,
 /* All of LEVEL that was ready is gone: tell the journal, but for what stays. */
 static uint64_t journal_purge_around(struct queue *queue, struct level *level, uint8_t number)
 {
-    uint64_t from = 0;
+    uint64_t from = 0, at, lsn = 0;
 
-    for (;;) {
-        uint64_t at = seqmap_next_live(&level->entries, from);
+    do {
         uint64_t departing = queue->departing ? level_next_saved(level, from) : SEQMAP_END;
+        uint64_t written;
 
+        at = seqmap_next_live(&level->entries, from);
         if (departing < at)
             at = departing;
-        if (at == SEQMAP_END)
-            return journal_purge(queue, number, from, level->next);
-        journal_purge(queue, number, from, at);
+        written = journal_purge(queue, number, from, at == SEQMAP_END ? level->next : at);
+        if (written)
+            lsn = written;
         from = at + 1;
-    }
+    } while (at != SEQMAP_END);
+    return lsn;
 }
 
 /* Purge a level that has unacked entries among the ready ones, or messages that are to be dead letters: they

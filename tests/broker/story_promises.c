@@ -43,6 +43,28 @@ Test(promise, replies_wait_for_what_they_promise)
     story_free(s);
 }
 
+Test(promise, purge_ok_waits_though_the_last_message_stays)
+{
+    struct story *s = story_new_late();
+    struct client *a = client(s), *b = client(s);
+
+    declare_lasting(a, "q", 0, NO_ARGUMENTS);
+    publish_persistent(a, "q", "one");
+    publish_persistent(a, "q", "two");
+    send_get(b, "q", 0);
+    send_get(b, "q", 0);
+    sync_journal(s);
+    expect_get(b, "one");
+    expect_get(b, "two");
+    reject(b, 1, REQUEUE);
+    sync_journal(s);
+    send_purge(a, "q");
+    expect_silence(a);
+    sync_journal(s);
+    expect_reply(a, METHOD_QUEUE_PURGE_OK);
+    story_free(s);
+}
+
 Test(promise, what_does_not_last_promises_nothing)
 {
     struct story *s = story_new_late();
