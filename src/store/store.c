@@ -333,7 +333,7 @@ bool store_step(struct store *store)
 {
     uint64_t backlog = wal_backlog(store->wal);
     int error = wal_step(store->wal);
-    bool did = wal_backlog(store->wal) < backlog || wal_is_syncing(store->wal);
+    bool did = wal_backlog(store->wal) < backlog || (!error && wal_is_syncing(store->wal));
 
     if (error && error != -EAGAIN)
         write_failed(store, error);
