@@ -75,26 +75,28 @@ static enum sasl_status plain(struct bytes response, struct sasl_result *result)
                 (struct bytes){separator + 1, (size_t)(end - separator - 1)});
 }
 
-static bool get_string(struct bytes table, const char *name, struct bytes *out)
+static bool is_string(const struct field *field)
 {
-    struct field field;
-
-    if (!table_get(table, name, &field) || (field.type != FIELD_LONGSTR && field.type != FIELD_BINARY))
-        return false;
-    *out = field.bytes;
-    return true;
+    return field->type == FIELD_LONGSTR || field->type == FIELD_BINARY;
 }
 
-/* A table's contents, without the length. */
+static struct bytes string_of(const struct field *field)
+{
+    return is_string(field) ? field->bytes : (struct bytes){NULL, 0};
+}
+
+/* A table's contents, without the length. Either has to be a string, as for RabbitMQ 3.10: what the other is
+ * then is refused like a wrong password. */
 static enum sasl_status amqplain(struct bytes response, struct sasl_result *result)
 {
-    struct bytes user, password;
+    struct field user, password;
 
     if (!table_is_valid(response, TABLE_DEPTH_MAX))
         return malformed(result, "AMQPLAIN response is no table");
-    if (!get_string(response, "LOGIN", &user) || !get_string(response, "PASSWORD", &password))
+    if (!table_get(response, "LOGIN", &user) || !table_get(response, "PASSWORD", &password) ||
+        (!is_string(&user) && !is_string(&password)))
         return malformed(result, "AMQPLAIN response without LOGIN or PASSWORD");
-    return done(result, user, password);
+    return done(result, string_of(&user), string_of(&password));
 }
 
 /* The response is not looked at. A name that is none for a user is as no certificate: refused like a wrong

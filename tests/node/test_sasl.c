@@ -57,11 +57,19 @@ Test(sasl, amqplain_is_a_table_without_its_length)
     expect_credentials("guest", "word");
 }
 
+Test(sasl, amqplain_with_one_string_is_refused_later_at_login)
+{
+    cr_assert_eq(start(RAW("AMQPLAIN"), RAW("\5LOGINS\0\0\0\5guest\10PASSWORDD\0\0\0\0\5")), SASL_DONE);
+    expect_credentials("guest", "");
+    cr_assert_eq(start(RAW("AMQPLAIN"), RAW("\5LOGINI\0\0\0\5\10PASSWORDS\0\0\0\4word")), SASL_DONE);
+    expect_credentials("", "word");
+}
+
 Test(sasl, malformed_amqplain)
 {
     cr_expect_eq(start(RAW("AMQPLAIN"), RAW("")), SASL_MALFORMED);
     cr_expect_eq(start(RAW("AMQPLAIN"), RAW("\5LOGINS\0\0\0\5guest")), SASL_MALFORMED);
-    cr_expect_eq(start(RAW("AMQPLAIN"), RAW("\5LOGINI\0\0\0\5\10PASSWORDS\0\0\0\4word")), SASL_MALFORMED);
+    cr_expect_eq(start(RAW("AMQPLAIN"), RAW("\5LOGINI\0\0\0\5\10PASSWORDI\0\0\0\4")), SASL_MALFORMED);
     cr_expect_eq(start(RAW("AMQPLAIN"), RAW("\5LOGINS\0\0\0\5guest\10PASSWORDS\0\0\0\xffword")),
                  SASL_MALFORMED);
     cr_expect_eq(start(RAW("AMQPLAIN"), RAW("\0\0\0\43\5LOGINS\0\0\0\5guest\10PASSWORDS\0\0\0\4word")),
