@@ -266,6 +266,16 @@ static enum enqueue_result refuse(struct queue *queue, struct message *message)
     return ENQUEUE_REFUSED;
 }
 
+/* Tell whether a message that no consumer takes at once is gone without having been in QUEUE: it takes
+ * nobody's place where the length is limited (RabbitMQ 3.10, classic queues; with a DLX it enters and
+ * expires). */
+static bool takes_only_what_goes_on(const struct queue *queue)
+{
+    const struct queue_options *options = &queue->options;
+
+    return options->message_ttl == 0 && !options->has_dead_letter_exchange && options->type == QUEUE_CLASSIC;
+}
+
 static enum enqueue_result enter(struct queue *queue, struct message *message, uint64_t *lsn)
 {
     struct consumer *consumer;
@@ -276,6 +286,11 @@ static enum enqueue_result enter(struct queue *queue, struct message *message, u
     consumer = queue_waiting_consumer(queue);
     if (consumer && consumer->no_ack) {
         consumer_deliver(consumer, message, place, false, 0);
+        return ENQUEUE_DONE;
+    }
+    if (!consumer && takes_only_what_goes_on(queue)) {
+        count_death(queue, DEATH_EXPIRED);
+        message_unref(message);
         return ENQUEUE_DONE;
     }
     entry = entry_append(queue, message, &place, lsn);

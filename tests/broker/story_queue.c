@@ -104,6 +104,22 @@ Test(ttl, zero_means_delivered_at_once_or_never)
     story_free(s);
 }
 
+Test(ttl, of_zero_takes_no_place_in_a_queue_that_is_full)
+{
+    struct story *s = story_new();
+    struct client *a = client(s);
+
+    declare_with(a, "q", 0, ARGUMENTS(INT("x-max-length", 1)));
+    publish(a, "q", "stays");
+    set_policy(s, "p", "q", ARGUMENTS(INT64("message-ttl", 0)));
+    publish(a, "q", "goes");
+    expect_count(s, "q", 1, 0);
+    set_policy(s, "p", "q", ARGUMENTS(INT64("message-ttl", 0), STR("dead-letter-exchange", "nowhere")));
+    publish(a, "q", "enters and expires");
+    expect_count(s, "q", 0, 0);
+    story_free(s);
+}
+
 Test(ttl, thousands_expire_a_slice_at_a_time)
 {
     struct story *s = story_new();
@@ -491,6 +507,23 @@ Test(policy, acts_on_queues_that_are_there)
     clear_policy(s, "p");
     publish(a, "q", "newer");
     advance(s, 10000);
+    expect_count(s, "q", 2, 0);
+    story_free(s);
+}
+
+Test(policy, limits_act_before_overflow)
+{
+    struct story *s = story_new();
+    struct client *a = client(s);
+
+    declare(a, "q");
+    for (int i = 0; i < 5; i++)
+        publish(a, "q", "m");
+    set_policy(s, "p", "^q$", ARGUMENTS(INT64("max-length", 3), STR("overflow", "reject-publish")));
+    expect_count(s, "q", 3, 0);
+    set_policy(s, "p", "^q$", ARGUMENTS(INT64("max-length", 2), STR("overflow", "reject-publish")));
+    expect_count(s, "q", 3, 0); /* as nothing has dropped from the head before either */
+    set_policy(s, "p", "^q$", ARGUMENTS(INT64("max-length", 2)));
     expect_count(s, "q", 2, 0);
     story_free(s);
 }
