@@ -18,8 +18,8 @@
 #define STREAM  (1u << QUEUE_STREAM)
 #define ANY     (CLASSIC | QUORUM | STREAM)
 
-/* Room for a value in a text. Longer ones are cut, as the whole text is. */
-#define VALUE_SIZE 160
+/* Room for a value and words beside it: what is cut of it, the whole text has no room for either. */
+#define VALUE_SIZE (REPLY_TEXT_SIZE + 64)
 
 #define ANY_INTEGER INT64_MAX
 
@@ -544,7 +544,7 @@ static bool same_value(const struct field *a, const struct field *b)
 /* Print a value beside another one, or beside none, with its type. NULL prints none. */
 static void describe(char out[VALUE_SIZE], const struct field *field, bool with_type)
 {
-    char value[VALUE_SIZE];
+    char value[REPLY_TEXT_SIZE];
 
     if (field == NULL) {
         snprintf(out, VALUE_SIZE, "none");
@@ -552,9 +552,9 @@ static void describe(char out[VALUE_SIZE], const struct field *field, bool with_
     }
     field_format(value, sizeof value, field);
     if (with_type)
-        snprintf(out, VALUE_SIZE, "the value '%.100s' of type '%s'", value, field_type_name(field->type));
+        snprintf(out, VALUE_SIZE, "the value '%s' of type '%s'", value, field_type_name(field->type));
     else
-        snprintf(out, VALUE_SIZE, "'%.150s'", value);
+        snprintf(out, VALUE_SIZE, "'%s'", value);
 }
 
 /* Compare one argument; NULL is an absent one. */

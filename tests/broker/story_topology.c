@@ -201,6 +201,17 @@ Test(exchange, declared_again_must_be_equivalent)
         "PRECONDITION_FAILED - inequivalent arg 'alternate-exchange' for exchange 'x' in vhost '/': "
         "received the value 'ae' of type 'longstr' but current is none",
         METHOD_EXCHANGE_DECLARE);
+    reopen(a);
+    send_declare_exchange(a, "x", "direct", 0,
+                          ARGUMENTS(STR("alternate-exchange",
+                                        "a-name-that-is-longer-than-the-whole-text-has-room-for-0123456789-"
+                                        "0123456789-0123456789-0123456789-0123456789-0123456789")));
+    expect_channel_error(
+        a, 406,
+        "PRECONDITION_FAILED - inequivalent arg 'alternate-exchange' for exchange 'x' in vhost '/': "
+        "received the value 'a-name-that-is-longer-than-the-whole-text-has-room-for-0123456789-"
+        "0123456789-0123456789-0123456789-0123456789-0123456789' of type 'longstr' b...",
+        METHOD_EXCHANGE_DECLARE);
     story_free(s);
 }
 
