@@ -63,6 +63,10 @@ struct node_stats {
     unsigned loop_count;
     struct node_loop loops[NODE_LOOPS_MAX];
 
+    /* of all vhosts, deleted ones too */
+    uint64_t runs, batches; /* how often a loop began to run one; batches of commands that it ran then */
+    uint64_t run_ns;        /* on the clock, inside vhosts: one loop at a time in each */
+
     struct node_logins logins, http_logins; /* of AMQP clients, and of the API's */
     uint64_t logins_recalled;               /* of those accepted: known already */
     uint64_t logins_slowed;                 /* had to wait for earlier failures */

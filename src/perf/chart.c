@@ -1,88 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * chart.h: two panels over the same time, rates on a linear axis from 0, latencies on a logarithmic one.
- * Colours are those of a palette that the colour-blind tell apart, and each line is named at the legend by
- * its own colour.
- */
+/* chart.h: drawing. Each line is named at the legend by its own colour. */
 #include "chart.h"
 
 #include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "progress.h"
-#include "samples.h"
 
-#define WIDTH       960
-#define LEFT        80
-#define RIGHT       (WIDTH - 20)
-#define TOP_RATES   60
-#define TOP_LATENCY 330
-#define TALL        200
-#define HEIGHT      (TOP_LATENCY + TALL + 50)
-#define MARKS       6
+#define WIDTH      960
+#define LEFT       80
+#define RIGHT      (WIDTH - 20)
+#define TOP        60
+#define TALL       200
+#define PANEL_TALL 270 /* from one panel's top to the next one's */
+#define MARKS      6
+#define MARKS_X    10
+#define TEXT_SIZE  40
 
-/* A line: what of a sample it shows. */
-struct series {
-    const char *name, *colour;
-    double (*value)(const struct sample *sample); /* negative: nothing */
-};
-
-struct axis {
-    double low, high; /* logarithms, if it is logarithmic */
+/* An axis in place: values, or their logarithms, from LOW to HIGH lie between two pixels. */
+struct scale {
+    double low, high;
+    double from, to;
+    enum chart_unit unit;
     bool is_logarithmic;
-    int top; /* pixels */
+    bool has_zero; /* on a logarithmic one: at LOW */
 };
 
-static double sent_of(const struct sample *sample)
+struct range {
+    double least, greatest; /* of those above 0, and of all */
+    bool has_zero, is_found;
+};
+
+const char *chart_colour(size_t index)
 {
-    return sample->sent;
+    static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#999999", "#cc79a7", "#e69f00"};
+
+    return colours[index % (sizeof colours / sizeof *colours)];
 }
 
-static double received_of(const struct sample *sample)
+void chart_free(struct chart *chart)
 {
-    return sample->received;
+    for (size_t p = 0; p < chart->panel_count; p++)
+        for (size_t l = 0; l < chart->panels[p].line_count; l++)
+            free(chart->panels[p].lines[l].points);
+    *chart = (struct chart){0};
 }
-
-static double confirmed_of(const struct sample *sample)
-{
-    return sample->confirmed;
-}
-
-static double median_of(const struct sample *sample)
-{
-    return sample->latency.count ? (double)sample->latency.median : -1;
-}
-
-static double p95_of(const struct sample *sample)
-{
-    return sample->latency.count ? (double)sample->latency.p95 : -1;
-}
-
-static double p99_of(const struct sample *sample)
-{
-    return sample->latency.count ? (double)sample->latency.p99 : -1;
-}
-
-static double max_of(const struct sample *sample)
-{
-    return sample->latency.count ? (double)sample->latency.max : -1;
-}
-
-static double confirm_of(const struct sample *sample)
-{
-    return sample->confirm.count ? (double)sample->confirm.p99 : -1;
-}
-
-static const struct series rates[] = {{"sent", "#0072b2", sent_of},
-                                      {"received", "#d55e00", received_of},
-                                      {"confirmed", "#009e73", confirmed_of}};
-static const struct series cycles[] = {{"cycles", "#0072b2", sent_of}};
-static const struct series latencies[] = {{"median", "#0072b2", median_of},
-                                          {"95th", "#009e73", p95_of},
-                                          {"99th", "#d55e00", p99_of},
-                                          {"max", "#999999", max_of},
-                                          {"99th of confirms", "#cc79a7", confirm_of}};
 
 static void put_escaped(FILE *out, const char *text)
 {
@@ -122,42 +86,50 @@ double chart_step(double top, unsigned marks)
 
 /* ---- places ---- */
 
-static double duration_of(const struct samples *samples)
+static void note(struct range *range, double value)
 {
-    return samples->count ? samples->list[samples->count - 1].at : 1;
+    if (value > 0 && (range->least == 0 || value < range->least))
+        range->least = value;
+    if (value > range->greatest)
+        range->greatest = value;
+    range->has_zero |= value == 0;
+    range->is_found = true;
 }
 
-static double x_of(double at, double duration)
+static void note_line(struct range *x, struct range *y, const struct chart_line *line)
 {
-    return LEFT + (RIGHT - LEFT) * (duration > 0 ? at / duration : 0);
-}
-
-static double y_of(double value, const struct axis *axis)
-{
-    double place = axis->is_logarithmic ? log10(value > 1 ? value : 1) : value;
-
-    return axis->top + TALL - TALL * (place - axis->low) / (axis->high - axis->low);
-}
-
-/* The least and the greatest value of SERIES over all samples; false when there is none. */
-static bool range_of(const struct series *series, size_t count, const struct samples *samples, double *low,
-                     double *high)
-{
-    bool is_found = false;
-
-    *low = *high = 0;
-    for (size_t s = 0; s < count; s++) {
-        for (size_t i = 0; i < samples->count; i++) {
-            double value = series[s].value(&samples->list[i]);
-
-            if (value < 0)
-                continue;
-            *low = !is_found || value < *low ? value : *low;
-            *high = !is_found || value > *high ? value : *high;
-            is_found = true;
-        }
+    for (size_t i = 0; i < line->count; i++) {
+        note(x, line->points[i].x);
+        if (line->points[i].y >= 0)
+            note(y, line->points[i].y);
     }
-    return is_found;
+}
+
+static void note_panel(struct range *x, struct range *y, const struct chart_panel *panel)
+{
+    for (size_t l = 0; l < panel->line_count; l++)
+        note_line(x, y, &panel->lines[l]);
+}
+
+/* The scale's ends: whole powers of ten, or from 0 to TOP. */
+static void fit(struct scale *scale, const struct range *range, double top)
+{
+    if (!scale->is_logarithmic) {
+        scale->high = top > 0 ? top : 1;
+        return;
+    }
+    scale->has_zero = range->has_zero;
+    scale->low = floor(range->least > 0 ? log10(range->least) : 0) - range->has_zero;
+    scale->high = ceil(range->greatest > 0 ? log10(range->greatest) : 0);
+    if (scale->high <= scale->low)
+        scale->high = scale->low + 1;
+}
+
+static double place_of(const struct scale *scale, double value)
+{
+    double at = !scale->is_logarithmic ? value : value > 0 ? log10(value) : scale->low;
+
+    return scale->from + (scale->to - scale->from) * (at - scale->low) / (scale->high - scale->low);
 }
 
 /* ---- drawing ---- */
@@ -169,147 +141,200 @@ static void put_text(FILE *out, double x, double y, const char *anchor, const ch
     fputs("</text>\n", out);
 }
 
-static void put_grid_line(FILE *out, double y, const char *text)
+/* VALUE as a mark, in thousands or millions where SIZE is of these. */
+static void mark_text(char text[TEXT_SIZE], double value, enum chart_unit unit, double size)
 {
-    fprintf(out, "<path d=\"M%d %.1fH%d\" stroke=\"#ddd\"/>\n", LEFT, y, RIGHT);
-    put_text(out, LEFT - 8, y + 4, "end", "#444", text);
+    if (unit == CHART_SECONDS)
+        snprintf(text, TEXT_SIZE, "%g s", value);
+    else if (size >= 1e6 && value > 0)
+        snprintf(text, TEXT_SIZE, "%g M", value / 1e6);
+    else if (size >= 1e3 && value > 0)
+        snprintf(text, TEXT_SIZE, "%g k", value / 1e3);
+    else
+        snprintf(text, TEXT_SIZE, "%g", value);
 }
 
-static void put_rate_marks(FILE *out, const struct axis *axis)
+static void duration_mark_text(char text[TEXT_SIZE], int power)
 {
-    double step = chart_step(axis->high, MARKS);
-    char text[32];
+    static const char *const units[] = {"ns", "us", "ms", "s"};
+    int unit = power < 0 ? 0 : power / 3 < 4 ? power / 3 : 3;
 
-    for (unsigned i = 0; step * i <= axis->high * 1.0001; i++) {
-        double value = step * i;
+    snprintf(text, TEXT_SIZE, "%g %s", pow(10, power - unit * 3), units[unit]);
+}
 
-        if (step >= 1e6 || (step >= 1e5 && axis->high >= 1e6))
-            snprintf(text, sizeof text, "%.1f M", value / 1e6);
-        else if (step >= 1e3)
-            snprintf(text, sizeof text, "%.0f k", value / 1e3);
+typedef void put_mark_function(FILE *out, double place, const char *text, int top);
+
+static void put_mark_y(FILE *out, double place, const char *text, int top)
+{
+    (void)top;
+    fprintf(out, "<path d=\"M%d %.1fH%d\" stroke=\"#ddd\"/>\n", LEFT, place, RIGHT);
+    put_text(out, LEFT - 8, place + 4, "end", "#444", text);
+}
+
+static void put_mark_x(FILE *out, double place, const char *text, int top)
+{
+    fprintf(out, "<path d=\"M%.1f %dv5\" stroke=\"#444\"/>\n", place, top + TALL);
+    put_text(out, place, top + TALL + 20, "middle", "#444", text);
+}
+
+static void put_powers(FILE *out, const struct scale *scale, put_mark_function *put_mark, int top)
+{
+    char text[TEXT_SIZE];
+
+    for (int power = (int)scale->low; power <= (int)scale->high; power++) {
+        double value = pow(10, power);
+
+        if (scale->has_zero && power == (int)scale->low)
+            value = 0;
+        if (scale->unit == CHART_NS && value > 0)
+            duration_mark_text(text, power);
         else
-            snprintf(text, sizeof text, "%g", value);
-        put_grid_line(out, y_of(value, axis), text);
+            mark_text(text, value, scale->unit, value);
+        put_mark(out, place_of(scale, value), text, top);
     }
 }
 
-static void put_latency_marks(FILE *out, const struct axis *axis)
+static void put_marks(FILE *out, const struct scale *scale, put_mark_function *put_mark, unsigned marks,
+                      int top)
 {
-    for (int power = (int)axis->low; power <= (int)axis->high; power++) {
-        static const char *const units[] = {"ns", "us", "ms", "s"};
-        int unit = power / 3 < 4 ? power / 3 : 3;
-        char text[32];
+    double step = chart_step(scale->high, marks), size = step;
+    char text[TEXT_SIZE];
 
-        snprintf(text, sizeof text, "%.0f %s", pow(10, power - unit * 3), units[unit]);
-        put_grid_line(out, axis->top + TALL - TALL * (power - axis->low) / (axis->high - axis->low), text);
+    if (scale->is_logarithmic) {
+        put_powers(out, scale, put_mark, top);
+        return;
+    }
+    if (step >= 1e5 && scale->high >= 1e6)
+        size = 1e6;
+    for (unsigned i = 0; step * i <= scale->high * 1.0001; i++) {
+        mark_text(text, step * i, scale->unit, size);
+        put_mark(out, place_of(scale, step * i), text, top);
     }
 }
 
-static void put_time_marks(FILE *out, double duration, int top)
+/* What is said of a point. */
+static void put_value(FILE *out, double value, enum chart_unit unit)
 {
-    double step = chart_step(duration, 10);
-    char text[32];
+    char text[DURATION_SIZE];
 
-    for (unsigned i = 0; step * i <= duration * 1.0001; i++) {
-        double x = x_of(step * i, duration);
-
-        fprintf(out, "<path d=\"M%.1f %dv5\" stroke=\"#444\"/>\n", x, top + TALL);
-        snprintf(text, sizeof text, "%g s", step * i);
-        put_text(out, x, top + TALL + 20, "middle", "#444", text);
+    switch (unit) {
+    case CHART_SECONDS:
+        fprintf(out, "%.1f s", value);
+        break;
+    case CHART_NS:
+        fputs(duration_text(text, (uint64_t)value), out);
+        break;
+    case CHART_PER_SECOND:
+        fprintf(out, "%.0f/s", value);
+        break;
+    case CHART_PLAIN:
+        fprintf(out, value >= 100 ? "%.0f" : "%.3g", value);
+        break;
     }
+}
+
+static void put_point(FILE *out, const struct chart_line *line, const struct chart_point *point,
+                      const struct scale *x, const struct scale *y)
+{
+    fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\" fill=\"%s\"><title>", place_of(x, point->x),
+            place_of(y, point->y), line->colour);
+    put_value(out, point->x, x->unit);
+    fputs(": ", out);
+    put_escaped(out, line->name);
+    fputc(' ', out);
+    put_value(out, point->y, y->unit);
+    fputs("</title></circle>\n", out);
 }
 
 /* The line, broken where there is nothing; each point says its value to whoever points at it. */
-static void put_line(FILE *out, const struct series *series, const struct samples *samples,
-                     const struct axis *axis)
+static void put_line(FILE *out, const struct chart_line *line, const struct scale *x, const struct scale *y)
 {
-    double duration = duration_of(samples);
     bool is_down = false;
 
-    fprintf(out, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"2\" d=\"", series->colour);
-    for (size_t i = 0; i < samples->count; i++) {
-        double value = series->value(&samples->list[i]);
+    fprintf(out, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"2\" d=\"", line->colour);
+    for (size_t i = 0; i < line->count; i++) {
+        const struct chart_point *point = &line->points[i];
 
-        if (value >= 0)
-            fprintf(out, "%c%.1f %.1f", is_down ? 'L' : 'M', x_of(samples->list[i].at, duration),
-                    y_of(value, axis));
-        is_down = value >= 0;
+        if (point->y >= 0)
+            fprintf(out, "%c%.1f %.1f", is_down ? 'L' : 'M', place_of(x, point->x), place_of(y, point->y));
+        is_down = point->y >= 0;
     }
     fputs("\"/>\n", out);
-    for (size_t i = 0; i < samples->count; i++) {
-        double value = series->value(&samples->list[i]);
-        char text[DURATION_SIZE];
-
-        if (value < 0)
-            continue;
-        fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\" fill=\"%s\"><title>%.1f s: %s ",
-                x_of(samples->list[i].at, duration), y_of(value, axis), series->colour, samples->list[i].at,
-                series->name);
-        if (axis->is_logarithmic)
-            fputs(duration_text(text, (uint64_t)value), out);
-        else
-            fprintf(out, "%.0f/s", value);
-        fputs("</title></circle>\n", out);
-    }
+    for (size_t i = 0; i < line->count; i++)
+        if (line->points[i].y >= 0)
+            put_point(out, line, &line->points[i], x, y);
 }
 
-static void put_panel(FILE *out, const char *name, const struct series *series, size_t count,
-                      const struct samples *samples, struct axis axis)
+static void put_lines(FILE *out, const struct chart_panel *panel, const struct scale *x,
+                      const struct scale *y, int top)
 {
-    double low, high, x = RIGHT;
+    double place = RIGHT;
 
-    if (!range_of(series, count, samples, &low, &high))
-        return;
-    if (axis.is_logarithmic) {
-        axis.low = floor(log10(low > 1 ? low : 1));
-        axis.high = ceil(log10(high > 1 ? high : 1));
-        if (axis.high <= axis.low)
-            axis.high = axis.low + 1;
-        put_latency_marks(out, &axis);
-    } else {
-        axis.high = high > 0 ? chart_step(high, MARKS) * ceil(high / chart_step(high, MARKS)) : 1;
-        put_rate_marks(out, &axis);
-    }
-    put_text(out, LEFT, axis.top - 12, "start", "#000", name);
-    put_time_marks(out, duration_of(samples), axis.top);
-    for (size_t s = count; s--;) {
-        if (!range_of(&series[s], 1, samples, &low, &high) || high <= 0)
+    for (size_t l = panel->line_count; l--;) {
+        const struct chart_line *line = &panel->lines[l];
+        struct range along = {0}, up = {0};
+
+        note_line(&along, &up, line);
+        if (up.greatest <= 0)
             continue; /* nothing of this kind was measured */
-        put_line(out, &series[s], samples, &axis);
-        put_text(out, x, axis.top - 12, "end", series[s].colour, series[s].name);
-        x -= 30 + 7.0 * (double)strlen(series[s].name);
+        put_line(out, line, x, y);
+        put_text(out, place, top - 12, "end", line->colour, line->name);
+        place -= 30 + 7.0 * (double)strlen(line->name);
     }
 }
 
-void chart_svg(FILE *out, const struct chart *chart, const struct samples *samples)
+static void put_panel(FILE *out, const struct chart *chart, const struct chart_panel *panel,
+                      const struct scale *x, int top)
 {
-    struct axis rate_axis = {.top = TOP_RATES}, latency_axis = {.is_logarithmic = true, .top = TOP_LATENCY};
+    struct scale y = {
+        .from = top + TALL, .to = top, .unit = panel->y.unit, .is_logarithmic = panel->y.is_logarithmic};
+    struct range along = {0}, up = {0};
+    double step;
 
+    note_panel(&along, &up, panel);
+    if (!up.is_found)
+        return;
+    step = chart_step(up.greatest, MARKS);
+    fit(&y, &up, step * ceil(up.greatest / step));
+    put_marks(out, &y, put_mark_y, MARKS, top);
+    put_text(out, LEFT, top - 12, "start", "#000", panel->y.name);
+    put_marks(out, x, put_mark_x, MARKS_X, top);
+    if (chart->x.name)
+        put_text(out, RIGHT, top + TALL + 36, "end", "#444", chart->x.name);
+    put_lines(out, panel, x, &y, top);
+}
+
+void chart_svg(FILE *out, const struct chart *chart)
+{
+    struct scale x = {
+        .from = LEFT, .to = RIGHT, .unit = chart->x.unit, .is_logarithmic = chart->x.is_logarithmic};
+    struct range along = {0}, up = {0};
+
+    for (size_t p = 0; p < chart->panel_count; p++)
+        note_panel(&along, &up, &chart->panels[p]);
+    fit(&x, &along, along.greatest);
     fprintf(out,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" "
             "font-size=\"13\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
-            WIDTH, HEIGHT);
+            WIDTH, TOP + PANEL_TALL * (int)chart->panel_count - 20);
     fprintf(out, "<title>");
     put_escaped(out, chart->title);
     fprintf(out, "</title>\n<g font-size=\"16\">");
     put_text(out, LEFT, 24, "start", "#000", chart->title);
     fputs("</g>\n", out);
-    if (chart->is_churn)
-        put_panel(out, "cycles a second", cycles, sizeof cycles / sizeof *cycles, samples, rate_axis);
-    else
-        put_panel(out, "messages a second", rates, sizeof rates / sizeof *rates, samples, rate_axis);
-    put_panel(out, "latency", latencies, sizeof latencies / sizeof *latencies, samples, latency_axis);
+    for (size_t p = 0; p < chart->panel_count; p++)
+        put_panel(out, chart, &chart->panels[p], &x, TOP + PANEL_TALL * (int)p);
     fputs("</svg>\n", out);
 }
 
-void chart_html(FILE *out, const struct chart *chart, const struct samples *samples)
+void chart_html(FILE *out, const struct chart *chart)
 {
     fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>", out);
     put_escaped(out, chart->title);
     fputs("</title>\n<style>body { margin: 2em auto; max-width: 70em; font-family: sans-serif }\n"
           "svg { width: 100%; height: auto } pre { white-space: pre-wrap }</style>\n</head>\n<body>\n",
           out);
-    chart_svg(out, chart, samples);
+    chart_svg(out, chart);
     if (chart->summary) {
         fputs("<pre>", out);
         put_escaped(out, chart->summary);
@@ -325,16 +350,16 @@ static bool is_html(const char *file)
     return dot && (strcmp(dot, ".html") == 0 || strcmp(dot, ".htm") == 0);
 }
 
-bool chart_write(const char *file, const struct chart *chart, const struct samples *samples)
+bool chart_write(const char *file, const struct chart *chart)
 {
     FILE *out = fopen(file, "we");
     bool is_written;
 
     if (out) {
         if (is_html(file))
-            chart_html(out, chart, samples);
+            chart_html(out, chart);
         else
-            chart_svg(out, chart, samples);
+            chart_svg(out, chart);
     }
     is_written = out && !ferror(out);
     if (out && fclose(out) != 0)

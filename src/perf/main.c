@@ -14,6 +14,7 @@
 #include "chart.h"
 #include "churn.h"
 #include "compare.h"
+#include "curves.h"
 #include "interrupt.h"
 #include "measure.h"
 #include "options.h"
@@ -35,6 +36,7 @@ static int help(void)
 {
     printf("Usage: coneyperf [OPTION]...\n"
            "       coneyperf compare NAME=URI... [OPTION]...\n"
+           "       coneyperf chart FILE\n"
            "Loads a broker of AMQP 0-9-1 and tells how fast it is. coneyperf(1) says more.\n");
     options_help(stdout);
     return EXIT_DONE;
@@ -68,10 +70,11 @@ static int write_files(const struct options *options, const struct measurement *
                                  : report_churn_json(options->json, churning);
     if (options->chart) {
         char *summary = summary_of(measurement, churning);
-        struct chart chart = {.title = options->id, .summary = summary, .is_churn = churning != NULL};
+        struct chart chart = {.title = options->id, .summary = summary};
 
-        is_written &=
-            chart_write(options->chart, &chart, measurement ? &measurement->samples : &churning->samples);
+        chart_add_samples(&chart, measurement ? &measurement->samples : &churning->samples, churning != NULL);
+        is_written &= chart_write(options->chart, &chart);
+        chart_free(&chart);
         free(summary);
     }
     return is_written ? code : EXIT_USE;
@@ -122,6 +125,8 @@ int main(int argc, char **argv)
     raise_limits();
     if (argc > 1 && strcmp(argv[1], "compare") == 0)
         return compare(argc - 2, argv + 2);
+    if (argc > 1 && strcmp(argv[1], "chart") == 0)
+        return curves(argc - 2, argv + 2);
     if (!options_read(&options, argc - 1, argv + 1, why)) {
         fprintf(stderr, "coneyperf: %s\n", why);
         code = EXIT_USE;

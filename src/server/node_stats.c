@@ -132,6 +132,21 @@ static bool note_loops(struct server *server, struct node_stats *out)
     return true;
 }
 
+/* ---- what running vhosts took ---- */
+
+static void note_runs(struct server *server, struct node_stats *out)
+{
+    struct runner *runner;
+
+    pthread_mutex_lock(&server->lock);
+    LL_FOREACH (server->runners, runner) {
+        out->runs += atomic_load_explicit(&runner->work.runs, memory_order_relaxed);
+        out->batches += atomic_load_explicit(&runner->work.batches, memory_order_relaxed);
+        out->run_ns += atomic_load_explicit(&runner->work.ns, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&server->lock);
+}
+
 /* ---- logins and TLS ---- */
 
 static void note_logins(struct server *server, struct node_stats *out)
@@ -180,6 +195,7 @@ bool node_stats(struct server *server, struct node_stats *out)
     *out = (struct node_stats){0};
     note_process(server, out);
     note_limits(server, out);
+    note_runs(server, out);
     note_logins(server, out);
     note_tls(server, out);
     return note_loops(server, out);

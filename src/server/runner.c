@@ -168,10 +168,22 @@ static void stay_parked(struct runner *runner, long done, const struct loop *her
         loop_wake(first);
 }
 
+/* DONE batches have been run since SINCE, as the first of a run if it IS_FIRST. The clock is read once for
+ * all of them. */
+static uint64_t note_work(struct runner_work *work, bool is_first, long done, uint64_t since)
+{
+    uint64_t now = server_now_ns();
+
+    runner_count(&work->batches, (uint64_t)done);
+    runner_count(&work->runs, is_first);
+    runner_count(&work->ns, now - since);
+    return now;
+}
+
 void runner_continue(struct runner *runner, struct loop *here)
 {
     struct server *server = runner->server;
-    uint64_t started = server_now_ns();
+    uint64_t started = server_now_ns(), noted = started;
     uint64_t wake = 0;
     unsigned batches = 0;
     bool over = false;
@@ -183,6 +195,7 @@ void runner_continue(struct runner *runner, struct loop *here)
 
         wake |= post_all(runner);
         wake |= post_alarm(runner);
+        noted = note_work(&runner->work, noted == started, done, noted);
         if (runner->is_parked) {
             stay_parked(runner, done, here);
             break;

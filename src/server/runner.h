@@ -47,6 +47,12 @@ struct runner_octets {
     char apart[48];
 };
 
+/* What running the vhost took so far: only the runner writes, before it lets go; anybody reads. */
+struct runner_work {
+    _Atomic uint64_t runs, batches; /* how often a loop became the runner; what it ran */
+    _Atomic uint64_t ns;            /* on the clock, from becoming the runner to letting go */
+};
+
 struct runner {
     struct server *server;
     struct vhost *vhost;              /* the runner's */
@@ -55,6 +61,7 @@ struct runner {
     _Atomic int64_t deadline; /* vhost_next_deadline() after the last run */
     struct batch *queue;      /* the runner's: taken from incoming, oldest first */
     struct job *done;         /* the runner's: done in this run, not yet mailed */
+    struct runner_work work;  /* here, in lines that the runner writes anyhow */
     struct mail role;         /* carries the role to another loop */
     struct mail alarm;        /* asks the first loop to look at deadline again */
     atomic_bool alarm_mailed;
@@ -70,10 +77,10 @@ struct runner {
     struct runner_octets *octets; /* of the vhost's clients, by loop */
 };
 
-/* Its loop: there are MORE octets. */
-static inline void runner_count(_Atomic uint64_t *octets, uint64_t more)
+/* By the only thread that writes COUNT now: there are MORE. */
+static inline void runner_count(_Atomic uint64_t *count, uint64_t more)
 {
-    atomic_store_explicit(octets, atomic_load_explicit(octets, memory_order_relaxed) + more,
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + more,
                           memory_order_relaxed);
 }
 

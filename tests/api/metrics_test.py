@@ -464,7 +464,7 @@ def test_scrapes_while_vhosts_come_and_go(broker):
 # ---- coney's own ----
 
 @coney
-def test_journal_logins_and_requests_move(broker):
+def test_journal_logins_requests_and_runs_move(broker):
     before, q = scrape(broker), broker.name()
     ch = broker.channel()
     ch.declare(q, durable=True)
@@ -482,6 +482,8 @@ def test_journal_logins_and_requests_move(broker):
                  "coney_journal_sync_seconds_total", "rabbitmq_io_sync_ops_total", "rabbitmq_io_sync_time_seconds_total"):
         ok(grown(name) > 0, name)
     ok(after.value("coney_journal_largest_batch_bytes") > 3000, "largest batch")
+    ok(grown("coney_vhost_batches_total") >= grown("coney_vhost_runs_total") > 0, "runs, and a batch or more in each")
+    ok(0 < grown("coney_vhost_run_seconds_total") < 60, "time inside vhosts")
     ok(grown("coney_http_requests_total") >= 2, "requests")
     ok(grown("coney_logins_total", protocol="amqp091", result="accepted") >= 1, "AMQP")
     ok(grown("coney_logins_total", protocol="http", result="accepted") >= 1, "HTTP")

@@ -29,7 +29,7 @@ static struct samples make_samples(unsigned count)
     return samples;
 }
 
-static char *draw(bool is_html, const struct chart *chart, const struct samples *samples)
+static char *draw(bool is_html, const struct chart *chart)
 {
     char *text = NULL;
     size_t size;
@@ -37,9 +37,9 @@ static char *draw(bool is_html, const struct chart *chart, const struct samples 
 
     cr_assert_not_null(out);
     if (is_html)
-        chart_html(out, chart, samples);
+        chart_html(out, chart);
     else
-        chart_svg(out, chart, samples);
+        chart_svg(out, chart);
     fclose(out);
     return text;
 }
@@ -57,8 +57,10 @@ Test(chart, has_a_point_for_each_value)
 {
     struct samples samples = make_samples(10);
     struct chart chart = {.title = "run"};
-    char *text = draw(false, &chart, &samples);
+    char *text;
 
+    chart_add_samples(&chart, &samples, false);
+    text = draw(false, &chart);
     cr_expect_eq(strncmp(text, "<svg ", 5), 0);
     cr_expect_str_eq(text + strlen(text) - 7, "</svg>\n");
     /* Ten of sent and of received; nine with a latency, of four lines; confirms were none. */
@@ -67,6 +69,7 @@ Test(chart, has_a_point_for_each_value)
     cr_expect_not_null(strstr(text, "100 ms"), "the axis reaches the largest");
     cr_expect_null(strstr(text, "nan"));
     free(text);
+    chart_free(&chart);
     samples_free(&samples);
 }
 
@@ -74,8 +77,10 @@ Test(chart, escapes_what_it_is_given)
 {
     struct samples samples = make_samples(2);
     struct chart chart = {.title = "<script>alert(\"&\")</script>\033", .summary = "</pre><b>"};
-    char *text = draw(true, &chart, &samples);
+    char *text;
 
+    chart_add_samples(&chart, &samples, false);
+    text = draw(true, &chart);
     cr_expect_null(strstr(text, "<script"));
     cr_expect_null(strstr(text, "<b>"));
     cr_expect_null(strchr(text, '\033'));
@@ -83,23 +88,58 @@ Test(chart, escapes_what_it_is_given)
     cr_expect_null(strstr(text, "src="));
     cr_expect_null(strstr(text, "href="));
     free(text);
+    chart_free(&chart);
     samples_free(&samples);
 }
 
 Test(chart, may_be_empty)
 {
     struct samples samples = make_samples(0), one = make_samples(1);
-    struct chart chart = {.title = "run", .is_churn = true};
-    char *text = draw(false, &chart, &samples);
+    struct chart chart = {.title = "run"}, of_one = {.title = "run"};
+    char *text;
 
+    chart_add_samples(&chart, &samples, true);
+    text = draw(false, &chart);
     cr_expect_eq(count_of(text, "<circle"), 0);
     free(text);
-    text = draw(true, &chart, &one);
+    chart_add_samples(&of_one, &one, true);
+    text = draw(true, &of_one);
     cr_expect_null(strstr(text, "nan"));
     cr_expect_null(strstr(text, "inf"));
     free(text);
+    chart_free(&chart);
+    chart_free(&of_one);
     samples_free(&samples);
     samples_free(&one);
+}
+
+/* Where the INDEX-th point is. */
+static void find_point(const char *text, unsigned index, double *x, double *y)
+{
+    for (text = strstr(text, "<circle"); index--;)
+        text = strstr(text + 1, "<circle");
+    cr_assert_eq(sscanf(text, "<circle cx=\"%lf\" cy=\"%lf\"", x, y), 2);
+}
+
+Test(chart, puts_powers_of_ten_and_nothing_at_equal_distances)
+{
+    struct chart_point points[] = {{0, 5}, {10, 10}, {100, -1}, {1000, 0}};
+    struct chart chart = {.title = "run", .x = {.name = "queues", .is_logarithmic = true}, .panel_count = 1};
+    double x[3], y[3];
+    char *text;
+
+    chart.panels[0] = (struct chart_panel){
+        .y = {.name = "rate"}, .lines = {{"line", chart_colour(0), points, 4}}, .line_count = 1};
+    text = draw(false, &chart);
+    for (unsigned i = 0; i < 3; i++)
+        find_point(text, i, &x[i], &y[i]);
+    /* 0, 10, 100, 1000: one of them has no value, and breaks the line. */
+    cr_expect_float_eq((x[1] - x[0]) * 2, x[2] - x[1], 0.3);
+    cr_expect_float_eq(y[2] - y[0], y[0] - y[1], 0.3);
+    cr_expect_eq(count_of(text, "<circle"), 3);
+    cr_expect_eq(count_of(text, "queues</text>"), 1);
+    cr_expect_eq(count_of(text, ">1 k</text>"), 1);
+    free(text);
 }
 
 Test(chart, has_round_steps)

@@ -100,9 +100,15 @@ static bool was_woken(struct loop *loop)
 
 Test(runner, runs_at_once_where_nobody_runs)
 {
+    uint64_t runs = atomic_load(&runner->work.runs), batches = atomic_load(&runner->work.batches),
+             ns = atomic_load(&runner->work.ns);
+
     submit(&loops[1], &(struct call){0});
     check_order(1);
     cr_assert_eq(atomic_load(&runner->pending), 0);
+    cr_assert_eq(atomic_load(&runner->work.runs), runs + 1);
+    cr_assert_eq(atomic_load(&runner->work.batches), batches + 1);
+    cr_assert_gt(atomic_load(&runner->work.ns), ns);
     cr_assert_eq(loops[1].jobs_away, 1, "the job is not back before its loop has opened its mail");
     loop_turn(&loops[1], false);
     cr_assert_eq(loops[1].jobs_away, 0);
@@ -110,8 +116,12 @@ Test(runner, runs_at_once_where_nobody_runs)
 
 Test(runner, what_comes_while_it_runs_is_run_after_it_in_order)
 {
+    uint64_t runs = atomic_load(&runner->work.runs), batches = atomic_load(&runner->work.batches);
+
     submit(&loops[0], &(struct call){.number = 0, .more = 5, .from = &loops[1]});
     check_order(6);
+    cr_assert_eq(atomic_load(&runner->work.runs), runs + 1, "all by whoever ran already");
+    cr_assert_eq(atomic_load(&runner->work.batches), batches + 6);
     cr_assert_eq(atomic_load(&runner->pending), 0);
 }
 

@@ -106,6 +106,12 @@ static void put_loops(struct metrics *metrics)
     metrics_one_real(&metrics->text, METRIC_GAUGE, "vhost_wait_seconds",
                      "How long this question waited at most for a vhost that others ran",
                      (double)metrics->vhost_wait_ns / NS_PER_S);
+    metrics_counter(metrics, "vhost_runs_total", "How often a loop began to run a vhost", metrics->node.runs);
+    metrics_counter(metrics, "vhost_batches_total", "Batches that were run inside vhosts",
+                    metrics->node.batches);
+    metrics_counter_real(metrics, "vhost_run_seconds_total",
+                         "Time on the clock that loops spent inside vhosts, one at a time in each",
+                         (double)metrics->node.run_ns / NS_PER_S);
     metrics_gauge(metrics, "outbox_bytes", "Octets for clients that their sockets have not taken yet",
                   metrics->totals.unsent);
     metrics_gauge(metrics, "connections_blocked", "Connections that an alarm holds",
