@@ -192,18 +192,6 @@ void queue_unref(struct queue *queue)
     free(queue);
 }
 
-/* New limits act before a new overflow does, as in RabbitMQ 3.10: what dropped from the head does so once
- * more. */
-static void trim_with_new_limits(struct queue *queue, enum queue_overflow before)
-{
-    enum queue_overflow overflow = queue->options.overflow;
-
-    if (before == QUEUE_OVERFLOW_DROP_HEAD)
-        queue->options.overflow = before;
-    queue_trim(queue);
-    queue->options.overflow = overflow;
-}
-
 void queue_apply_policy(struct queue *queue)
 {
     struct queue_options before = queue->options;
@@ -213,8 +201,11 @@ void queue_apply_policy(struct queue *queue)
         queue_touch(queue);
     if (queue->options.max_length != before.max_length ||
         queue->options.max_length_bytes != before.max_length_bytes ||
-        queue->options.overflow != before.overflow)
-        trim_with_new_limits(queue, before.overflow);
+        queue->options.overflow != before.overflow) {
+        /* New limits act before a new overflow does, as in RabbitMQ 3.10. */
+        queue->is_overfull |= before.overflow == QUEUE_OVERFLOW_DROP_HEAD;
+        queue_trim(queue);
+    }
 }
 
 void queue_touch(struct queue *queue)

@@ -168,8 +168,9 @@ struct queue {
     bool durable, auto_delete, exclusive;
     bool had_consumer;
     bool is_deleted;
-    bool is_broken;                        /* some of its messages cannot be read: out of service */
-    bool to_dispatch;                      /* on vhost->dispatch */
+    bool is_broken;   /* some of its messages cannot be read: out of service */
+    bool to_dispatch; /* on vhost->dispatch */
+    bool is_overfull; /* what is beyond the limits drops from the head, whatever overflow says now */
     bool is_touched, is_unsaved, is_large; /* on these lists */
     uint8_t octets[];
 };

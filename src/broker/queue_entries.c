@@ -443,7 +443,7 @@ void queue_trim(struct queue *queue)
     struct place place;
     struct entry *entry;
 
-    if (options->overflow != QUEUE_OVERFLOW_DROP_HEAD)
+    if (options->overflow != QUEUE_OVERFLOW_DROP_HEAD && !queue->is_overfull)
         return;
     while (queue->ready &&
            ((options->max_length != QUEUE_OPTION_NONE && queue->ready > (uint64_t)options->max_length) ||
@@ -458,6 +458,7 @@ void queue_trim(struct queue *queue)
             queue_timer_remove(queue, entry->timer);
         queue_discard(queue, place, entry, DEATH_MAXLEN);
     }
+    queue->is_overfull = false;
 }
 
 /* The ready entry at PLACE leaves with REASON. */

@@ -114,9 +114,11 @@ Test(ttl, of_zero_takes_no_place_in_a_queue_that_is_full)
     set_policy(s, "p", "q", ARGUMENTS(INT64("message-ttl", 0)));
     publish(a, "q", "goes");
     expect_count(s, "q", 1, 0);
-    set_policy(s, "p", "q", ARGUMENTS(INT64("message-ttl", 0), STR("dead-letter-exchange", "nowhere")));
-    publish(a, "q", "enters and expires");
-    expect_count(s, "q", 0, 0);
+    declare(a, "dead");
+    declare_with(a, "r", 0, ARGUMENTS(INT("x-message-ttl", 0), DLX("dead")));
+    publish(a, "r", "enters and expires");
+    expect_count(s, "r", 0, 0);
+    expect_count(s, "dead", 1, 0);
     story_free(s);
 }
 
