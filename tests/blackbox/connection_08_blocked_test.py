@@ -104,10 +104,14 @@ def test_other_publishers_are_blocked_by_their_first_content(broker):
     broker.is_up()
     second.connection.poll()
     eq(second.connection.has("connection.blocked"), False, "blocked before it published")
-    second.publish("", queue, b"first")
+    mine = broker.name()
+    second.declare(mine)
+    second.publish("", mine, b"first")
     second.connection.wait_control("connection.blocked")
+    eq(broker.channel().count(mine)[0], 0, "its body is behind the frame that blocks")
     broker.channel().call("queue.purge", queue=queue)
     second.connection.wait_control("connection.unblocked")
+    wait_until(lambda: broker.channel().count(mine)[0] == 1, what="the message")
 
 
 @limited
@@ -118,7 +122,6 @@ def test_client_without_the_capability_is_blocked_silently(broker):
     old.publish("", queue, b"quiet")
 
     def unanswered():
-        """What was read together with the message is still answered."""
         old.send("channel.flow", active=True)
         try:
             old.take("channel.flow-ok", timeout=0.3)

@@ -222,10 +222,12 @@ void session_take_chunks(struct session *session, struct outbox_chunk *chunks)
     else
         session->out = chunks;
     session->out_last = last;
-    if (session->state == SESSION_GONE)
+    if (session->state == SESSION_GONE) {
         session_maybe_free(session);
-    else
-        session_list_write(session);
+        return;
+    }
+    session_list_write(session);
+    session_take_rest(session);
 }
 
 /* ---- reading and writing on and off ---- */

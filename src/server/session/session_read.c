@@ -276,8 +276,8 @@ static void method_frame(struct session *session, struct job **job, uint16_t cha
 
 /* ---- contents, frame by frame ---- */
 
-/* Memory is low and this connection publishes: what is here already is taken, then it is not read any more.
- */
+/* Memory is low and this connection publishes: nothing behind this frame is taken before that is over, as
+ * RabbitMQ 3.10 does it. */
 static inline void note_publish(struct session *session)
 {
     if (server_alarms(session->server))
@@ -534,7 +534,6 @@ static size_t publish_whole(struct session *session, struct job **job, uint16_t 
                                           .channel = channel,
                                           .message = message};
     session->reads_large = false;
-    note_publish(session);
     return used;
 }
 
@@ -651,7 +650,7 @@ static size_t take_frame(struct session *session, struct job **job, const uint8_
         return size;
     }
     if (frame.type == FRAME_METHOD && frame.channel && frame.size >= 4 && !session->contents &&
-        get_u32(payload.data) == PUBLISH_ID) {
+        get_u32(payload.data) == PUBLISH_ID && !server_alarms(session->server)) {
         size_t more = publish_whole(session, job, frame.channel, payload, data + whole, size - whole);
 
         if (more)
@@ -683,12 +682,12 @@ static size_t take_early_frame(struct session *session, const uint8_t *data, siz
     return (size_t)frame.size + FRAME_OVERHEAD;
 }
 
-/* Nothing is taken before somebody has answered: the vhost, or who decides the login; and behind the message
+/* Nothing is taken before somebody has answered: the vhost, or who decides the login; and behind the frame
  * that met the alarm nothing before that is over. */
 static bool must_wait(const struct session *session)
 {
     return session->state == SESSION_OPENING || session->state == SESSION_CHECKING ||
-           (session->holds & SESSION_HOLD_ALARM && !session->contents);
+           (session->holds & SESSION_HOLD_ALARM && !session->streaming);
 }
 
 static size_t parse(struct session *session, struct job **job, const uint8_t *data, size_t size)
@@ -818,6 +817,10 @@ void session_on_readable(evutil_socket_t fd, short what, void *arg)
     (void)what;
     if (session->holds) {
         session_pause(session);
+        return;
+    }
+    if (session->rest_waits) {
+        session_take_rest(session);
         return;
     }
     find_place(session, &place);
