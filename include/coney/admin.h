@@ -15,6 +15,7 @@ struct config;
  * that was asked for cannot be, or the system refuses what is needed. */
 struct admin *admin_new(struct server *server, const struct config *config, char *why, size_t why_size);
 
+/* After server_run(), before the server is freed. NULL is fine. */
 void admin_free(struct admin *admin);
 
 /* What server_run() is to begin and end. */

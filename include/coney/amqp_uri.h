@@ -53,6 +53,7 @@ struct amqp_uri {
 bool amqp_uri_parse(struct amqp_uri *out, const char *text, const char *default_vhost,
                     char why[AMQP_URI_WHY_SIZE]);
 
+/* Free what URI owns, not URI itself. */
 void amqp_uri_free(struct amqp_uri *uri);
 
 /* TEXT without user, password and query, for people to see; also if it cannot be parsed. Owned by the caller.

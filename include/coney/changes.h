@@ -59,11 +59,14 @@ enum change_result changes_remove_user(struct server *server, struct bytes name)
 
 /* ---- rights ---- */
 
+/* What USER may do in VHOST from now on, on open connections too; REFUSED: not a pattern. Cleared: nothing,
+ * and VHOST takes no more connections of USER. */
 enum change_result changes_set_permission(struct server *server, struct bytes vhost, struct bytes user,
                                           struct bytes configure, struct bytes write, struct bytes read,
                                           char why[CHANGE_WHY_SIZE]);
 enum change_result changes_clear_permission(struct server *server, struct bytes vhost, struct bytes user);
 
+/* Which keys USER may write to EXCHANGE, and read from it, as patterns; beside the permissions. */
 enum change_result changes_set_topic_permission(struct server *server, struct bytes vhost, struct bytes user,
                                                 struct bytes exchange, struct bytes write, struct bytes read,
                                                 char why[CHANGE_WHY_SIZE]);
@@ -75,6 +78,7 @@ enum change_result changes_clear_topic_permission(struct server *server, struct 
 
 enum vhost_limit { VHOST_LIMIT_CONNECTIONS, VHOST_LIMIT_QUEUES };
 
+/* One limit of VHOST, or both; what is above it already stays. */
 enum change_result changes_set_vhost_limit(struct server *server, struct bytes vhost, enum vhost_limit limit,
                                            int64_t most);
 enum change_result changes_set_vhost_limits(struct server *server, struct bytes vhost,
@@ -82,6 +86,8 @@ enum change_result changes_set_vhost_limits(struct server *server, struct bytes 
 
 /* ---- policies: VALUE is {"pattern", "apply-to", "definition", "priority"} ---- */
 
+/* Put the policy NAME, in the place of one of that name, or remove it; acts on each queue and exchange at
+ * once. */
 enum change_result changes_put_policy(struct server *server, enum policy_origin origin, struct bytes vhost,
                                       struct bytes name, const json_t *value, char why[CHANGE_WHY_SIZE]);
 enum change_result changes_remove_policy(struct server *server, enum policy_origin origin, struct bytes vhost,
@@ -89,8 +95,11 @@ enum change_result changes_remove_policy(struct server *server, enum policy_orig
 
 /* ---- parameters (parameters.h); COMPONENT and VHOST empty: a global one ---- */
 
+/* Those of the node, as long as it lives; has a lock of its own. */
 struct parameters *node_parameters(struct server *server);
 
+/* Set a parameter that its component takes, in the place of one of that name, or remove it; the component is
+ * told. */
 enum change_result changes_set_parameter(struct server *server, struct bytes component, struct bytes vhost,
                                          struct bytes name, const json_t *value, char why[CHANGE_WHY_SIZE]);
 enum change_result changes_remove_parameter(struct server *server, struct bytes component, struct bytes vhost,

@@ -154,6 +154,7 @@ struct client_channel *client_channel_open(struct client *client, const struct c
 /* Close CHANNEL without any more callback (calls that wait are forgotten): the caller forgets it now. */
 void client_channel_close(struct client_channel *channel);
 
+/* The client that CHANNEL was opened on. */
 struct client *client_channel_client(const struct client_channel *channel);
 
 /* Send METHOD, which has a reply and must not say nowait, and tell REPLY, which may be NULL, what comes.
@@ -164,6 +165,8 @@ void client_call(struct client_channel *channel, const struct method *method, cl
 /* Send METHOD, which has no reply: an ack, or something that says nowait. */
 void client_send(struct client_channel *channel, const struct method *method);
 
+/* Settle what was delivered on CHANNEL, with MULTIPLE all up to it; a tag twice makes the broker close the
+ * channel. */
 void client_ack(struct client_channel *channel, uint64_t delivery_tag, bool multiple);
 void client_nack(struct client_channel *channel, uint64_t delivery_tag, bool multiple, bool requeue);
 

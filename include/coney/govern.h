@@ -25,10 +25,13 @@ void govern_remove_user(const struct definitions_target *target, struct vhost *v
 /* Inside VHOST, after its entries were read: forget the rights of users who are not there. */
 void govern_forget_strangers(const struct definitions_target *target, struct vhost *vhost);
 
+/* Inside VHOST: rights as vhost_set_permission() and the others beside it have them (vhost.h), acting at
+ * once. */
 void govern_set_permission(const struct definitions_target *target, struct vhost *vhost, struct bytes user,
                            struct bytes configure, struct bytes write, struct bytes read);
 void govern_clear_permission(const struct definitions_target *target, struct vhost *vhost, struct bytes user);
 
+/* The same with topic permissions. */
 void govern_set_topic_permission(const struct definitions_target *target, struct vhost *vhost,
                                  struct bytes user, struct bytes exchange, struct bytes write,
                                  struct bytes read);

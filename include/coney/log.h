@@ -97,6 +97,8 @@ struct log_site {
 
 extern _Atomic unsigned char log_least[LOG_CATEGORY_COUNT];
 
+/* For the macros below, each with a SITE of its own: written, or counted when that place says too much
+ * (log.c). */
 void log_write(struct log_site *site, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Say it as of CATEGORY, whatever the file's is. */

@@ -22,6 +22,7 @@ enum login_result node_log_in(struct server *server, const struct auth_request *
 /* Whether PEER, an address in numbers, is this machine's. */
 bool node_is_loopback(const char *peer);
 
+/* Those of the node, as long as it lives; has a lock of its own. Changed by changes.h, not directly. */
 struct users *node_users(struct server *server);
 
 /* Become a client of the node as USER, whose login is decided already: what is returned is a connected

@@ -26,6 +26,7 @@ struct node_condition {
     const char *config_path;     /* of the file; NULL: none */
 };
 
+/* Any thread; each part as it is at that moment. */
 struct node_condition node_condition(struct server *server);
 
 /* A socket that AMQP clients come by. */

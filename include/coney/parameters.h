@@ -39,6 +39,7 @@ struct parameter {
     struct bytes component, vhost, name, value;
 };
 
+/* Without components and values. Freed once nobody calls any more; NULL is fine. */
 struct parameters *parameters_new(void);
 void parameters_free(struct parameters *parameters);
 

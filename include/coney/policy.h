@@ -104,6 +104,7 @@ struct policy {
 /* "all", "queues", "classic_queues", ... */
 const char *policy_apply_to_name(enum policy_apply_to apply_to);
 
+/* An empty set: nothing applies to anything. */
 struct policy_set *policy_set_new(void);
 
 /* NULL is fine. */

@@ -91,10 +91,7 @@ const char *queue_type_name(enum queue_type type);
 /* The type by its name; false for any other text. */
 bool queue_type_from_name(struct bytes name, enum queue_type *out);
 
-/* "drop-head", "reject-publish", "reject-publish-dlx". */
-const char *queue_overflow_name(enum queue_overflow overflow);
-
-/* The overflow by its name; false for any other text. */
+/* The overflow by its name: "drop-head", "reject-publish", "reject-publish-dlx"; false for any other text. */
 bool queue_overflow_from_name(struct bytes name, enum queue_overflow *out);
 
 /* Check that a queue with these ARGUMENTS may have a name made by the server; else 406 "Cannot declare a

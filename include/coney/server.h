@@ -49,6 +49,7 @@ struct server_company {
  * thread. */
 void server_run(struct server *server, const struct server_company *company);
 
+/* After server_run(), or instead of it when something else could not be begun. */
 void server_free(struct server *server);
 
 #endif

@@ -69,6 +69,7 @@ struct session_view {
 
 typedef void session_show(void *context, const struct session_view *view);
 
+/* How many loops there are to ask for sessions; the same as long as the node lives. */
 unsigned sessions_loop_count(const struct server *server);
 
 /* Show up to MOST sessions of LOOP from *PLACE on, which begins at 0. False: that was all. Strings are
@@ -78,12 +79,12 @@ bool sessions_show(struct loop *loop, uint32_t *place, unsigned most, session_sh
 /* Show the one at PLACE that is called SERIAL; false when it has gone. */
 bool session_show_one(struct loop *loop, uint32_t place, uint64_t serial, session_show *show, void *context);
 
-/* Any thread: octets that the clients of the vhost called NAME have sent and been sent since the node began,
- * be they still there or not. */
 struct session_octets {
     uint64_t received, sent;
 };
 
+/* Any thread: octets that the clients of the vhost called NAME have sent and been sent since the node began,
+ * be they still there or not. */
 struct session_octets sessions_octets(struct server *server, struct bytes name);
 
 /* Have a session closed: with 320 and TEXT, as soon as it can be told. False when it has gone. */

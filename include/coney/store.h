@@ -141,6 +141,7 @@ struct store_counters {
     bool disk_full;
 };
 
+/* Any thread. Counted since the store was opened, or how it is now; parts may be of moments apart. */
 struct store_counters store_counters(struct store *store);
 
 #endif

@@ -104,6 +104,7 @@ struct survey_exchange {
     uint32_t bindings; /* of which it is the source */
 };
 
+/* As with queues: up to MOST from CURSOR on, or the one called NAME; false when there is none. */
 void survey_exchanges(struct vhost *vhost, struct survey_cursor *cursor, unsigned most,
                       void (*show)(void *context, const struct survey_exchange *exchange), void *context);
 bool survey_exchange(struct vhost *vhost, struct bytes name,
@@ -120,6 +121,7 @@ struct survey_binding {
     struct bytes arguments;
 };
 
+/* Show up to MOST bindings from CURSOR on. */
 void survey_bindings(struct vhost *vhost, struct survey_cursor *cursor, unsigned most,
                      void (*show)(void *context, const struct survey_binding *binding), void *context);
 
@@ -210,6 +212,7 @@ struct survey_vhost {
     struct vhost_counts counts;
 };
 
+/* What the vhost counts as it goes: cheap, however much is in it. */
 void survey_vhost(const struct vhost *vhost, struct survey_vhost *out);
 
 struct survey_permission {
@@ -220,6 +223,7 @@ struct survey_topic_permission {
     struct bytes user, exchange, write, read;
 };
 
+/* Each user's permission, and each topic permission. */
 void survey_permissions(const struct vhost *vhost,
                         void (*show)(void *context, const struct survey_permission *permission),
                         void *context);

@@ -153,8 +153,11 @@ struct table_builder {
     } open[TABLE_BUILDER_DEPTH_MAX];
 };
 
+/* Begin a table's contents behind what OUT has; nobody else may add to OUT until they are complete. */
 struct table_builder table_builder_init(struct buffer *out);
 
+/* A pair of the table that is open, or the next value of the open array, where NAME does not
+ * count. NAME is at most SHORTSTR_MAX long. */
 void table_put_longstr(struct table_builder *builder, const char *name, struct bytes value);
 void table_put_int(struct table_builder *builder, const char *name, int64_t value); /* type l */
 void table_put_bool(struct table_builder *builder, const char *name, bool value);

@@ -72,15 +72,19 @@ bool users_remove(struct users *users, struct bytes name);
 /* Copy what is stored about NAME; false when there is no such user. */
 bool users_get(struct users *users, struct bytes name, struct user_info *out);
 
+/* Whether there is a user NAME, who may be gone once this returns. */
 bool users_has(struct users *users, struct bytes name);
 
 /* Copy everything, sorted by name; free() the array after user_info_free() of each. */
 struct user_info *users_list(struct users *users, size_t *count);
 
+/* How many there are. */
 size_t users_count(struct users *users);
 
+/* Free what INFO owns, not INFO itself. */
 void user_info_free(struct user_info *info);
 
+/* Whether TAG is among the tags, to the letter. */
 bool user_info_has_tag(const struct user_info *info, const char *tag);
 
 /* What a login of NAME must match: a copy, to be cleansed. False when there is no such user. */

@@ -69,6 +69,7 @@ struct vhost *vhost_new(struct bytes name, const struct vhost_settings *settings
 /* Free everything, connections too; nothing is said to anybody. */
 void vhost_free(struct vhost *vhost);
 
+/* Valid as long as VHOST. */
 struct bytes vhost_name(const struct vhost *vhost);
 
 /* Run one batch. NOW must not be lower than before. The batch's commands are consumed: their messages belong
@@ -146,8 +147,9 @@ void vhost_clear_permission(struct vhost *vhost, struct bytes user);
 /* Set USER's topic permission for EXCHANGE. Kept also while USER has no permission here. */
 void vhost_set_topic_permission(struct vhost *vhost, struct bytes user, struct bytes exchange,
                                 struct bytes write, struct bytes read);
-
+/* Remove it, if there is one. */
 void vhost_clear_topic_permission(struct vhost *vhost, struct bytes user, struct bytes exchange);
+
 /* Each exchange for which USER has a topic permission. */
 void vhost_each_topic_permission(const struct vhost *vhost, struct bytes user,
                                  void (*each)(void *context, struct bytes exchange), void *context);
@@ -185,6 +187,7 @@ struct vhost_info {
     uint64_t ready; /* messages, away or not */
 };
 
+/* Looks at each queue. */
 void vhost_info(const struct vhost *vhost, struct vhost_info *out);
 
 #endif

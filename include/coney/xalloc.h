@@ -22,6 +22,9 @@ void *xmemdup(const void *data, size_t size) __attribute__((malloc, returns_nonn
 /* A copy of the string TEXT. */
 char *xstrdup(const char *text) __attribute__((malloc, returns_nonnull));
 
+/* A string of the SIZE octets at DATA. */
+char *xstrndup(const void *data, size_t size) __attribute__((malloc, returns_nonnull));
+
 /* Have SIZE octets that are asked of the system and not used, so that there is something left when it refuses
  * more. Costs address space, not memory. False: the system refuses it already. */
 bool xalloc_keep_reserve(size_t size);

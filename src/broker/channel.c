@@ -391,16 +391,10 @@ static void channel_open(struct connection *connection, uint16_t number)
 static void drop_consumers(struct channel *channel)
 {
     struct consumer *consumer, *next;
+    bool deleted;
 
-    HASH_ITER (hh, channel->consumers, consumer, next) {
-        bool deleted;
-
-        channel_forget_consumer(channel, consumer);
-        queue_remove_consumer(consumer, &deleted);
-        connection_number_release(channel->connection, consumer->number);
-        consumer->channel = NULL;
-        consumer_unref(consumer);
-    }
+    HASH_ITER (hh, channel->consumers, consumer, next)
+        channel_end_consumer(consumer, &deleted);
 }
 
 /* Confirms that are due already go out; those that wait for the journal are lost. */
@@ -795,16 +789,6 @@ bool channel_queue_name(struct channel *channel, enum method_id method, struct b
     return false;
 }
 
-void channel_fail_locked(struct channel *channel, enum method_id method, const struct queue *queue)
-{
-    channel_fail(
-        channel, method, REPLY_RESOURCE_LOCKED,
-        "cannot obtain exclusive access to locked queue '%.*s' in vhost '%.*s'. It could be originally "
-        "declared on another connection or the exclusive property value does not match that of the "
-        "original declaration.",
-        BYTES_ARG(queue->name), BYTES_ARG(queue->vhost->name));
-}
-
 bool channel_check_owner(struct channel *channel, enum method_id method, const struct queue *queue)
 {
     if (!queue->owner || queue->owner == channel->connection)
@@ -855,9 +839,15 @@ void channel_reconsider_consumers(struct channel *channel)
         consumer_reconsider(consumer);
 }
 
-void channel_forget_consumer(struct channel *channel, struct consumer *consumer)
+void channel_end_consumer(struct consumer *consumer, bool *deleted)
 {
+    struct channel *channel = consumer->channel;
+
     if (channel->last_turn == consumer)
         channel->last_turn = consumer->hh.prev;
     HASH_DEL(channel->consumers, consumer);
+    queue_remove_consumer(consumer, deleted);
+    connection_number_release(channel->connection, consumer->number);
+    consumer->channel = NULL;
+    consumer_unref(consumer);
 }

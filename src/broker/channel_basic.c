@@ -199,18 +199,12 @@ static void run_cancel(struct channel *channel, const struct method_basic_cancel
     struct method ok = {.id = METHOD_BASIC_CANCEL_OK,
                         .basic_cancel_ok = {.consumer_tag = cancel->consumer_tag}};
     struct consumer *consumer = NULL;
+    bool deleted;
 
     if (!reply_to_cancel(channel, cancel->consumer_tag))
         HASH_FIND(hh, channel->consumers, cancel->consumer_tag.data, cancel->consumer_tag.size, consumer);
-    if (consumer) {
-        bool deleted;
-
-        channel_forget_consumer(channel, consumer);
-        queue_remove_consumer(consumer, &deleted);
-        connection_number_release(channel->connection, consumer->number);
-        consumer->channel = NULL;
-        consumer_unref(consumer);
-    }
+    if (consumer)
+        channel_end_consumer(consumer, &deleted);
     if (!cancel->nowait)
         channel_reply(channel, &ok, 0);
 }

@@ -295,8 +295,9 @@ void channel_release(struct channel *channel);
 bool channel_is_full(const struct channel *channel);
 /* Find out whether CHANNEL's consumers can take messages again, beginning behind last_turn. */
 void channel_reconsider_consumers(struct channel *channel);
-/* CONSUMER is one of CHANNEL's no more. */
-void channel_forget_consumer(struct channel *channel, struct consumer *consumer);
+/* CONSUMER is its channel's and its queue's no more, and is freed once nobody has it; DELETED as
+ * queue_remove_consumer() says. */
+void channel_end_consumer(struct consumer *consumer, bool *deleted);
 /* 403 when the permission is missing. KIND_OF_NAME: "queue" or "exchange". */
 bool channel_allowed(struct channel *channel, enum method_id method, enum permission_kind kind,
                      const char *kind_of_name, struct bytes name);
@@ -313,8 +314,7 @@ bool channel_check_new_name(struct channel *channel, enum method_id method, cons
 bool channel_queue_name(struct channel *channel, enum method_id method, struct bytes *name);
 /* The queue, if it is there and not another connection's; NULL after failing the channel. */
 struct queue *channel_find_queue(struct channel *channel, enum method_id method, struct bytes name);
-/* 405: QUEUE is exclusive, or not, in another way than asked for. */
-void channel_fail_locked(struct channel *channel, enum method_id method, const struct queue *queue);
+/* False after failing the channel with 405: QUEUE is another connection's. */
 bool channel_check_owner(struct channel *channel, enum method_id method, const struct queue *queue);
 
 /* ---- one file per class ---- */

@@ -99,9 +99,11 @@ void headers_copy_without(struct table_builder *builder, struct bytes headers, c
     }
 }
 
-void properties_without_bcc(struct buffer *out, struct bytes properties)
+/* PROPERTIES without the header NAME, or with an integer in its place; as they are when they cannot be read.
+ */
+static void put_header(struct buffer *out, struct bytes properties, const char *name, const int64_t *value)
 {
-    static const char *const names[] = {BCC, NULL};
+    const char *const names[] = {name, NULL};
     struct properties decoded;
     struct buffer headers = {0};
     struct table_builder builder = table_builder_init(&headers);
@@ -111,26 +113,23 @@ void properties_without_bcc(struct buffer *out, struct bytes properties)
         return;
     }
     headers_copy_without(&builder, decoded.headers, names);
+    if (value) {
+        table_put_int(&builder, name, *value);
+        decoded.flags |= PROPERTY_HEADERS;
+    }
     decoded.headers = buffer_bytes(&headers);
     properties_encode(out, &decoded);
     buffer_free(&headers);
 }
 
+void properties_without_bcc(struct buffer *out, struct bytes properties)
+{
+    put_header(out, properties, BCC, NULL);
+}
+
 void properties_with_delivery_count(struct buffer *out, struct bytes properties, uint64_t count)
 {
-    static const char *const names[] = {"x-delivery-count", NULL};
-    struct properties decoded;
-    struct buffer headers = {0};
-    struct table_builder builder = table_builder_init(&headers);
+    int64_t value = (int64_t)count;
 
-    if (!properties_decode(&decoded, properties)) {
-        buffer_append_bytes(out, properties);
-        return;
-    }
-    headers_copy_without(&builder, decoded.headers, names);
-    table_put_int(&builder, names[0], (int64_t)count);
-    decoded.flags |= PROPERTY_HEADERS;
-    decoded.headers = buffer_bytes(&headers);
-    properties_encode(out, &decoded);
-    buffer_free(&headers);
+    put_header(out, properties, "x-delivery-count", &value);
 }

@@ -130,11 +130,7 @@ void consumer_cancel(struct consumer *consumer)
         else
             outbox_method(channel->connection, channel->number, &cancel);
     }
-    channel_forget_consumer(channel, consumer);
-    queue_remove_consumer(consumer, NULL);
-    connection_number_release(channel->connection, consumer->number);
-    consumer->channel = NULL;
-    consumer_unref(consumer);
+    channel_end_consumer(consumer, NULL);
 }
 
 static void cancel_consumers(struct queue *queue)

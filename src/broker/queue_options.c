@@ -319,11 +319,6 @@ bool queue_type_from_name(struct bytes name, enum queue_type *out)
     return index >= 0;
 }
 
-const char *queue_overflow_name(enum queue_overflow overflow)
-{
-    return overflow_names[overflow];
-}
-
 bool queue_overflow_from_name(struct bytes name, enum queue_overflow *out)
 {
     int index = name_index(name, overflow_names, 3);

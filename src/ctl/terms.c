@@ -548,14 +548,6 @@ static void put_pretty(struct buffer *out, const json_t *tree, size_t column)
     buffer_free(&flat);
 }
 
-void term_erlang(struct buffer *out, const json_t *value, enum term_kind kind, size_t column)
-{
-    json_t *tree = erlang_tree(value, kind);
-
-    put_pretty(out, tree, column);
-    json_decref(tree);
-}
-
 void term_erlang_pair(struct buffer *out, const char *key, const json_t *value, enum term_kind kind,
                       size_t column)
 {

@@ -39,10 +39,7 @@ void term_put_json(struct buffer *out, const json_t *value, size_t flags);
 /* What --formatter json shows of VALUE: a new reference. */
 json_t *term_json(json_t *value, enum term_kind kind);
 
-/* Append VALUE as Erlang's ~p writes it, from column COLUMN on. */
-void term_erlang(struct buffer *out, const json_t *value, enum term_kind kind, size_t column);
-
-/* Append VALUE with its key, {key,Value}. */
+/* Append VALUE with its key, {key,Value}, as Erlang's ~p writes it, from column COLUMN on. */
 void term_erlang_pair(struct buffer *out, const char *key, const json_t *value, enum term_kind kind,
                       size_t column);
 

@@ -104,11 +104,6 @@ static uint64_t quantile_of(const struct histogram *histogram, uint64_t count, d
     return at_rank(histogram, rank < 1 ? 1 : rank > count ? count : rank);
 }
 
-uint64_t histogram_quantile(const struct histogram *histogram, double fraction)
-{
-    return quantile_of(histogram, count_all(histogram), fraction);
-}
-
 struct quantiles histogram_quantiles(const struct histogram *histogram)
 {
     struct quantiles out = {.count = count_all(histogram)};

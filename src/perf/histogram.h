@@ -67,10 +67,7 @@ void histogram_add(struct histogram *into, const struct histogram *from);
  * bucket. */
 void histogram_subtract(struct histogram *into, const struct histogram *before);
 
-/* The value below or at which FRACTION (0 to 1) of all lie: the middle of its bucket. 0 when there is none.
- */
-uint64_t histogram_quantile(const struct histogram *histogram, double fraction);
-
+/* Values below or at which so many of all lie, each the middle of its bucket. All 0 when there is none. */
 struct quantiles histogram_quantiles(const struct histogram *histogram);
 
 #endif

@@ -57,7 +57,7 @@ void vhosts_note_entry(struct server *server, struct bytes name, struct bytes js
     }
     pthread_mutex_lock(&server->lock);
     free(runner->entry);
-    runner->entry = strndup((const char *)json.data, json.size);
+    runner->entry = xstrndup(json.data, json.size);
     pthread_mutex_unlock(&server->lock);
     if (server->opening)
         atomic_store(&runner->is_gone, json_is_true(json_object_get(entry, DELETED_MEMBER)));

@@ -45,12 +45,6 @@ enum statement {
     SQL_PUT_ENTRY,
     SQL_REMOVE_ENTRY,
     SQL_PUT_VHOST,
-    SQL_REMOVE_VHOST_ENTRIES,
-    SQL_REMOVE_VHOST_EXCHANGES,
-    SQL_REMOVE_VHOST_BINDINGS,
-    SQL_REMOVE_VHOST_QUEUES,
-    SQL_REMOVE_VHOST_RUNS,
-    SQL_REMOVE_VHOST,
     SQL_PUT_EXCHANGE,
     SQL_REMOVE_EXCHANGE,
     SQL_PUT_QUEUE,
@@ -137,14 +131,6 @@ static const char *const statement_texts[STATEMENTS] = {
     [SQL_PUT_ENTRY] = "REPLACE INTO entries (section, vhost, name, json) VALUES (?, ?, ?, ?)",
     [SQL_REMOVE_ENTRY] = "DELETE FROM entries WHERE section = ? AND vhost = ? AND name = ?",
     [SQL_PUT_VHOST] = "REPLACE INTO vhosts (id, name, lsn) VALUES (?, ?, ?)",
-    /* Entries of no vhost have an empty name there. */
-    [SQL_REMOVE_VHOST_ENTRIES] = "DELETE FROM entries WHERE vhost <> x'' AND"
-                                 " vhost = (SELECT name FROM vhosts WHERE id = ?)",
-    [SQL_REMOVE_VHOST_EXCHANGES] = "DELETE FROM exchanges WHERE vhost = ?",
-    [SQL_REMOVE_VHOST_BINDINGS] = "DELETE FROM bindings WHERE vhost = ?",
-    [SQL_REMOVE_VHOST_QUEUES] = "DELETE FROM queues WHERE vhost = ?",
-    [SQL_REMOVE_VHOST_RUNS] = "DELETE FROM runs WHERE vhost = ?",
-    [SQL_REMOVE_VHOST] = "DELETE FROM vhosts WHERE id = ?",
     [SQL_PUT_EXCHANGE] =
         "INSERT INTO exchanges (vhost, name, lsn, type, arguments, auto_delete, internal)"
         " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (vhost, name) DO UPDATE SET lsn = excluded.lsn,"
@@ -480,18 +466,6 @@ int catalog_remove_entry(struct catalog *catalog, const struct catalog_entry *en
 int catalog_put_vhost(struct catalog *catalog, const struct catalog_vhost *vhost)
 {
     return CHANGE(catalog, SQL_PUT_VHOST, NUMBER(vhost->id), OCTETS(vhost->name), NUMBER(vhost->lsn));
-}
-
-int catalog_remove_vhost(struct catalog *catalog, uint32_t id)
-{
-    static const enum statement statements[] = {
-        SQL_REMOVE_VHOST_ENTRIES, /* needs the vhost's name */
-        SQL_REMOVE_VHOST_EXCHANGES, SQL_REMOVE_VHOST_BINDINGS, SQL_REMOVE_VHOST_QUEUES,
-        SQL_REMOVE_VHOST_RUNS,      SQL_REMOVE_VHOST,
-    };
-
-    return change_each(catalog, statements, sizeof statements / sizeof *statements,
-                       (const struct value[]){NUMBER(id)}, 1);
 }
 
 int catalog_put_exchange(struct catalog *catalog, const struct catalog_exchange *exchange)

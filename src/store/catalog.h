@@ -100,8 +100,6 @@ int catalog_put_state(struct catalog *catalog, const struct catalog_state *state
 int catalog_put_entry(struct catalog *catalog, const struct catalog_entry *entry);
 int catalog_remove_entry(struct catalog *catalog, const struct catalog_entry *entry); /* json unused */
 int catalog_put_vhost(struct catalog *catalog, const struct catalog_vhost *vhost);
-int catalog_remove_vhost(struct catalog *catalog,
-                         uint32_t id); /* with all that is in it, entries of its name too */
 /* Put: only if no row of that name has a higher LSN. Remove: only if the row's LSN is below LSN. */
 int catalog_put_exchange(struct catalog *catalog, const struct catalog_exchange *exchange);
 int catalog_remove_exchange(struct catalog *catalog, uint32_t vhost, struct bytes name, uint64_t lsn);

@@ -97,7 +97,8 @@ void seqmap_drop_segment(struct seqmap *map, uint64_t segment_number)
     }
 }
 
-uint64_t seqmap_next_ready(const struct seqmap *map, uint64_t from)
+/* The first number from FROM on that is ready, or else that is live. */
+static inline uint64_t next_of(const struct seqmap *map, uint64_t from, bool ready)
 {
     uint64_t at = from / SEQMAP_SEGMENT;
     uint64_t mask = ~(uint64_t)0 << from % SEQMAP_SEGMENT;
@@ -108,12 +109,18 @@ uint64_t seqmap_next_ready(const struct seqmap *map, uint64_t from)
     }
     for (; at < map->first + map->count; at++) {
         const struct seqmap_segment *segment = seqmap_segment(map, at);
+        uint64_t found = !segment ? 0 : (ready ? segment->ready : segment->live) & mask;
 
-        if (segment && (segment->ready & mask))
-            return at * SEQMAP_SEGMENT + (unsigned)__builtin_ctzll(segment->ready & mask);
+        if (found)
+            return at * SEQMAP_SEGMENT + (unsigned)__builtin_ctzll(found);
         mask = ~(uint64_t)0;
     }
     return SEQMAP_END;
+}
+
+uint64_t seqmap_next_ready(const struct seqmap *map, uint64_t from)
+{
+    return next_of(map, from, true);
 }
 
 uint64_t seqmap_first_ready(struct seqmap *map)
@@ -126,21 +133,7 @@ uint64_t seqmap_first_ready(struct seqmap *map)
 
 uint64_t seqmap_next_live(const struct seqmap *map, uint64_t from)
 {
-    uint64_t at = from / SEQMAP_SEGMENT;
-    uint64_t mask = ~(uint64_t)0 << from % SEQMAP_SEGMENT;
-
-    if (at < map->first) {
-        at = map->first;
-        mask = ~(uint64_t)0;
-    }
-    for (; at < map->first + map->count; at++) {
-        const struct seqmap_segment *segment = seqmap_segment(map, at);
-
-        if (segment && (segment->live & mask))
-            return at * SEQMAP_SEGMENT + (unsigned)__builtin_ctzll(segment->live & mask);
-        mask = ~(uint64_t)0;
-    }
-    return SEQMAP_END;
+    return next_of(map, from, false);
 }
 
 void seqmap_clear(struct seqmap *map)

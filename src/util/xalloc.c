@@ -123,3 +123,13 @@ char *xstrdup(const char *text)
 {
     return xmemdup(text, strlen(text) + 1);
 }
+
+char *xstrndup(const void *data, size_t size)
+{
+    char *text = xmalloc(size + 1);
+
+    if (size > 0)
+        memcpy(text, data, size);
+    text[size] = '\0';
+    return text;
+}

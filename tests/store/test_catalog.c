@@ -262,7 +262,7 @@ Test(catalog, an_older_lsn_changes_nothing)
     catalog_close(catalog);
 }
 
-Test(catalog, a_queue_goes_with_its_runs_and_a_vhost_with_all)
+Test(catalog, a_queue_goes_with_its_runs)
 {
     struct catalog *catalog = open_catalog(true);
     struct catalog_queue queue = a_queue;
@@ -275,14 +275,7 @@ Test(catalog, a_queue_goes_with_its_runs_and_a_vhost_with_all)
     done(catalog, catalog_put_run(catalog, &run));
     done(catalog, catalog_remove_queue(catalog, 7, 12));
     expect_rows(catalog, ONE_OF_EACH);
-    done(catalog, catalog_put_vhost(catalog, &(struct catalog_vhost){8, B("w"), 1}));
-    done(catalog, catalog_put_entry(catalog, &(struct catalog_entry){B("users"), B(""), B("u"), B("1")}));
-    done(catalog, catalog_put_entry(catalog, &(struct catalog_entry){B("policies"), B("w"), B("p"), B("2")}));
-    done(catalog, catalog_put_vhost(catalog, &(struct catalog_vhost){9, B(""), 1}));
-    done(catalog, catalog_remove_vhost(catalog, 7));
-    done(catalog, catalog_remove_vhost(catalog, 9));
     done(catalog, catalog_commit(catalog));
-    expect_rows(catalog, "state 1 2 0\nvhost 8 1 w;\nentry policies;w;p;2;\nentry users;;u;1;\n");
     catalog_close(catalog);
 }
 
@@ -319,12 +312,14 @@ Test(catalog, what_was_not_committed_is_not_there)
     cr_expect_eq(catalog_commit(catalog), -EINVAL);
     done(catalog, catalog_begin(catalog));
     cr_expect_eq(catalog_begin(catalog), -EINVAL);
-    done(catalog, catalog_remove_vhost(catalog, 7));
-    expect_rows(catalog, "state 1 2 0\n");
+    done(catalog, catalog_remove_queue(catalog, 7, 11));
+    expect_rows(catalog,
+                "state 1 2 0\nvhost 7 70 v;\nentry policies;v;p;\\7b\\7d;\nexchange 7 10 1 0 x;topic;args;\n"
+                "binding 7 12 0 x;q;key;args;\n");
     catalog_rollback(catalog);
     expect_rows(catalog, ONE_OF_EACH);
     done(catalog, catalog_begin(catalog));
-    done(catalog, catalog_remove_vhost(catalog, 7));
+    done(catalog, catalog_remove_queue(catalog, 7, 11));
     catalog_close(catalog);
     catalog = open_catalog(false);
     expect_rows(catalog, ONE_OF_EACH);

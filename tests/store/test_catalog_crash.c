@@ -69,6 +69,7 @@ static int change_something(struct catalog *catalog, struct random *random, uint
     case 5:
         return catalog_put_queue_state(catalog, vhost, id, data);
     case 6:
+    case 10:
         return catalog_remove_queue(catalog, vhost, id);
     case 7:
         return catalog_put_binding(catalog, &binding);
@@ -76,8 +77,6 @@ static int change_something(struct catalog *catalog, struct random *random, uint
         return catalog_remove_binding(catalog, &binding);
     case 9:
         return catalog_remove_run(catalog, vhost, id, 0, lsn % 5);
-    case 10:
-        return random_percent(random, 10) ? catalog_remove_vhost(catalog, vhost) : 0;
     case 11:
         return catalog_put_run(
             catalog,

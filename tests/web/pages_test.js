@@ -46,6 +46,30 @@ module.exports = {
         assert.match(await main.locator('dl.facts').first().innerText(), /Dead letters go to\s+dead/);
     },
 
+    async 'depth and age of the oldest message are in the list of queues and on the page of each'(site) {
+        await site.queue('waiting');
+        await site.queue('empty');
+        for (const payload of ['one', 'two', 'three'])
+            await site.publish('', 'waiting', payload);
+        const page = await site.open('queues');
+        const main = site.main(page);
+        const cell = async (queue, label) => {
+            const columns = await main.locator('thead th').allTextContents();
+            const row = main.getByRole('row', { name: new RegExp(`^${queue} `) });
+            return (await row.locator('th, td').nth(columns.findIndex((text) => text.startsWith(label))).innerText()).trim();
+        };
+        await page.getByRole('combobox', { name: 'Virtual host' }).selectOption(site.vhost);
+        await until(async () => {
+            await site.refresh(page);
+            return await cell('waiting', 'Ready') === '3';
+        }, 'its three messages are shown');
+        assert.match(await cell('waiting', 'Oldest'), /^\d+ (ms|s)$/);
+        assert.equal(await cell('empty', 'Oldest'), '\u2013');
+        await site.go(page, `queues/${join(site.vhost, 'waiting')}`);
+        await main.getByText('Oldest message', { exact: true }).waitFor();
+        assert.match(await main.locator('dl.facts').first().innerText(), /Oldest message\s+\d+ (ms|s)\b/);
+    },
+
     async 'exchange is drawn with what is bound to it, two steps far'(site) {
         await furnish(site);
         await site.exchange('inner', 'fanout');

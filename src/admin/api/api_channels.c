@@ -354,10 +354,8 @@ static void list_consumers_in_vhost(struct request *request)
 
 void list_channels_of(struct request *request, struct bytes vhost, uint64_t connection)
 {
-    char *name = strndup((const char *)vhost.data, vhost.size);
+    char *name = xstrndup(vhost.data, vhost.size);
 
-    if (!name)
-        abort();
     listing_run(request, &channels_of_connection, name,
                 (struct bytes){(const uint8_t *)&connection, sizeof connection});
     free(name);

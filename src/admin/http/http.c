@@ -89,9 +89,7 @@ static bool split_path(struct request *request, const char *path)
 
         if (request->segment_count == SEGMENTS_MAX)
             return false;
-        encoded = strndup(begin, (size_t)(end - begin));
-        if (!encoded)
-            abort();
+        encoded = xstrndup(begin, (size_t)(end - begin));
         request->segments[request->segment_count] =
             evhttp_uridecode(encoded, 0, &request->sizes[request->segment_count]);
         free(encoded);
