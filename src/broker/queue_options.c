@@ -477,7 +477,7 @@ bool queue_options_parse(struct queue_options *out, struct bytes arguments,
         return false;
     if (out->type == QUEUE_STREAM)
         return reply_error_set(error, REPLY_NOT_IMPLEMENTED,
-                               "queue '%.*s' in vhost '%.*s': queue type 'stream' is not implemented yet",
+                               "queue '%.*s' in vhost '%.*s': queue type 'stream' is not supported",
                                BYTES_ARG(declare->name), BYTES_ARG(declare->vhost));
     for (size_t i = 0; i < ARGUMENTS_KNOWN; i++) {
         if ((arguments_known[i].types & 1u << out->type) != 0 &&

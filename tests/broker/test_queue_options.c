@@ -157,7 +157,7 @@ Test(queue_options, delivery_limit_is_known_to_classic_queues_too)
 Test(queue_options, stream_queues_are_refused_clearly)
 {
     expect_refused(ARGUMENTS(STR("x-queue-type", "stream")), REPLY_NOT_IMPLEMENTED,
-                   "queue 'q' in vhost '/': queue type 'stream' is not implemented yet");
+                   "queue 'q' in vhost '/': queue type 'stream' is not supported");
 }
 
 /* ---- type ---- */

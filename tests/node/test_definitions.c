@@ -459,7 +459,7 @@ Test(definitions, what_coney_does_not_have_is_refused)
 {
     expect_refused("{\"queues\":[{\"name\":\"s\",\"vhost\":\"/\",\"durable\":true,"
                    "\"arguments\":{\"x-queue-type\":\"stream\"}}]}",
-                   "queues[0]: queue 's' in vhost '/': queue type 'stream' is not implemented yet");
+                   "queues[0]: queue 's' in vhost '/': queue type 'stream' is not supported");
     expect_refused("{\"exchanges\":[{\"name\":\"x\",\"vhost\":\"/\",\"type\":\"x-unknown\"}]}",
                    "exchanges[0]: unknown exchange type 'x-unknown'");
 }
