@@ -2,7 +2,8 @@
 /*
  * Pauses of listeners. One that cannot accept, mostly for want of descriptors, stays readable: if it went on
  * it would fail again and again, and take a processor. And one that takes the last descriptors takes them
- * from those who need them more. Who is connected is served meanwhile, others wait in the backlog.
+ * from those who need them more. And one that takes all of a crowd at once holds up the loop. Who is
+ * connected is served meanwhile, others wait in the backlog.
  */
 #ifndef CONEY_ACCEPT_PAUSE_H
 #define CONEY_ACCEPT_PAUSE_H
@@ -26,6 +27,7 @@ struct accept_pause {
     unsigned kept;    /* DESCRIPTORS_KEPT_BY_... */
     const char *whom; /* it accepts, for the log */
     int last_error;   /* of accepting; 0 when the last one succeeded. What lasts is logged once. */
+    unsigned crowd;   /* accepted since the last pause */
 };
 
 /* Ready for accept_pause_watch(); KEPT and WHOM, which stays the caller's, as the fields. */
@@ -43,7 +45,8 @@ void accept_pause_free(struct accept_pause *pause);
 /* Accepting has failed: pause. */
 void accept_pause_failed(struct accept_pause *pause, int error);
 
-/* FD was accepted, or -1 when it is not known: pause if it is among the last. */
+/* FD was accepted, or -1 when it is not known: pause if it is among the last, and until the loop's next turn
+ * if it is one of a crowd. */
 void accept_pause_accepted(struct accept_pause *pause, int fd);
 
 #endif

@@ -14,15 +14,24 @@
 
 #include "coney/log.h"
 
-static const struct timeval pause_time = {0, 100000};
+/* Accepted before the loop has its other work: 16 take a fifth of a millisecond. */
+#define CROWD 16
+
+static const struct timeval pause_time = {0, 100000}, next_turn = {0, 0};
+
+static void pause_for(struct accept_pause *pause, const struct timeval *time)
+{
+    pause->crowd = 0;
+    evconnlistener_disable(pause->accepting);
+    evtimer_add(pause->timer, time);
+}
 
 void accept_pause_failed(struct accept_pause *pause, int error)
 {
     if (error != pause->last_error)
         log_error("cannot accept%s: %s", pause->whom, strerror(error));
     pause->last_error = error;
-    evconnlistener_disable(pause->accepting);
-    evtimer_add(pause->timer, &pause_time);
+    pause_for(pause, &pause_time);
 }
 
 static bool is_among_the_last(const struct accept_pause *pause, int fd)
@@ -59,10 +68,13 @@ void accept_pause_accepted(struct accept_pause *pause, int fd)
 {
     if (fd < 0)
         fd = next_descriptor(pause);
-    if (fd < 0 || is_among_the_last(pause, fd))
+    if (fd < 0 || is_among_the_last(pause, fd)) {
         accept_pause_failed(pause, EMFILE);
-    else
-        pause->last_error = 0;
+        return;
+    }
+    pause->last_error = 0;
+    if (++pause->crowd >= CROWD)
+        pause_for(pause, &next_turn);
 }
 
 void accept_pause_init(struct accept_pause *pause, struct event_base *base, unsigned kept, const char *whom)
