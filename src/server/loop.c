@@ -266,12 +266,8 @@ static void open_mail(struct loop *loop)
 /* Each once: who has still more then waits for the next turn, like those whose sockets are readable. */
 static void read_listed(struct loop *loop)
 {
-    for (unsigned left = loop->to_read_count; left && loop->to_read; left--) {
-        struct session *session = loop->to_read;
-
-        session_unlist_read(session);
-        session_read(session);
-    }
+    for (unsigned left = loop->to_read_count; left && loop->to_read; left--)
+        session_read(loop->to_read);
 }
 
 static void write_all(struct loop *loop)
@@ -429,9 +425,9 @@ void loop_turn(struct loop *loop, bool may_sleep)
     wait_for_events(loop, may_sleep);
     note_turn(loop);
     note_busy(loop);
+    read_listed(loop); /* like those whose sockets are readable: what comes of it is in the mail */
     open_mail(loop);
     server_release_blocked(loop);
-    read_listed(loop);
     read_more(loop);
     write_all(loop);
     send_returns(loop);

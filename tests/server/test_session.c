@@ -410,6 +410,38 @@ Test(session, says_that_the_alarm_is_over_without_being_asked)
     leave(&client);
 }
 
+/* What was read before the alarm is taken up by whichever reason to hold it ends last: no octet that comes
+ * later has to do it. */
+Test(session, goes_on_when_the_last_reason_to_hold_it_ends)
+{
+    for (int alarm_ends_last = 0; alarm_ends_last < 2; alarm_ends_last++) {
+        struct client client = log_in(0, 4096, 0);
+        struct session *session = desk.loop->sessions;
+        uint64_t before = ready_messages();
+
+        set_memory(true);
+        for (unsigned i = 0; i < 3; i++)
+            put_publish(&client, BYTES_LITERAL("x"), 4096);
+        say(&client);
+        hear_method(&client, METHOD_CONNECTION_BLOCKED);
+        session_hold(session, SESSION_HOLD_STORE, true);
+        if (alarm_ends_last)
+            session_hold(session, SESSION_HOLD_STORE, false);
+        else
+            set_memory(false);
+        cr_assert_eq(hears_something(&client), !alarm_ends_last);
+        cr_assert_eq(ready_messages(), before);
+        if (alarm_ends_last)
+            set_memory(false);
+        else
+            session_hold(session, SESSION_HOLD_STORE, false);
+        for (unsigned i = 0; i < 5; i++)
+            desk_turn(&desk);
+        cr_assert_eq(ready_messages(), before + 3);
+        leave(&client);
+    }
+}
+
 /* Deliveries under way are bounded, and none is lost. */
 Test(session, does_not_run_away_from_a_slow_reader)
 {

@@ -251,7 +251,7 @@ SSL *kit_connect(struct desk *desk, SSL_CTX *client, SSL_CTX *server, int buffer
     if (buffer)
         setsockopt(sockets[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
     SSL_set_mode(ends.client, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    server_secured(desk->server, (struct stream){.fd = sockets[0], .tls = ends.server, .has_more = true},
+    server_secured(desk->server, stream_secured(sockets[0], ends.server),
                    &(struct peer){.family = PEER_UNIX});
     return ends.client;
 }

@@ -55,6 +55,16 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
         session_write(session);
 }
 
+/* What was read already, the socket will not announce. */
+static void resume_reading(struct session *session)
+{
+    if (!session->is_reading)
+        event_add(&session->read_event, NULL);
+    session->is_reading = true;
+    if (session->stream.has_more || session->rest_waits)
+        session_list_read(session);
+}
+
 void session_start(struct session *session, struct loop *loop)
 {
     session->loop = loop;
@@ -65,10 +75,7 @@ void session_start(struct session *session, struct loop *loop)
     event_assign(&session->write_event, loop->base, session->stream.fd, EV_WRITE | EV_PERSIST, on_writable,
                  session);
     event_assign(&session->timer, loop->base, -1, 0, on_timer, session);
-    event_add(&session->read_event, NULL);
-    session->is_reading = true;
-    if (session->stream.has_more)
-        session_list_read(session);
+    resume_reading(session);
     session_arm(session, server_handshake_timeout_ms(session->server));
     session->login_deadline_ns =
         server_now_ns() + (uint64_t)server_handshake_timeout_ms(session->server) * 1000000;
@@ -180,21 +187,10 @@ void session_submit(struct session *session, struct job *job)
     runner_submit(session->runner, job, session->loop);
 }
 
-void session_take_rest(struct session *session)
-{
-    if (!session->rest_waits || session->holds)
-        return;
-    session->rest_waits = false;
-    session_parse_rest(session);
-}
-
 void session_job_done(struct session *session)
 {
     session_hold(session, SESSION_HOLD_BATCH, false);
-    if (session->state == SESSION_GONE)
-        session_maybe_free(session);
-    else
-        session_take_rest(session);
+    session_maybe_free(session);
 }
 
 void session_take_chunks(struct session *session, struct outbox_chunk *chunks)
@@ -227,7 +223,6 @@ void session_take_chunks(struct session *session, struct outbox_chunk *chunks)
         return;
     }
     session_list_write(session);
-    session_take_rest(session);
 }
 
 /* ---- reading and writing on and off ---- */
@@ -247,12 +242,8 @@ void session_hold(struct session *session, enum session_hold reason, bool on)
         session->holds |= (uint8_t)reason;
     else
         session->holds &= (uint8_t)~reason;
-    if (!session->holds && !session->is_reading && session->state != SESSION_GONE) {
-        event_add(&session->read_event, NULL);
-        session->is_reading = true;
-        if (session->stream.has_more)
-            session_list_read(session);
-    }
+    if (!session->holds && session->state != SESSION_GONE)
+        resume_reading(session);
 }
 
 void session_want_write(struct session *session, bool on)
@@ -329,7 +320,6 @@ void session_unblock(struct session *session)
     if (session->blocked_told)
         session_say(session, 0, &(struct method){.id = METHOD_CONNECTION_UNBLOCKED});
     session->blocked_told = false;
-    session_take_rest(session);
 }
 
 /* ---- what the vhost says of the session's life ---- */

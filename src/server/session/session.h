@@ -132,7 +132,7 @@ struct session {
     bool was_read; /* something was received since the last check */
     uint8_t ticks; /* half intervals passed */
     bool first_beat_sent;
-    bool rest_waits; /* partial holds whole frames: parse it when the batch is done */
+    bool rest_waits; /* partial holds whole frames: parse it when nothing holds the session */
     struct event read_event, write_event, timer;
     struct bytes user;      /* owned; empty before login */
     struct sasl *sasl;      /* during login */
@@ -180,6 +180,7 @@ void session_take_chunks(struct session *session, struct outbox_chunk *chunks);
 void session_job_done(struct session *session);
 void session_write(struct session *session);
 void session_unlist_write(struct session *session);
+/* Take what is there, unless something holds it; off loop->to_read in any case. */
 void session_read(struct session *session);
 void session_unlist_read(struct session *session);
 /* The memory alarm is over. */
@@ -213,14 +214,10 @@ void session_arm(struct session *session, uint32_t ms);
 uint32_t session_close_wait_ms(const struct session *session);
 void session_maybe_free(struct session *session);
 void session_submit(struct session *session, struct job *job);
-/* Go on with what was read before and not parsed, if nothing is against it any more. */
-void session_take_rest(struct session *session);
 
 /* session_read.c: octets to commands */
 void session_on_readable(evutil_socket_t fd, short what, void *arg);
 void session_free_input(struct session *session);
-/* Parse what was kept while a batch was under way. */
-void session_parse_rest(struct session *session);
 
 /* session_handshake.c: what comes before RUNNING. The first returns the octets consumed, 0 for too few. */
 size_t handshake_protocol_header(struct session *session, const uint8_t *data, size_t size);

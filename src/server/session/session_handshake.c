@@ -193,7 +193,6 @@ void session_login_decided(struct session *session, struct bytes user, enum logi
         logged_in(session, info);
     else
         login_failed(session, session->sasl->mechanism, user, result);
-    session_take_rest(session);
 }
 
 void session_login_cancelled(struct session *session)

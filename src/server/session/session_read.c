@@ -730,28 +730,31 @@ static void keep_rest(struct session *session, const uint8_t *rest, size_t size)
     buffer_append(&session->partial, rest, size);
 }
 
-/* Parse the SIZE octets at DATA, keep what is no whole frame, send what was understood. */
-static void take_input(struct session *session, struct job *job, const uint8_t *data, size_t size)
+/* Parse the SIZE octets at DATA into *JOB, and keep what is no whole frame. */
+static void take_input(struct session *session, struct job **job, const uint8_t *data, size_t size)
 {
     size_t used;
 
     session->loop->last_publish.payload = (struct bytes){NULL, 0};
-    used = parse(session, &job, data, size);
+    used = parse(session, job, data, size);
     session->rest_waits = used < size && must_wait(session);
     if (used < size)
         keep_rest(session, data + used, size - used);
     else
         buffer_free(&session->partial);
     if (session->contents)
-        announce(session, &job);
-    if (job)
-        session_submit(session, job);
+        announce(session, job);
 }
 
-void session_parse_rest(struct session *session)
+static void take_rest(struct session *session)
 {
+    struct job *job = NULL;
+
+    session->rest_waits = false;
     if (session->partial.size)
-        take_input(session, NULL, session->partial.data, session->partial.size);
+        take_input(session, &job, session->partial.data, session->partial.size);
+    if (job)
+        session_submit(session, job);
 }
 
 struct place_to_read {
@@ -805,53 +808,89 @@ static void note_small_read(struct loop *loop, const struct place_to_read *place
                               memory_order_relaxed);
 }
 
-void session_on_readable(evutil_socket_t fd, short what, void *arg)
+static void count_read(struct session *session, const struct place_to_read *place, size_t got, bool is_first)
 {
-    struct session *session = arg;
+    session->was_read = true;
+    session->received += got;
+    session->reads++;
+    if (session->runner)
+        runner_count(&session->runner->octets[session->loop->index].received, got);
+    if (got == place->direct + place->room)
+        session->loop->read_full = true;
+    else if (got < READ_IS_SMALL && is_first)
+        note_small_read(session->loop, place, got);
+}
+
+/* Read once, and parse into *JOB. Octets read, or as stream_read() has it. */
+static ssize_t read_once(struct session *session, struct job **job, bool is_first)
+{
     struct place_to_read place;
-    struct job *job = NULL;
     ssize_t got;
     size_t direct;
 
-    (void)fd;
-    (void)what;
-    if (session->holds) {
-        session_pause(session);
-        return;
-    }
-    if (session->rest_waits) {
-        session_take_rest(session);
-        return;
-    }
     find_place(session, &place);
     got = stream_read(&session->stream, place.iov, place.count);
-    if (got <= 0) {
-        if (got < 0 && (errno == EAGAIN || errno == EINTR))
-            session_want_write(session, session->is_writing || session->stream.wants_write);
-        else
-            session_gone(session);
-        return;
-    }
-    session->was_read = true;
-    session->received += (uint64_t)got;
-    session->reads++;
-    if (session->runner)
-        runner_count(&session->runner->octets[session->loop->index].received, (uint64_t)got);
-    if ((size_t)got == place.direct + place.room)
-        session->loop->read_full = true;
-    else if (got < READ_IS_SMALL)
-        note_small_read(session->loop, &place, (size_t)got);
+    if (got <= 0)
+        return got;
+    count_read(session, &place, (size_t)got, is_first);
     direct = (size_t)got < place.direct ? (size_t)got : place.direct;
     if (direct)
-        stream(session, &job, NULL, direct);
+        stream(session, job, NULL, direct);
     if (place.data == session->partial.data)
         session->partial.size += (size_t)got;
     take_input(session, job, place.data, place.kept + (size_t)got - direct);
-    if (session->stream.has_more && session->is_reading)
+    return got;
+}
+
+/* Several large bodies that TLS brings together make one batch: nothing else stands between them. */
+static bool reads_on(const struct session *session, size_t octets)
+{
+    return session->stream.has_more && session->state == SESSION_RUNNING && !session->is_deaf &&
+           !session->holds && !session->rest_waits && octets < loop_read_budget(session->loop);
+}
+
+static void read_and_submit(struct session *session)
+{
+    struct job *job = NULL;
+    size_t octets = 0;
+    ssize_t got;
+
+    do {
+        got = read_once(session, &job, octets == 0);
+        if (got > 0)
+            octets += (size_t)got;
+    } while (got > 0 && reads_on(session, octets));
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        session_want_write(session, session->is_writing || session->stream.wants_write);
+    else if (got <= 0 && octets)
+        session->stream.has_more = true; /* the end, once more: what came before it goes first */
+    else if (got <= 0)
+        session_gone(session);
+    if (job)
+        session_submit(session, job);
+    else if (octets && session->stream.has_more && session->is_reading)
         session_list_read(session);
 }
 
 void session_read(struct session *session)
 {
-    session_on_readable(session->stream.fd, EV_READ, session);
+    session_unlist_read(session);
+    if (session->holds)
+        return;
+    if (session->rest_waits)
+        take_rest(session);
+    else
+        read_and_submit(session);
+}
+
+void session_on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct session *session = arg;
+
+    (void)fd;
+    (void)what;
+    if (session->holds)
+        session_pause(session);
+    else
+        session_read(session);
 }

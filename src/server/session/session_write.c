@@ -410,6 +410,11 @@ static unsigned consume(struct iovec *pieces, unsigned first, unsigned count, si
 
 enum write_result { WRITE_ALL, WRITE_SOME, WRITE_FAILED };
 
+static enum write_result failed_write(void)
+{
+    return errno == EAGAIN ? WRITE_SOME : WRITE_FAILED;
+}
+
 static enum write_result write_pieces(struct session *session, struct iovec *pieces, unsigned *first,
                                       unsigned count)
 {
@@ -419,14 +424,14 @@ static enum write_result write_pieces(struct session *session, struct iovec *pie
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return errno == EAGAIN ? WRITE_SOME : WRITE_FAILED;
+            return failed_write();
         session->sent += (uint64_t)n;
         session->writes++;
         if (session->runner)
             runner_count(&session->runner->octets[session->loop->index].sent, (uint64_t)n);
         *first = consume(pieces, *first, count, (size_t)n);
     }
-    return WRITE_ALL;
+    return stream_flush(&session->stream) == 0 ? WRITE_ALL : failed_write();
 }
 
 static enum write_result write_unwritten(struct session *session)

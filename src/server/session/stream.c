@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "coney/gather_bio.h"
+
 #define RECORD_SIZE 16384 /* the most that TLS puts into one record (RFC 8446, 5.1) */
 
 /* ---- TLS ---- */
@@ -97,7 +99,7 @@ static struct iovec next_record(const struct iovec *iov, unsigned count, uint8_t
     return (struct iovec){copy, size};
 }
 
-/* One record, as the system takes what fits: callers come again for the rest. */
+/* One record: callers come again for the rest. */
 static ssize_t tls_write(struct stream *stream, const struct iovec *iov, unsigned count)
 {
     uint8_t copy[RECORD_SIZE];
@@ -116,7 +118,33 @@ static ssize_t tls_write(struct stream *stream, const struct iovec *iov, unsigne
     return -1;
 }
 
+static int tls_flush(struct stream *stream)
+{
+    BIO *bio = SSL_get_wbio(stream->tls);
+
+    errno = 0;
+    if (BIO_flush(bio) == 1)
+        return 0;
+    if (BIO_should_retry(bio)) {
+        errno = EAGAIN;
+        return -1;
+    }
+    stream->is_broken = true;
+    if (!errno)
+        errno = EPIPE;
+    return -1;
+}
+
 /* ---- either ---- */
+
+struct stream stream_secured(int fd, struct ssl_st *tls)
+{
+    BIO *gather = BIO_get_ktls_send(SSL_get_wbio(tls)) ? NULL : gather_bio_new(fd);
+
+    if (gather) /* without it each record is sent by itself */
+        SSL_set0_wbio(tls, gather);
+    return (struct stream){.fd = fd, .tls = tls, .has_more = true};
+}
 
 ssize_t stream_read(struct stream *stream, const struct iovec *iov, int count)
 {
@@ -128,6 +156,11 @@ ssize_t stream_write(struct stream *stream, struct iovec *iov, unsigned count)
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = count};
 
     return stream->tls ? tls_write(stream, iov, count) : sendmsg(stream->fd, &message, MSG_NOSIGNAL);
+}
+
+int stream_flush(struct stream *stream)
+{
+    return stream->tls ? tls_flush(stream) : 0;
 }
 
 /* Tell the peer that nothing more comes, if TLS is in a state to say it. What the socket does not take now is

@@ -24,13 +24,20 @@ struct stream {
     struct ssl_st *tls; /* owned; NULL: plain */
 };
 
+/* The stream of TLS, owned from now on, whose handshake over the socket FD is done. */
+struct stream stream_secured(int fd, struct ssl_st *tls);
+
 /* Read into the COUNT places of IOV. Octets read, 0 at the peer's end, -1 with errno: EAGAIN when there is
  * nothing now. */
 ssize_t stream_read(struct stream *stream, const struct iovec *iov, int count);
 
 /* Write from the COUNT pieces of IOV, which are not empty. Octets taken, or -1 with errno: EAGAIN when none
- * is taken now; a later call must then begin with the same octets. */
+ * is taken now; a later call must then begin with the same octets. TLS may hold back what it has taken until
+ * stream_flush(). */
 ssize_t stream_write(struct stream *stream, struct iovec *iov, unsigned count);
+
+/* Give the socket all that was taken: 0, or -1 with errno, EAGAIN when it does not take all of it now. */
+int stream_flush(struct stream *stream);
 
 /* Say that nothing more will be written. */
 void stream_shut(struct stream *stream);

@@ -139,18 +139,18 @@ static void fail(struct handshake *handshake)
 
 static void succeed(struct handshake *handshake)
 {
-    struct stream stream = {.fd = handshake->fd, .tls = handshake->ssl, .has_more = true};
     struct tls *tls = handshake->owner;
+    SSL *ssl = handshake->ssl;
+    int fd = handshake->fd;
     struct peer peer = handshake->peer;
-    bool by_kernel = BIO_get_ktls_send(SSL_get_wbio(stream.tls));
+    bool by_kernel = BIO_get_ktls_send(SSL_get_wbio(ssl));
 
-    log_debug("TLS handshake done: %s, %s%s%s", SSL_get_version(stream.tls), SSL_get_cipher_name(stream.tls),
-              by_kernel ? ", encrypted by the kernel" : "",
-              SSL_session_reused(stream.tls) ? ", resumed" : "");
+    log_debug("TLS handshake done: %s, %s%s%s", SSL_get_version(ssl), SSL_get_cipher_name(ssl),
+              by_kernel ? ", encrypted by the kernel" : "", SSL_session_reused(ssl) ? ", resumed" : "");
     atomic_fetch_add_explicit(&tls->counters.handshakes, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&tls->counters.by_kernel, by_kernel, memory_order_relaxed);
     forget(handshake);
-    server_secured(tls->server, stream, &peer);
+    server_secured(tls->server, stream_secured(fd, ssl), &peer);
 }
 
 /* ---- a handshake under way ---- */
@@ -561,15 +561,18 @@ void tls_free(struct tls *tls)
 void tls_accepted(struct tls *tls, int fd, const struct peer *peer, uint64_t timeout_ms)
 {
     struct handshake *handshake = xcalloc(1, sizeof *handshake);
+    bool is_first;
 
     handshake->owner = tls;
     handshake->fd = fd;
     handshake->peer = *peer;
     handshake->deadline_ns = server_now_ns() + timeout_ms * 1000000;
     pthread_mutex_lock(&tls->mutex);
+    is_first = !tls->accepted;
     DL_APPEND(tls->accepted, handshake);
     pthread_mutex_unlock(&tls->mutex);
-    wake(tls);
+    if (is_first) /* else the thread was told, and has not come yet */
+        wake(tls);
 }
 
 void tls_reload(struct tls *tls, const struct config_tls *config)
