@@ -389,7 +389,7 @@ PUBLISHERS = [
 CONSUMERS = [
     ("d1", 1, 0.02), ("d1", 50, 0.2), ("d2", 10, 0.2), ("f1", 50, 0.02), ("f2", 10, 0.02), ("f3", 1, 0.2),
     ("prio", 10, 0.02), ("prio", 50, 0.2), ("ttl", 10, 0.2), ("ttl.dead", 50, 0.02), ("maxlen", 10, 0.02),
-    ("maxlen.dead", 50, 0.02), ("limit", 10, 0.5), ("limit", 10, 0.5), ("limit.dead", 50, 0.02),
+    ("maxlen.dead", 50, 0.02), ("limit", 10, 0.5), ("limit", 10, 0.2), ("limit.dead", 50, 0.02),
     ("volatile", 10, 0.2), ("full", 10, 0.02), ("full.dlx", 10, 0.02), ("full.dlx.dead", 50, 0.02),
     ("policied", 10, 0.02), ("policied.dead", 50, 0.02),
 ]
