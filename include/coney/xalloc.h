@@ -16,6 +16,10 @@ void *xmalloc(size_t size) __attribute__((malloc, returns_nonnull, alloc_size(1)
 void *xcalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull, alloc_size(1, 2)));
 void *xrealloc(void *old, size_t size) __attribute__((returns_nonnull, alloc_size(2)));
 
+/* As aligned_alloc. */
+void *xaligned_alloc(size_t alignment, size_t size)
+    __attribute__((malloc, returns_nonnull, alloc_align(1), alloc_size(2)));
+
 /* A copy of SIZE octets at DATA. */
 void *xmemdup(const void *data, size_t size) __attribute__((malloc, returns_nonnull, alloc_size(2)));
 

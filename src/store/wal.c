@@ -351,9 +351,7 @@ static void size_buffer(struct wal *wal, size_t size)
     wal->buffer_size = wal->buffer_recent + wal->buffer_recent / 4;
     wal->buffer_size = wal_round_up(wal->buffer_size);
     free(wal->buffer);
-    wal->buffer = aligned_alloc(WAL_BLOCK, wal->buffer_size);
-    if (!wal->buffer)
-        abort(); /* as with xalloc.h */
+    wal->buffer = xaligned_alloc(WAL_BLOCK, wal->buffer_size);
 }
 
 static void gather_batch(struct wal *wal, const struct batch *batch)

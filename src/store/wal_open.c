@@ -459,11 +459,9 @@ static bool make_folder(struct wal *wal, char why[WAL_WHY_SIZE])
 static struct wal *new_wal(struct sys *sys, const struct wal_settings *settings, uint64_t first,
                            wal_done *done, void *done_context)
 {
-    struct wal *wal = aligned_alloc(_Alignof(struct wal), sizeof *wal);
+    struct wal *wal = xaligned_alloc(_Alignof(struct wal), sizeof *wal);
     pthread_condattr_t monotonic;
 
-    if (!wal)
-        abort();
     *wal = (struct wal){.sys = sys, .settings = *settings, .done = done, .done_context = done_context};
     wal->folder = xstrdup(settings->folder);
     wal->settings.folder = wal->folder;

@@ -65,6 +65,14 @@ bool xalloc_is_short(void)
 
 /* ---- allocation ---- */
 
+static void end_without(size_t size) __attribute__((noreturn));
+
+static void end_without(size_t size)
+{
+    fprintf(stderr, "out of memory: %zu octets asked for\n", size);
+    abort();
+}
+
 /* Try once more what was refused, now with the reserve: calloc(), or realloc(), which is malloc() without
  * OLD. */
 static void *retry(void *old, size_t count, size_t size, bool is_zeroed)
@@ -73,10 +81,8 @@ static void *retry(void *old, size_t count, size_t size, bool is_zeroed)
 
     xalloc_refused();
     memory = is_zeroed ? calloc(count, size) : realloc(old, count * size);
-    if (memory == NULL) {
-        fprintf(stderr, "out of memory: %zu octets asked for\n", count * size);
-        abort();
-    }
+    if (memory == NULL)
+        end_without(count * size);
     return memory;
 }
 
@@ -109,6 +115,19 @@ void *xrealloc(void *old, size_t size)
 
     if (memory == NULL)
         memory = retry(old, 1, least, false);
+    return memory;
+}
+
+void *xaligned_alloc(size_t alignment, size_t size)
+{
+    void *memory = aligned_alloc(alignment, size);
+
+    if (memory == NULL) {
+        xalloc_refused();
+        memory = aligned_alloc(alignment, size);
+    }
+    if (memory == NULL)
+        end_without(size);
     return memory;
 }
 

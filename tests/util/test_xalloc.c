@@ -70,6 +70,12 @@ Test(xalloc, calloc_takes_the_reserve)
     check_short(xcalloc(LARGE, 1));
 }
 
+Test(xalloc, aligned_alloc_takes_the_reserve)
+{
+    be_short();
+    check_short(xaligned_alloc(4096, LARGE));
+}
+
 Test(xalloc, realloc_takes_the_reserve_and_keeps_what_was_there)
 {
     char *memory;
