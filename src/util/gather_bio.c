@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <openssl/bio.h>
+#include <openssl/err.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -77,7 +78,7 @@ static int write_record(BIO *bio, const char *data, size_t size, size_t *written
     if (gather->end - gather->begin >= GATHER_BIO_MAX && send_held(bio, gather) < 0)
         return -1;
     if (!make_room(gather, size)) {
-        errno = ENOMEM;
+        ERR_raise(ERR_LIB_BIO, ERR_R_MALLOC_FAILURE); /* it is our failure, not the socket's */
         return -1;
     }
     memcpy(gather->octets + gather->end, data, size);
