@@ -132,9 +132,9 @@ def compare(session, coney, rabbit):
     for index, step in enumerate(session["steps"]):
         ours, theirs = (copy.deepcopy(log[index]["events"]) for log in (coney, rabbit))
         ours, theirs = without_clock(ours, now), without_clock(theirs, now)
+        without_tags |= reply_channels(ours) | reply_channels(theirs)
         if key(ours) == key(theirs):
             continue
-        without_tags |= reply_channels(ours) | reply_channels(theirs)
         for name in accepted.make_alike(session, step, ours, theirs):
             used[name] += 1
         if key(ours) == key(theirs):

@@ -22,8 +22,10 @@ def close(code, text="NAME - why", channel=1):
                  class_id=60, method_id=70)
 
 
-def outcome(ours, theirs):
-    difference, used = compare.compare(SESSION, [{"events": ours}], [{"events": theirs}])
+def outcome(*steps):
+    """Each step is (ours, theirs)."""
+    session = dict(SESSION, steps=SESSION["steps"] * len(steps))
+    difference, used = compare.compare(session, *([{"events": events} for events in broker] for broker in zip(*steps)))
     return difference is None, set(used)
 
 
@@ -53,9 +55,16 @@ CASES = [
      (False, set())),
 ]
 
+REPLY = [deliver("t", 1, "a", "amq.rabbitmq.reply-to.#1")]
+
+# (name, steps, wanted)
+LONGER = [
+    ("a tag behind a reply", [(REPLY, REPLY), ([deliver("u", 2, "b")], [deliver("u", 1, "b")])], (True, {"tags of direct replies"})),
+]
+
 
 def failures():
-    for name, ours, theirs, want in CASES:
-        got = outcome(ours, theirs)
+    for name, steps, want in [(name, [(ours, theirs)], want) for name, ours, theirs, want in CASES] + LONGER:
+        got = outcome(*steps)
         if got != want:
             yield "%s: expected %s, got %s" % (name, want, got)
