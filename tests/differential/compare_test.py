@@ -55,11 +55,16 @@ CASES = [
      (False, set())),
 ]
 
+CLOSED = [close(404)]
+MADE = [[event("basic.consume-ok", consumer_tag="amq.ctag-#%d" % number)] for number in (1, 2)]
 REPLY = [deliver("t", 1, "a", "amq.rabbitmq.reply-to.#1")]
 
 # (name, steps, wanted)
 LONGER = [
     ("a tag behind a reply", [(REPLY, REPLY), ([deliver("u", 2, "b")], [deliver("u", 1, "b")])], (True, {"tags of direct replies"})),
+    ("a name that was lost to a close", [(MADE[0] + CLOSED, CLOSED), (MADE[1], MADE[0])], (True, {"order of deliveries"})),
+    ("a name of its own", [(MADE[0], MADE[0]), (MADE[1], MADE[0])], (False, set())),
+    ("behind a close", [(MADE[0] + CLOSED, MADE[0] + CLOSED), (MADE[1], MADE[0])], (False, set())),
 ]
 
 
