@@ -53,6 +53,11 @@ CASES = [
      (True, {"the right that is missing is named"})),
     ("a right to something else", [close(403, "ACCESS_REFUSED - read access to queue 'q'")], [close(403, "ACCESS_REFUSED - access to queue 'p'")],
      (False, set())),
+    ("a name with NUL", [close(404, "NOT_FOUND - no queue 'a'")], [close(404, "NOT_FOUND - no queue 'a\0b'")], (True, {"names with NUL octets"})),
+    ("another name with NUL", [close(404, "NOT_FOUND - no queue 'b'")], [close(404, "NOT_FOUND - no queue 'a\0b'")], (False, set())),
+    ("a second error behind a name with NUL", [close(404, "NOT_FOUND - no queue ''")],
+     [close(404, "NOT_FOUND - no queue '\0'"), close(404, "NOT_FOUND - nothing"), close(504, "CHANNEL_ERROR - why", 0)],
+     (True, {"names with NUL octets", "a second error in one go"})),
 ]
 
 CLOSED = [close(404)]
