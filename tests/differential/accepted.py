@@ -118,7 +118,7 @@ def erlang_shown(step, ours, theirs):
         said = re.sub(r",\n *", ",", event["f"]["reply_text"])     # Erlang breaks lines
         said = re.sub(r"cannot decode .*", "cannot decode", said, flags=re.S)
         said = re.sub(r"'\[.*", "'", said, flags=re.S)              # an array or a table, which may be cut
-        said = re.sub(r"\(value .*?\)", "(value)", said, flags=re.S)
+        said = re.sub(r"\(value .*", "(value", said, flags=re.S)   # may be cut too; what it is of stands before it
         said = re.sub(r"'\S+' of type '(float|double)'", r"\1", said)
         said = re.sub(r"<<.*?>>", "<<>>", said, flags=re.S)
         event["f"]["reply_text"] = re.sub(r"(UNEXPECTED_FRAME - type \d),.*", r"\1", said, flags=re.S)

@@ -58,6 +58,10 @@ CASES = [
     ("a second error behind a name with NUL", [close(404, "NOT_FOUND - no queue ''")],
      [close(404, "NOT_FOUND - no queue '\0'"), close(404, "NOT_FOUND - nothing"), close(504, "CHANNEL_ERROR - why", 0)],
      (True, {"names with NUL octets", "a second error in one go"})),
+    ("a table that is cut", [close(406, "NAME - Invalid x-match field type table (value {a,true}); expected longstr")],
+     [close(406, "NAME - Invalid x-match field type table (value [{<<228>>,bool,true},...")], (True, {"Erlang's notation in texts"})),
+    ("another type", [close(406, "NAME - Invalid x-match field type table (value {a,true}); expected longstr")],
+     [close(406, "NAME - Invalid x-match field type array (value [{bool,true},...")], (False, set())),
 ]
 
 CLOSED = [close(404)]
