@@ -478,7 +478,7 @@ class Generator:
                          "alternate-exchange": self.pick(["x3", "amq.fanout"])})
         chosen = self.random.sample(sorted(keys), self.random.randint(1, 3))
         self.add(kind, name=name, body={
-            "pattern": self.pick(["^q1$", "^q", "q", "x", ".*", "^q[12]$"]),
+            "pattern": self.pick(["^q1$", "^q", "q", "^x", ".*", "^q[12]$"]),
             "definition": {key: keys[key] for key in chosen},
             "priority": 1 if name == "p1" else 2,
             "apply-to": self.pick(["queues", "all", "exchanges"] if kind == "policy" else ["queues"])})
