@@ -3,6 +3,7 @@
 
 import compare
 
+SHORT = {"do": "publish", "f": {"routing_key": "q"}, "props": {"expiration": "0"}, "body": "", "c": 0, "ch": 1}
 SESSION = {"connections": [{}], "steps": [{"do": "method", "m": "basic.get", "f": {}, "c": 0, "ch": 1}]}
 
 
@@ -23,9 +24,9 @@ def close(code, text="NAME - why", channel=1):
 
 
 def outcome(*steps):
-    """Each step is (ours, theirs)."""
-    session = dict(SESSION, steps=SESSION["steps"] * len(steps))
-    difference, used = compare.compare(session, *([{"events": events} for events in broker] for broker in zip(*steps)))
+    """Each step is (ours, theirs), or (ours, theirs, what is done)."""
+    session = dict(SESSION, steps=[step[2] if len(step) > 2 else SESSION["steps"][0] for step in steps])
+    difference, used = compare.compare(session, *([{"events": step[broker]} for step in steps] for broker in (0, 1)))
     return difference is None, set(used)
 
 
@@ -66,6 +67,7 @@ CASES = [
 
 CLOSED = [close(404)]
 MADE = [[event("basic.consume-ok", consumer_tag="amq.ctag-#%d" % number)] for number in (1, 2)]
+COUNT = [[event("queue.declare-ok", message_count=number)] for number in range(3)]
 REPLY = [deliver("t", 1, "a", "amq.rabbitmq.reply-to.#1")]
 
 # (name, steps, wanted)
@@ -74,6 +76,9 @@ LONGER = [
     ("a name that was lost to a close", [(MADE[0] + CLOSED, CLOSED), (MADE[1], MADE[0])], (True, {"order of deliveries"})),
     ("a name of its own", [(MADE[0], MADE[0]), (MADE[1], MADE[0])], (False, set())),
     ("behind a close", [(MADE[0] + CLOSED, MADE[0] + CLOSED), (MADE[1], MADE[0])], (False, set())),
+    ("expired behind the head", [([], [], SHORT), (COUNT[1], COUNT[2])], (True, {"what has expired behind the head"})),
+    ("expired too late", [([], [], SHORT), (COUNT[2], COUNT[1])], (False, set())),
+    ("nothing that expires", [(COUNT[1], COUNT[2])], (False, set())),
 ]
 
 
