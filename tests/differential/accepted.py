@@ -261,6 +261,22 @@ def behind_the_head(session, index, ours, theirs):
         uncounted(mine) == uncounted(other) and count(mine) <= count(other) for mine, other in zip(ours, theirs))
 
 
+@ends("topic rights of CC and BCC keys")
+def more_topics(session, index, ours, theirs):
+    """A key that is refused here stands in a CC or BCC, and is not the routing key; 3.10 does not close the channel."""
+    step = session["steps"][index]
+    published = [part for part in step.get("of", [step]) if part["do"] == "publish"]
+    more = {key for part in published for key in keys_in_headers(part)} - {part["f"]["routing_key"] for part in published}
+    refused = [re.search("write access to topic '(.*?)' in exchange", text) for _, text in closes(ours)]
+    return not closes(theirs) and any(found and found.group(1) in more for found in refused)
+
+
+def keys_in_headers(publish):
+    pairs = publish["props"].get("headers", [])
+    return [item[1] for name, kind, value in (pairs if isinstance(pairs, list) else [])
+            if name in ("CC", "BCC") and kind == "A" for item in value if isinstance(item[1], str)]
+
+
 @ends("more body than announced")
 def too_much_body(session, index, ours, theirs):
     """4.x says so at once; 3.10 swallows the frame, and complains of the next."""

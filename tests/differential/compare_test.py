@@ -4,6 +4,8 @@
 import compare
 
 SHORT = {"do": "publish", "f": {"routing_key": "q"}, "props": {"expiration": "0"}, "body": "", "c": 0, "ch": 1}
+TOPICS = dict(SHORT, f={"exchange": "x", "routing_key": "a"}, props={"headers": [["BCC", "A", [["S", "b"], ["S", "a"]]]]})
+TOPIC = "ACCESS_REFUSED - write access to topic '%s' in exchange 'x' in vhost '/' refused for user 'u'"
 SESSION = {"connections": [{}], "steps": [{"do": "method", "m": "basic.get", "f": {}, "c": 0, "ch": 1}]}
 
 
@@ -78,6 +80,8 @@ LONGER = [
     ("behind a close", [(MADE[0] + CLOSED, MADE[0] + CLOSED), (MADE[1], MADE[0])], (False, set())),
     ("expired behind the head", [([], [], SHORT), (COUNT[1], COUNT[2])], (True, {"what has expired behind the head"})),
     ("expired too late", [([], [], SHORT), (COUNT[2], COUNT[1])], (False, set())),
+    ("a topic in BCC", [([close(403, TOPIC % "b")], [], TOPICS)], (True, {"topic rights of CC and BCC keys"})),
+    ("the routing key's topic", [([close(403, TOPIC % "a")], [], TOPICS)], (False, set())),
     ("nothing that expires", [(COUNT[1], COUNT[2])], (False, set())),
 ]
 
