@@ -34,7 +34,7 @@ enum command_kind {
     COMMAND_PUBLISH_BEGUN, /* basic.publish was seen, its content is still to come */
     COMMAND_SETTLE,        /* delivery_tag; flags: COMMAND_MULTIPLE, _REQUEUE, and _ACK, _NACK or _REJECT */
     COMMAND_METHOD,        /* method: any other */
-    COMMAND_ERROR,         /* error: what the parser found wrong; nothing follows it */
+    COMMAND_ERROR,         /* error: what the parser found wrong; nothing follows it. channel: whose, or 0 */
 };
 
 enum command_flag {

@@ -331,10 +331,8 @@ void channel_release(struct channel *channel)
 
 /* ---- opening and ending ---- */
 
-static bool check_open(struct connection *connection)
+bool channel_has_room(struct connection *connection)
 {
-    const struct vhost_ops *ops = &connection->vhost->ops;
-
     if (connection->channel_max && connection->channel_count >= connection->channel_max) {
         connection_fail(connection, (enum method_id)0, REPLY_NOT_ALLOWED,
                         "number of channels opened (%u) has reached the negotiated channel_max (%u)",
@@ -348,6 +346,15 @@ static bool check_open(struct connection *connection)
                         BYTES_ARG(connection->user), connection->user_channel_max);
         return false;
     }
+    return true;
+}
+
+static bool check_open(struct connection *connection)
+{
+    const struct vhost_ops *ops = &connection->vhost->ops;
+
+    if (!channel_has_room(connection))
+        return false;
     /* The last check, since it counts. */
     if (!connection->is_internal && ops->channel_opens && !ops->channel_opens(ops->context)) {
         connection_fail(
@@ -681,7 +688,8 @@ static void run_unopened(struct connection *connection, const struct command *co
         channel_open(connection, command->channel);
         return;
     }
-    connection_fail(connection, command_method(command), REPLY_CHANNEL_ERROR, "expected 'channel.open'");
+    if (channel_has_room(connection))
+        connection_fail(connection, command_method(command), REPLY_CHANNEL_ERROR, "expected 'channel.open'");
     if (command->kind == COMMAND_PUBLISH)
         message_free(command->message);
 }

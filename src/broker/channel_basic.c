@@ -176,12 +176,13 @@ static void run_consume(struct channel *channel, const struct method_basic_consu
         channel_fail(channel, METHOD_BASIC_CONSUME, REPLY_CONNECTION_FORCED, DRAINING_TEXT);
         return;
     }
+    if (!channel_queue_name(channel, METHOD_BASIC_CONSUME, &name))
+        return;
     if (reply_to_is_name(name)) {
         reply_to_consume(channel, consume);
         return;
     }
-    if (!channel_queue_name(channel, METHOD_BASIC_CONSUME, &name) ||
-        !channel_consumer_tag(channel, &tag, made) ||
+    if (!channel_consumer_tag(channel, &tag, made) ||
         !channel_allowed(channel, METHOD_BASIC_CONSUME, PERMISSION_READ, "queue", name))
         return;
     queue = channel_find_queue(channel, METHOD_BASIC_CONSUME, name);

@@ -158,8 +158,11 @@ static bool declare_reply_to(struct channel *channel, struct bytes name, bool no
     if (reply_to_is_long_name(name) && !reply_to_find(vhost, name))
         channel_fail(channel, METHOD_QUEUE_DECLARE, REPLY_NOT_FOUND, "no queue '%.*s' in vhost '%.*s'",
                      BYTES_ARG(name), BYTES_ARG(vhost->name));
-    else if (!nowait)
-        declare_ok(channel, name, 0, 1, 0);
+    else {
+        remember_last(channel, name);
+        if (!nowait)
+            declare_ok(channel, name, 0, 1, 0);
+    }
     return true;
 }
 

@@ -391,13 +391,22 @@ void connection_discard(struct batch *batch)
             discard(&block->commands[i]);
 }
 
+/* What is wrong on a channel that is not open comes after there being no room for it. */
+static void run_error(struct connection *connection, const struct command *command)
+{
+    const struct command_error *error = command->error;
+
+    if (command->channel == 0 || connection_channel(connection, command->channel) ||
+        channel_has_room(connection))
+        connection_fail_text(connection, error->method, error->code, error->text);
+}
+
 static void run_command(struct connection *connection, const struct command *command)
 {
     switch (connection->state) {
     case CONNECTION_RUNNING:
         if (command->kind == COMMAND_ERROR)
-            connection_fail_text(connection, command->error->method, command->error->code,
-                                 command->error->text);
+            run_error(connection, command);
         else if (command->channel == 0) {
             run_zero(connection, command);
             discard(command);

@@ -279,6 +279,10 @@ void channel_fail(struct channel *channel, enum method_id method, enum reply_cod
                   ...) __attribute__((format(printf, 4, 5)));
 void channel_fail_error(struct channel *channel, enum method_id method, const struct reply_error *error);
 void channel_command(struct connection *connection, const struct command *command);
+
+/* Tell whether the limits let one more channel begin, which the first frame on its number does, whatever it
+ * is; fails CONNECTION if not. */
+bool channel_has_room(struct connection *connection);
 /* End CHANNEL, which goes to STATE: consumers gone, unacked requeued, transaction dropped; not all at once
  * when that is much (channel->returning). Does not free it. */
 void channel_end(struct channel *channel, enum channel_state state);

@@ -148,6 +148,18 @@ def test_content_frames_on_a_channel_that_is_not_open(broker):
     eq(c.wait_close().reply_code, 505)
 
 
+def test_any_frame_on_one_channel_too_many(broker):
+    """A channel begins with the first frame on its number, so that there is no room for it comes before what is wrong."""
+    for octets in (header_frame(33, 1), body_frame(33, b"x"), method_frame(33, "queue.declare", queue="q"),
+                   method_frame(33, "basic.ack", delivery_tag=1),
+                   frame(METHOD, 33, method_payload("queue.declare", queue="q")[:-3]),
+                   method_frame(33, "basic.publish", exchange="", routing_key="q") + header_frame(33, 1, cls=50)):
+        c = broker.connect(channel_max=1)
+        c.channel(7)
+        c.wire.send(octets)
+        c.expect_close(530, "NOT_ALLOWED - number of channels opened (1) has reached the negotiated channel_max (1)", 0, 0)
+
+
 NOT_METHOD = "UNEXPECTED_FRAME - expected method frame, got non method frame instead"
 NOT_HEADER = ("UNEXPECTED_FRAME - expected content header for class 60, got non content header frame instead")
 NOT_BODY = "UNEXPECTED_FRAME - expected content body, got non content body frame instead"

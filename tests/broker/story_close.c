@@ -433,6 +433,24 @@ Test(reply_to, name_cannot_be_guessed)
     story_free(s);
 }
 
+Test(reply_to, name_that_is_declared_is_the_last_one)
+{
+    struct story *s = story_new();
+    struct client *a = client(s);
+
+    declare(a, REPLY_TO);
+    send_get(a, "", 0);
+    expect_channel_error(a, 404, "NOT_FOUND - no queue '" REPLY_TO "' in vhost '/'", METHOD_BASIC_GET);
+    reopen(a);
+    declare(a, REPLY_TO);
+    consume_with(a, "", "t", NO_ACK, NO_ARGUMENTS);
+    declare(a, "q");
+    POST(a, .key = "q", .body = "question", .reply_to = REPLY_TO);
+    send_get(a, "", 0);
+    expect_get(a, "question");
+    story_free(s);
+}
+
 Test(reply_to, errors)
 {
     struct story *s = story_new();

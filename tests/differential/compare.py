@@ -12,6 +12,7 @@ import json
 import time
 
 import accepted
+from player import MADE_REF
 
 CLOCK = 120                     # seconds that a time in x-death may be off
 REPLY_TO = "amq.rabbitmq.reply-to."
@@ -91,6 +92,11 @@ def cut_off(groups, others, where):
     return where[2] in ("confirms", "tags") or all(key(a) == key(b) for a, b in zip(first, second))
 
 
+def made(events):
+    """The names of the server's making in EVENTS. What only one broker has shown shifts the numbers of those that follow."""
+    return {match.group(0) for match in MADE_REF.finditer(key(events))}
+
+
 class Difference:
     def __init__(self, index, step, coney, rabbit, where):
         self.index, self.step, self.where = index, step, where
@@ -132,9 +138,9 @@ def compare(session, coney, rabbit):
     for index, step in enumerate(session["steps"]):
         ours, theirs = (copy.deepcopy(log[index]["events"]) for log in (coney, rabbit))
         ours, theirs = without_clock(ours, now), without_clock(theirs, now)
+        without_tags |= reply_channels(ours) | reply_channels(theirs)
         if key(ours) == key(theirs):
             continue
-        without_tags |= reply_channels(ours) | reply_channels(theirs)
         for name in accepted.make_alike(session, step, ours, theirs):
             used[name] += 1
         if key(ours) == key(theirs):
@@ -144,6 +150,8 @@ def compare(session, coney, rabbit):
                      if key(by_place[0].get(where)) != key(by_place[1].get(where)) and not cut_off(*by_place, where)]
         if not differing:
             used["tags of direct replies" if without_tags else "order of deliveries"] += 1
+            if made(ours) != made(theirs):
+                return None, used
             continue
         name = accepted.ends_here(session, index, ours, theirs)
         if name:

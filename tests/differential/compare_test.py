@@ -3,6 +3,9 @@
 
 import compare
 
+SHORT = {"do": "publish", "f": {"routing_key": "q"}, "props": {"expiration": "0"}, "body": "", "c": 0, "ch": 1}
+TOPICS = dict(SHORT, f={"exchange": "x", "routing_key": "a"}, props={"headers": [["BCC", "A", [["S", "b"], ["S", "a"]]]]})
+TOPIC = "ACCESS_REFUSED - write access to topic '%s' in exchange 'x' in vhost '/' refused for user 'u'"
 SESSION = {"connections": [{}], "steps": [{"do": "method", "m": "basic.get", "f": {}, "c": 0, "ch": 1}]}
 
 
@@ -22,8 +25,10 @@ def close(code, text="NAME - why", channel=1):
                  class_id=60, method_id=70)
 
 
-def outcome(ours, theirs):
-    difference, used = compare.compare(SESSION, [{"events": ours}], [{"events": theirs}])
+def outcome(*steps):
+    """Each step is (ours, theirs), or (ours, theirs, what is done)."""
+    session = dict(SESSION, steps=[step[2] if len(step) > 2 else SESSION["steps"][0] for step in steps])
+    difference, used = compare.compare(session, *([{"events": step[broker]} for step in steps] for broker in (0, 1)))
     return difference is None, set(used)
 
 
@@ -51,11 +56,38 @@ CASES = [
      (True, {"the right that is missing is named"})),
     ("a right to something else", [close(403, "ACCESS_REFUSED - read access to queue 'q'")], [close(403, "ACCESS_REFUSED - access to queue 'p'")],
      (False, set())),
+    ("a name with NUL", [close(404, "NOT_FOUND - no queue 'a'")], [close(404, "NOT_FOUND - no queue 'a\0b'")], (True, {"names with NUL octets"})),
+    ("another name with NUL", [close(404, "NOT_FOUND - no queue 'b'")], [close(404, "NOT_FOUND - no queue 'a\0b'")], (False, set())),
+    ("a second error behind a name with NUL", [close(404, "NOT_FOUND - no queue ''")],
+     [close(404, "NOT_FOUND - no queue '\0'"), close(404, "NOT_FOUND - nothing"), close(504, "CHANNEL_ERROR - why", 0)],
+     (True, {"names with NUL octets", "a second error in one go"})),
+    ("a table that is cut", [close(406, "NAME - Invalid x-match field type table (value {a,true}); expected longstr")],
+     [close(406, "NAME - Invalid x-match field type table (value [{<<228>>,bool,true},...")], (True, {"Erlang's notation in texts"})),
+    ("another type", [close(406, "NAME - Invalid x-match field type table (value {a,true}); expected longstr")],
+     [close(406, "NAME - Invalid x-match field type array (value [{bool,true},...")], (False, set())),
+]
+
+CLOSED = [close(404)]
+MADE = [[event("basic.consume-ok", consumer_tag="amq.ctag-#%d" % number)] for number in (1, 2)]
+COUNT = [[event("queue.declare-ok", message_count=number)] for number in range(3)]
+REPLY = [deliver("t", 1, "a", "amq.rabbitmq.reply-to.#1")]
+
+# (name, steps, wanted)
+LONGER = [
+    ("a tag behind a reply", [(REPLY, REPLY), ([deliver("u", 2, "b")], [deliver("u", 1, "b")])], (True, {"tags of direct replies"})),
+    ("a name that was lost to a close", [(MADE[0] + CLOSED, CLOSED), (MADE[1], MADE[0])], (True, {"order of deliveries"})),
+    ("a name of its own", [(MADE[0], MADE[0]), (MADE[1], MADE[0])], (False, set())),
+    ("behind a close", [(MADE[0] + CLOSED, MADE[0] + CLOSED), (MADE[1], MADE[0])], (False, set())),
+    ("expired behind the head", [([], [], SHORT), (COUNT[1], COUNT[2])], (True, {"what has expired behind the head"})),
+    ("expired too late", [([], [], SHORT), (COUNT[2], COUNT[1])], (False, set())),
+    ("a topic in BCC", [([close(403, TOPIC % "b")], [], TOPICS)], (True, {"topic rights of CC and BCC keys"})),
+    ("the routing key's topic", [([close(403, TOPIC % "a")], [], TOPICS)], (False, set())),
+    ("nothing that expires", [(COUNT[1], COUNT[2])], (False, set())),
 ]
 
 
 def failures():
-    for name, ours, theirs, want in CASES:
-        got = outcome(ours, theirs)
+    for name, steps, want in [(name, [(ours, theirs)], want) for name, ours, theirs, want in CASES] + LONGER:
+        got = outcome(*steps)
         if got != want:
             yield "%s: expected %s, got %s" % (name, want, got)

@@ -454,7 +454,8 @@ class Generator:
         body = ("m%d pieces" % self.messages).encode()
         channel = where["ch"]
         head = amqp_raw.method_frame(channel, "basic.publish", exchange="", routing_key="q1")
-        frames = [head, amqp_raw.header_frame(channel, len(body), flags=self.pick([0, 2]), raw=b"")]
+        flags, props = amqp_raw.encode_properties({"expiration": self.every_expiration} if self.every_expiration else {})
+        frames = [head, amqp_raw.header_frame(channel, len(body), flags=flags | self.pick([0, 2]), raw=props)]
         for part in (body[:1], b"", body[1:3], body[3:]):
             frames.append(amqp_raw.body_frame(channel, part))
             if self.chance(0.3):
@@ -478,7 +479,7 @@ class Generator:
                          "alternate-exchange": self.pick(["x3", "amq.fanout"])})
         chosen = self.random.sample(sorted(keys), self.random.randint(1, 3))
         self.add(kind, name=name, body={
-            "pattern": self.pick(["^q1$", "^q", "q", "x", ".*", "^q[12]$"]),
+            "pattern": self.pick(["^q1$", "^q", "q", "^x", ".*", "^q[12]$"]),
             "definition": {key: keys[key] for key in chosen},
             "priority": 1 if name == "p1" else 2,
             "apply-to": self.pick(["queues", "all", "exchanges"] if kind == "policy" else ["queues"])})

@@ -42,11 +42,12 @@ static struct command *add(struct session *session, struct job **job)
     return batch_add(&(*job)->batch);
 }
 
-static void fail_va(struct session *session, struct job **job, enum reply_code code, enum method_id method,
-                    const char *format, va_list arguments) __attribute__((format(printf, 5, 0)));
+static void fail_va(struct session *session, struct job **job, uint16_t channel, enum reply_code code,
+                    enum method_id method, const char *format, va_list arguments)
+    __attribute__((format(printf, 6, 0)));
 
-static void fail_va(struct session *session, struct job **job, enum reply_code code, enum method_id method,
-                    const char *format, va_list arguments)
+static void fail_va(struct session *session, struct job **job, uint16_t channel, enum reply_code code,
+                    enum method_id method, const char *format, va_list arguments)
 {
     struct command *command = add(session, job);
     struct command_error *error = arena_alloc(&(*job)->batch.arena, sizeof *error);
@@ -54,19 +55,20 @@ static void fail_va(struct session *session, struct job **job, enum reply_code c
     error->code = code;
     error->method = method;
     reply_text_format(error->text, code, format, arguments);
-    *command = (struct command){.kind = COMMAND_ERROR, .error = error};
+    *command = (struct command){.kind = COMMAND_ERROR, .channel = channel, .error = error};
 }
 
-static void fail(struct session *session, struct job **job, enum reply_code code, enum method_id method,
-                 const char *format, ...) __attribute__((format(printf, 5, 6)));
+static void fail(struct session *session, struct job **job, uint16_t channel, enum reply_code code,
+                 enum method_id method, const char *format, ...) __attribute__((format(printf, 6, 7)));
 
-static void fail(struct session *session, struct job **job, enum reply_code code, enum method_id method,
-                 const char *format, ...)
+/* CHANNEL: on which a frame that could be read was out of place; else 0. */
+static void fail(struct session *session, struct job **job, uint16_t channel, enum reply_code code,
+                 enum method_id method, const char *format, ...)
 {
     va_list arguments;
 
     va_start(arguments, format);
-    fail_va(session, job, code, method, format, arguments);
+    fail_va(session, job, channel, code, method, format, arguments);
     va_end(arguments);
 }
 
@@ -88,7 +90,7 @@ static void fail_unknown_frame(struct session *session, struct job **job, uint8_
 {
     char shown[128];
 
-    fail(session, job, REPLY_FRAME_ERROR, (enum method_id)0, "type %u, %s: unknown_frame", type,
+    fail(session, job, 0, REPLY_FRAME_ERROR, (enum method_id)0, "type %u, %s: unknown_frame", type,
          show(payload, shown));
 }
 
@@ -179,28 +181,28 @@ static void announce(struct session *session, struct job **job)
 static void unfinished(struct session *session, struct job **job, const struct content *content)
 {
     if (content->in_body)
-        fail(session, job, REPLY_UNEXPECTED_FRAME, PUBLISH_ID,
+        fail(session, job, content->channel, REPLY_UNEXPECTED_FRAME, PUBLISH_ID,
              "expected content body, got non content body frame instead");
     else
-        fail(session, job, REPLY_UNEXPECTED_FRAME, PUBLISH_ID,
+        fail(session, job, content->channel, REPLY_UNEXPECTED_FRAME, PUBLISH_ID,
              "expected content header for class 60, got non content header frame instead");
 }
 
-static void fail_method(struct session *session, struct job **job, enum method_status status,
-                        enum method_id id)
+static void fail_method(struct session *session, struct job **job, uint16_t channel,
+                        enum method_status status, enum method_id id)
 {
     switch (status) {
     case METHOD_UNKNOWN:
-        fail(session, job, REPLY_COMMAND_INVALID, id, "unknown method");
+        fail(session, job, channel, REPLY_COMMAND_INVALID, id, "unknown method");
         break;
     case METHOD_BAD_UTF8:
-        fail(session, job, REPLY_FRAME_ERROR, (enum method_id)0, "Malformed UTF-8 in shortstr");
+        fail(session, job, channel, REPLY_FRAME_ERROR, (enum method_id)0, "Malformed UTF-8 in shortstr");
         break;
     case METHOD_BAD_TABLE:
-        fail(session, job, REPLY_SYNTAX_ERROR, id, "malformed table in %s", method_name(id));
+        fail(session, job, channel, REPLY_SYNTAX_ERROR, id, "malformed table in %s", method_name(id));
         break;
     default:
-        fail(session, job, REPLY_FRAME_ERROR, id, "cannot decode arguments of %s", method_name(id));
+        fail(session, job, channel, REPLY_FRAME_ERROR, id, "cannot decode arguments of %s", method_name(id));
     }
 }
 
@@ -237,7 +239,7 @@ static void other_method(struct session *session, struct job **job, uint16_t cha
         return;
     }
     batch_take_back(&(*job)->batch);
-    fail_method(session, job, status, method->id);
+    fail_method(session, job, channel, status, method->id);
 }
 
 static void method_frame(struct session *session, struct job **job, uint16_t channel, struct bytes payload)
@@ -261,7 +263,7 @@ static void method_frame(struct session *session, struct job **job, uint16_t cha
     case METHOD_BASIC_PUBLISH:
         status = method_decode(&method, payload);
         if (status != METHOD_OK)
-            fail_method(session, job, status, method.id);
+            fail_method(session, job, channel, status, method.id);
         else if (method.id == METHOD_BASIC_PUBLISH && channel)
             content_begin(session, channel, &method.basic_publish);
         else if (method.id == METHOD_BASIC_PUBLISH) /* an error, whose content nobody waits for */
@@ -309,7 +311,7 @@ static void go_deaf(struct session *session)
  * any is gone. */
 static void no_memory(struct session *session, struct job **job, uint64_t body_size)
 {
-    fail(session, job, REPLY_RESOURCE_ERROR, (enum method_id)0, "no memory for a message of %llu octets",
+    fail(session, job, 0, REPLY_RESOURCE_ERROR, (enum method_id)0, "no memory for a message of %llu octets",
          (unsigned long long)body_size);
     go_deaf(session);
     contents_free(session);
@@ -325,7 +327,7 @@ static void header_frame(struct session *session, struct job **job, uint16_t cha
         return;
     }
     if (!content) {
-        fail(session, job, REPLY_UNEXPECTED_FRAME, (enum method_id)0,
+        fail(session, job, channel, REPLY_UNEXPECTED_FRAME, (enum method_id)0,
              "expected method frame, got non method frame instead");
         return;
     }
@@ -334,7 +336,7 @@ static void header_frame(struct session *session, struct job **job, uint16_t cha
         return;
     }
     if (get_u16(payload.data) != METHOD_CLASS(PUBLISH_ID)) {
-        fail(session, job, REPLY_UNEXPECTED_FRAME, PUBLISH_ID,
+        fail(session, job, channel, REPLY_UNEXPECTED_FRAME, PUBLISH_ID,
              "expected content header for class 60, got one for class %u instead", get_u16(payload.data));
         return;
     }
@@ -347,7 +349,7 @@ static void header_frame(struct session *session, struct job **job, uint16_t cha
     }
     body_size = get_u64(payload.data + 4);
     if (body_size > BODY_SIZE_CAP) {
-        fail(session, job, REPLY_FRAME_ERROR, (enum method_id)0,
+        fail(session, job, channel, REPLY_FRAME_ERROR, (enum method_id)0,
              "content body size %llu exceeds maximum allowed size %llu", (unsigned long long)body_size,
              (unsigned long long)BODY_SIZE_CAP);
         return;
@@ -405,7 +407,7 @@ static bool is_too_much(struct session *session, struct job **job, struct conten
     content->begun += size;
     if (session->contents_size <= most)
         return false;
-    fail(session, job, REPLY_RESOURCE_ERROR, (enum method_id)0,
+    fail(session, job, 0, REPLY_RESOURCE_ERROR, (enum method_id)0,
          "unfinished messages of the connection take more than %llu octets", (unsigned long long)most);
     go_deaf(session);
     contents_free(session);
@@ -419,7 +421,7 @@ static struct content *body_frame_begins(struct session *session, struct job **j
     struct content *content = content_find(session, channel);
 
     if (!content) {
-        fail(session, job, REPLY_UNEXPECTED_FRAME, (enum method_id)0,
+        fail(session, job, channel, REPLY_UNEXPECTED_FRAME, (enum method_id)0,
              "expected method frame, got non method frame instead");
         return NULL;
     }
@@ -428,7 +430,7 @@ static struct content *body_frame_begins(struct session *session, struct job **j
         return NULL;
     }
     if (size > content->message->body_size - content->received) {
-        fail(session, job, REPLY_FRAME_ERROR, (enum method_id)0,
+        fail(session, job, channel, REPLY_FRAME_ERROR, (enum method_id)0,
              "content body frame exceeds remaining content size");
         return NULL;
     }
@@ -441,7 +443,7 @@ static void bad_frame_end(struct session *session, struct job **job, uint8_t typ
 {
     char shown[128];
 
-    fail(session, job, REPLY_FRAME_ERROR, (enum method_id)0, "type %u, %s: {invalid_frame_end_marker,%u}",
+    fail(session, job, 0, REPLY_FRAME_ERROR, (enum method_id)0, "type %u, %s: {invalid_frame_end_marker,%u}",
          type, show(payload, shown), end);
     go_deaf(session);
 }
@@ -546,7 +548,7 @@ static void heartbeat_frame(struct session *session, struct job **job, uint16_t 
     if (payload.size)
         fail_unknown_frame(session, job, FRAME_HEARTBEAT, payload);
     else if (channel)
-        fail(session, job, REPLY_UNEXPECTED_FRAME, (enum method_id)0, "type 8, %s", show(payload, shown));
+        fail(session, job, 0, REPLY_UNEXPECTED_FRAME, (enum method_id)0, "type 8, %s", show(payload, shown));
 }
 
 static void body_frame(struct session *session, struct job **job, uint16_t channel, struct bytes payload)
@@ -572,7 +574,7 @@ static void running_frame(struct session *session, struct job **job, uint8_t typ
     case FRAME_HEADER:
     case FRAME_BODY:
         if (channel == 0 && (type == FRAME_BODY || payload.size >= CONTENT_HEADER_FIXED_SIZE))
-            fail(session, job, REPLY_UNEXPECTED_FRAME, (enum method_id)0, "type %u, %s", type,
+            fail(session, job, 0, REPLY_UNEXPECTED_FRAME, (enum method_id)0, "type %u, %s", type,
                  show(payload, shown));
         else if (type == FRAME_HEADER)
             header_frame(session, job, channel, payload);
@@ -594,7 +596,7 @@ static bool is_too_large(struct session *session, struct job **job, const struct
 
     if (frame->size <= max)
         return false;
-    fail(session, job, REPLY_FRAME_ERROR, (enum method_id)0,
+    fail(session, job, 0, REPLY_FRAME_ERROR, (enum method_id)0,
          "type %u, all octets = <<>>: {frame_too_large,%u,%u}", frame->type, frame->size,
          max - FRAME_OVERHEAD);
     go_deaf(session);
