@@ -16,6 +16,8 @@
 #define PORT_TLS   5671
 #define DEPTH_MAX  100
 
+#define SCHEME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
 /* ---- pieces ---- */
 
 /* Where a URI is cut. */
@@ -361,11 +363,11 @@ void amqp_uri_free(struct amqp_uri *uri)
 
 char *amqp_uri_hide(const char *text)
 {
-    const char *authority = strstr(text, "://"), *end, *at;
+    const char *authority = text + strspn(text, SCHEME_LETTERS), *end, *at;
     char *out = xmalloc(strlen(text) + 1);
 
     *out = 0;
-    if (!authority)
+    if (strncmp(authority, "://", 3) != 0)
         return out; /* nothing in it can be told from a password */
     authority += 3;
     end = authority + strcspn(authority, "?#");

@@ -269,8 +269,10 @@ static bool is_protocol(const json_t *value, int version[3])
 
     if (strncmp(at, "AMQP ", 5) != 0)
         return false;
-    at += 4; /* strtol passes the blank, and each dash is skipped */
+    at += 4;
     for (int i = 0; i < 3; i++, at = end) {
+        if (*at != (i ? '-' : ' '))
+            return false;
         version[i] = (int)strtol(at + 1, &end, 10);
         if (end == at + 1)
             return false;
@@ -444,7 +446,7 @@ static json_t *erlang_tree(const json_t *value, enum term_kind kind)
         return json_string("");
     if (kind == TERM_JSON || kind == TERM_PROTOCOL) {
         term_cell(&shown, value, kind);
-        made = json_stringn((const char *)shown.data, shown.size);
+        made = json_stringn(shown.size ? (const char *)shown.data : "", shown.size);
         buffer_free(&shown);
         return made;
     }

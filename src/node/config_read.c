@@ -35,6 +35,8 @@ static void format_text(char text[TEXT_SIZE], const char *where, const char *for
     if (used < 0 || used >= TEXT_SIZE)
         used = 0;
     vsnprintf(text + used, TEXT_SIZE - (size_t)used, format, arguments);
+    for (; *text != '\0'; text++) /* one line, though a variable may have several */
+        *text = *text == '\n' ? ' ' : *text;
 }
 
 void complain(struct reading *reading, const char *where, const char *format, ...)

@@ -439,6 +439,8 @@ static bool import_parameter(struct import *import, const json_t *entry)
     if (!get_vhost(import, entry, &vhost) || !get_name(import, entry, "component", &component) ||
         !get_name(import, entry, "name", &name))
         return false;
+    if (value == NULL)
+        return refuse(import, "'value' is missing");
     if (bytes_equal_string(component, "vhost-limits"))
         return set_vhost_limits(import, vhost, value);
     if (!bytes_equal_string(component, "operator_policy"))

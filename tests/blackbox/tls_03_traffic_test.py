@@ -194,6 +194,8 @@ def test_broken_records(broker):
                 raise RuntimeError("no alert")
             except ssl.SSLError as alert:
                 ok("BAD_RECORD_MAC" in str(alert).upper().replace(" ", "_"), str(alert))
+            address = "127.0.0.1:%d" % c.wire.sock.getsockname()[1]
+            wait_said(b, r"\[warning\] closing connection %s .*: TLS failed: .*bad record mac" % address)
 
 
 @tls

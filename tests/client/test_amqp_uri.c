@@ -177,6 +177,8 @@ Test(amqp_uri, shows_no_secrets)
         {"amqp://", "amqp://"},
         {"amqp:///v", "amqp:///v"},
         {"user:secret@host", ""},
+        {"amqp:/user:secret://x@host", ""},
+        {"user:secret@amqp://host", ""},
     };
 
     for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {

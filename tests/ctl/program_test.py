@@ -251,6 +251,17 @@ def test_cells_of_each_kind(coneyctl):
     eq(said.out, "\t2\t{0,9,1}\tfalse\t1.5\tü\t[{\"a\",[{\"b\",[1,\"x\",true,]}]},{\"c\",\"q\\\"\\\\\"}]\n")
 
 
+def test_protocols_that_are_no_three_numbers(coneyctl):
+    """The whole of it is looked at, and nothing behind it (sanitizers see that); the broker may not know it yet."""
+    for protocol, shown in (("AMQP 1-0", '<<"AMQP 1-0">>'), ("AMQP 0", '<<"AMQP 0">>'), ("AMQP ", '<<"AMQP ">>'), ("", "<<>>"),
+                            ("AMQP 0-9-1-1", '<<"AMQP 0-9-1-1">>')):
+        answers = {("GET", "/api/connections?columns=protocol"): (200, [{"protocol": protocol}])}
+        said, _ = against(coneyctl, answers, "list_connections", "-s", "protocol")
+        eq((said.code, said.out), (0, protocol + "\n"), said.err)
+        said, _ = against(coneyctl, answers, "list_connections", "-s", "protocol", "--formatter", "erlang")
+        eq((said.code, said.out), (0, "[[{protocol,%s}]]\n" % shown), said.err)
+
+
 def test_pid_is_the_name_where_there_is_none(coneyctl):
     path = "/api/connections?columns=pid,name"
     for row, shown in (({"name": "n"}, "n"), ({"name": "n", "pid": "<coney@h.1.2.0>"}, "<coney@h.1.2.0>")):

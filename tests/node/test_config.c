@@ -457,6 +457,12 @@ static bool is_same_variable(const char *a, const char *b)
     return *b == '\0';
 }
 
+Test(config, what_is_told_is_one_line)
+{
+    cr_assert_not(override("heart\nbeat=1"));
+    cr_expect_str_eq(reports, "--set: unknown key 'heart beat'; did you mean 'heartbeat'?\n");
+}
+
 Test(config, each_key_has_a_variable_of_its_own)
 {
     struct config_key a, b;

@@ -430,6 +430,10 @@ Test(definitions, wrong_shapes_say_where)
     expect_refused("{\"vhosts\":[{\"name\":\"\"}]}", "vhosts[0]: 'name' is empty");
     expect_refused("{\"vhosts\":[{\"name\":\"v\",\"default_queue_type\":\"stream\"}]}",
                    "vhosts[0]: 'default_queue_type' 'stream' is not supported");
+    expect_refused("{\"parameters\":[{\"vhost\":\"/\",\"component\":\"vhost-limits\",\"name\":\"limits\"}]}",
+                   "parameters[0]: 'value' is missing");
+    expect_refused("{\"parameters\":[{\"vhost\":\"/\",\"component\":\"shovel\",\"name\":\"s\"}]}",
+                   "parameters[0]: 'value' is missing");
     expect_refused("{\"queues\":[{\"name\":\"q\"}]}", "queues[0]: 'vhost' is missing");
     expect_refused("{\"queues\":[{\"name\":\"q\",\"vhost\":\"nope\"}]}",
                    "queues[0]: there is no vhost 'nope'");

@@ -3,6 +3,7 @@
  * same certificates. */
 #include <criterion/criterion.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "server/tls/tls_peer.h"
@@ -102,6 +103,17 @@ Test(tls_peer, other_attributes_are_numbers)
                                             UTF8(NID_dnQualifier, "dq"), END};
 
     expect(parts, NULL, DISTINGUISHED, "2.5.4.46=dq,2.5.4.15=bc,2.5.4.9=s 1");
+}
+
+Test(tls_peer, no_number_is_cut)
+{
+    static const char number[] = "1.3.6.1.4.1.99999999.99999999.99999999.99999999.99999999.99999999.99999999."
+                                 "99999999.99999999.1";
+    const struct kit_part parts[] = {UTF8(OBJ_create(number, NULL, NULL), "long"), END};
+    char wanted[sizeof number + 8];
+
+    snprintf(wanted, sizeof wanted, "%s=long", number);
+    expect(parts, NULL, DISTINGUISHED, wanted);
 }
 
 Test(tls_peer, parts_of_one_relative_name_stay_in_order)

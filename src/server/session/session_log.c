@@ -9,6 +9,7 @@
 #include "coney/log.h"
 #include "server/event_mail.h"
 #include "server/server.h"
+#include "server/tls/tls_failure.h"
 #include "session.h"
 
 #define WHO_SIZE (PEER_TEXT_SIZE + 2 * 200)
@@ -45,14 +46,23 @@ void session_log_granted(const struct session *session)
     tell(session, "connection.created");
 }
 
+/* The call of OpenSSL that failed, if one did, was this thread's last. */
 void session_log_gone(const struct session *session)
 {
+    bool is_ours = false;
+    const char *why = session->stream.is_broken ? tls_failure(&is_ours) : NULL;
     char name[WHO_SIZE];
 
+    if (is_ours)
+        log_error("closing connection %s: TLS failed: %s", peer_text(&session->peer, name), why);
     if (session->state < SESSION_RUNNING || !session->is_attached || session->is_internal)
         return;
     tell(session, "connection.closed");
-    if (session->state == SESSION_RUNNING && !session->is_deaf)
+    if (is_ours)
+        return;
+    if (session->state == SESSION_RUNNING && why)
+        log_warning("closing connection %s: TLS failed: %s", who(session, name), why);
+    else if (session->state == SESSION_RUNNING && !session->is_deaf)
         log_warning("closing connection %s: client unexpectedly closed TCP connection", who(session, name));
     else
         log_info("closing connection %s", who(session, name));

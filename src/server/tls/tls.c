@@ -32,6 +32,7 @@
 #include "coney/tls_files.h"
 #include "coney/xalloc.h"
 #include "server/server.h"
+#include "tls_failure.h"
 #include "tls_tickets.h"
 
 #define HANDSHAKES_MAX 512  /* some tens of KiB each */
@@ -87,14 +88,25 @@ struct tls {
 
 static void log_failure(const struct handshake *handshake)
 {
-    unsigned long error = ERR_peek_last_error();
-    const char *reason = error ? ERR_reason_error_string(error) : NULL;
     long verified = SSL_get_verify_result(handshake->ssl);
     char peer[PEER_TEXT_SIZE];
+    bool is_ours;
+    const char *reason = tls_failure(&is_ours);
 
-    log_info("TLS handshake with %s failed: %s%s%s", peer_text(&handshake->peer, peer),
-             reason ? reason : "the connection was closed", verified == X509_V_OK ? "" : ": ",
-             verified == X509_V_OK ? "" : X509_verify_cert_error_string(verified));
+    peer_text(&handshake->peer, peer);
+    if (is_ours)
+        log_error("TLS handshake with %s failed: %s", peer, reason);
+    else
+        log_info("TLS handshake with %s failed: %s%s%s", peer, reason ? reason : "the connection was closed",
+                 verified == X509_V_OK ? "" : ": ",
+                 verified == X509_V_OK ? "" : X509_verify_cert_error_string(verified));
+}
+
+static void log_no_beginning(const struct handshake *handshake)
+{
+    char peer[PEER_TEXT_SIZE];
+
+    log_error("TLS handshake with %s cannot begin: there is no memory", peer_text(&handshake->peer, peer));
 }
 
 /* ---- the end of a handshake ---- */
@@ -200,7 +212,7 @@ static void begin(struct handshake *handshake)
     handshake->contexts = tls_contexts_enter(tls->contexts);
     handshake->ssl = SSL_new(tls_contexts_first(tls->contexts));
     if (!handshake->ssl || SSL_set_fd(handshake->ssl, handshake->fd) != 1) {
-        log_error("TLS handshake cannot begin: OpenSSL has no memory");
+        log_no_beginning(handshake);
         fail(handshake);
         return;
     }
@@ -350,9 +362,10 @@ static void take(struct tls *tls, struct handshake *handshake)
     DL_APPEND(tls->all, handshake);
     handshake->readable = event_new(tls->base, handshake->fd, EV_READ | EV_PERSIST, on_event, handshake);
     handshake->writable = event_new(tls->base, handshake->fd, EV_WRITE | EV_PERSIST, on_event, handshake);
-    if (!handshake->readable || !handshake->writable || event_add(handshake->readable, NULL) != 0)
+    if (!handshake->readable || !handshake->writable || event_add(handshake->readable, NULL) != 0) {
+        log_no_beginning(handshake);
         fail(handshake);
-    else if (!event_pending(tls->sweep, EV_TIMEOUT, NULL))
+    } else if (!event_pending(tls->sweep, EV_TIMEOUT, NULL))
         arm_sweep(tls, handshake->deadline_ns, server_now_ns());
 }
 

@@ -109,20 +109,27 @@ static void append_escaped(struct buffer *out, const char *value)
     }
 }
 
+/* All of it: one that was cut would be another's. */
+static void append_number(struct buffer *out, const ASN1_OBJECT *object)
+{
+    int size = OBJ_obj2txt(NULL, 0, object, 1);
+
+    if (size > 0)
+        out->size += (size_t)OBJ_obj2txt((char *)buffer_reserve(out, (size_t)size + 1), size + 1, object, 1);
+}
+
 static bool append_entry(struct buffer *out, const X509_NAME_ENTRY *entry)
 {
     const ASN1_OBJECT *object = X509_NAME_ENTRY_get_object(entry);
     const char *name = attribute_name(OBJ_obj2nid(object));
     char *value = to_utf8(X509_NAME_ENTRY_get_data(entry));
-    char number[80];
 
     if (!value)
         return false;
-    if (!name) {
-        OBJ_obj2txt(number, sizeof number, object, 1);
-        name = number;
-    }
-    append(out, name);
+    if (name)
+        append(out, name);
+    else
+        append_number(out, object);
     append(out, "=");
     append_escaped(out, value);
     free(value);
@@ -247,14 +254,9 @@ static char *alternative_name(const X509 *certificate, enum config_cert_san san,
     return out;
 }
 
-char *tls_peer_login(const struct ssl_st *tls, enum config_cert_login from, enum config_cert_san san,
-                     uint32_t index)
+char *tls_peer_name_in(const X509 *certificate, enum config_cert_login from, enum config_cert_san san,
+                       uint32_t index)
 {
-    const X509 *certificate = SSL_get0_peer_certificate(tls);
-
-    if (!certificate || !(SSL_get_verify_mode(tls) & SSL_VERIFY_PEER) ||
-        SSL_get_verify_result(tls) != X509_V_OK)
-        return NULL;
     switch (from) {
     case CERT_LOGIN_COMMON_NAME:
         return common_name(X509_get_subject_name(certificate));
@@ -264,4 +266,15 @@ char *tls_peer_login(const struct ssl_st *tls, enum config_cert_login from, enum
     default:
         return tls_peer_name(X509_get_subject_name(certificate));
     }
+}
+
+char *tls_peer_login(const struct ssl_st *tls, enum config_cert_login from, enum config_cert_san san,
+                     uint32_t index)
+{
+    const X509 *certificate = SSL_get0_peer_certificate(tls);
+
+    if (!certificate || !(SSL_get_verify_mode(tls) & SSL_VERIFY_PEER) ||
+        SSL_get_verify_result(tls) != X509_V_OK)
+        return NULL;
+    return tls_peer_name_in(certificate, from, san, index);
 }
