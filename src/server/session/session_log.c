@@ -9,7 +9,6 @@
 #include "coney/log.h"
 #include "server/event_mail.h"
 #include "server/server.h"
-#include "server/tls/tls_failure.h"
 #include "session.h"
 
 #define WHO_SIZE (PEER_TEXT_SIZE + 2 * 200)
@@ -46,11 +45,10 @@ void session_log_granted(const struct session *session)
     tell(session, "connection.created");
 }
 
-/* The call of OpenSSL that failed, if one did, was this thread's last. */
 void session_log_gone(const struct session *session)
 {
-    bool is_ours = false;
-    const char *why = session->stream.is_broken ? tls_failure(&is_ours) : NULL;
+    bool is_ours = session->stream.is_ours;
+    const char *why = session->stream.why;
     char name[WHO_SIZE];
 
     if (is_ours)

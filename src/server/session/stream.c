@@ -12,10 +12,22 @@
 #include <unistd.h>
 
 #include "coney/gather_bio.h"
+#include "server/tls/tls_failure.h"
 
 #define RECORD_SIZE 16384 /* the most that TLS puts into one record (RFC 8446, 5.1) */
 
 /* ---- TLS ---- */
+
+/* The call that this thread made last has broken it; the first one says why. Leaves errno. */
+static void note_broken(struct stream *stream)
+{
+    int error = errno;
+
+    if (!stream->is_broken)
+        stream->why = tls_failure(&stream->is_ours);
+    stream->is_broken = true;
+    errno = error;
+}
 
 /* What a failed call means, as errno; 0: the peer has ended the stream. A read that waits to write may have
  * octets behind it that the socket will not announce. */
@@ -31,10 +43,10 @@ static int meaning(struct stream *stream, int result, bool is_read)
     case SSL_ERROR_ZERO_RETURN:
         return 0;
     case SSL_ERROR_SYSCALL:
-        stream->is_broken = true;
+        note_broken(stream);
         return errno ? errno : ECONNRESET;
     default:
-        stream->is_broken = true;
+        note_broken(stream);
         return EPROTO;
     }
 }
@@ -65,6 +77,10 @@ static ssize_t tls_read(struct stream *stream, const struct iovec *iov, int coun
     ssize_t total = 0;
 
     stream->has_more = stream->wants_write = false;
+    if (stream->is_broken) {
+        errno = EPROTO;
+        return -1;
+    }
     for (int i = 0; i < count; i++) {
         size_t done;
         bool full = read_into(stream, iov[i].iov_base, iov[i].iov_len, &done);
@@ -122,6 +138,7 @@ static int tls_flush(struct stream *stream)
 {
     BIO *bio = SSL_get_wbio(stream->tls);
 
+    ERR_clear_error();
     errno = 0;
     if (BIO_flush(bio) == 1)
         return 0;
@@ -129,7 +146,7 @@ static int tls_flush(struct stream *stream)
         errno = EAGAIN;
         return -1;
     }
-    stream->is_broken = true;
+    note_broken(stream);
     if (!errno)
         errno = EPIPE;
     return -1;

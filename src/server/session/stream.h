@@ -20,7 +20,9 @@ struct stream {
     int fd;
     bool has_more;
     bool wants_write;
-    bool is_broken;     /* TLS has failed, and must not be used any more */
+    bool is_broken;     /* TLS has failed, and must not be used any more, */
+    bool is_ours;       /* for want of something in this node, */
+    const char *why;    /* as OpenSSL says; NULL: it says nothing, it was the socket */
     struct ssl_st *tls; /* owned; NULL: plain */
 };
 
