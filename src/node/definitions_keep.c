@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "coney/buffer.h"
 #include "coney/users.h"
@@ -43,8 +44,13 @@ void keep_entry(const struct definitions_target *target, const char *section, st
     free(json);
 }
 
+/* No two pairs have the same name: where FIRST has an end of line itself, its size stands before it. */
 static void append_two(struct buffer *name, struct bytes first, struct bytes second)
 {
+    char size[32];
+
+    if (first.size && memchr(first.data, '\n', first.size))
+        buffer_append(name, size, (size_t)snprintf(size, sizeof size, "\n%zu\n", first.size));
     buffer_append_bytes(name, first);
     buffer_append(name, "\n", 1);
     buffer_append_bytes(name, second);

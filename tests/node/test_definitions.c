@@ -697,6 +697,21 @@ Test(definitions, each_thing_is_kept_under_its_own_key)
         cr_expect_null(strstr(kept[i].json, "\"word\""), "a password is never kept");
 }
 
+Test(definitions, names_with_ends_of_lines_are_kept_apart)
+{
+    size_t before;
+
+    cr_assert(import("{\"vhosts\":[{\"name\":\"v\"}],\"users\":[{\"name\":\"a\",\"password\":\"p\"},"
+                     "{\"name\":\"a\\nb\",\"password\":\"p\"}]}"),
+              "%s", why);
+    before = kept_count;
+    cr_assert(import("{\"topic_permissions\":[{\"user\":\"a\\nb\",\"vhost\":\"v\",\"exchange\":\"c\","
+                     "\"write\":\"\",\"read\":\"\"},{\"user\":\"a\",\"vhost\":\"v\",\"exchange\":\"b\\nc\","
+                     "\"write\":\"\",\"read\":\"\"}]}"),
+              "%s", why);
+    cr_expect_eq(kept_count, before + 2);
+}
+
 Test(definitions, last_word_is_kept)
 {
     cr_assert(import("{\"vhosts\":[{\"name\":\"v\",\"default_queue_type\":\"quorum\",\"limits\":"
