@@ -248,6 +248,13 @@ def classic_delivery_limit(session, index, ours, theirs):
         "inequivalent arg 'x-delivery-limit'" in text for _, text in closes(ours)) and not closes(theirs)
 
 
+@ends("an empty queue name on a channel that is not open")
+def unopened(session, index, ours, theirs):
+    del session, index
+    return (404, "NOT_FOUND - no previously declared queue") in closes(theirs) and (
+        504, "CHANNEL_ERROR - expected 'channel.open'") in closes(ours)
+
+
 @ends("what has expired behind the head")
 def behind_the_head(session, index, ours, theirs):
     """Only counts differ, and 3.10's are higher. Where all messages have a short time, dead letters are what has none."""
