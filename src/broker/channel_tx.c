@@ -2,13 +2,31 @@
 /*
  * Class tx (publish-consume-ack.md 7): publishes and settlements of a channel are held until commit. Checks
  * and routing happen at once; what is held is a message with its queues, and a delivery tag with its fate. Of
- * the queues those count that have these names at commit. A held delivery stays in the channel's map, marked,
- * so that its prefetch room is taken until commit.
+ * the queues those count that have these names at commit, and to the default exchange keys are names. A held
+ * delivery stays in the channel's map, marked, so that its prefetch room is taken until commit.
  */
 #include <stdlib.h>
 
 #include "coney/xalloc.h"
+#include "route.h"
 #include "vhost_fields.h"
+
+static void hold_queues(struct tx_publish *publish, struct queue **queues, size_t count)
+{
+    publish->queues = xmalloc(count * sizeof(struct queue *));
+    publish->queue_count = (uint32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        publish->queues[i] = queues[i];
+        queues[i]->refs++;
+    }
+}
+
+static void drop_queues(struct tx_publish *publish)
+{
+    for (uint32_t i = 0; i < publish->queue_count; i++)
+        queue_unref(publish->queues[i]);
+    free(publish->queues);
+}
 
 void tx_hold_publish(struct channel *channel, struct message *message, struct queue **queues, size_t count,
                      bool is_mandatory)
@@ -21,14 +39,8 @@ void tx_hold_publish(struct channel *channel, struct message *message, struct qu
         tx->publishes = xrealloc(tx->publishes, tx->publish_capacity * sizeof *tx->publishes);
     }
     publish = &tx->publishes[tx->publish_count++];
-    *publish = (struct tx_publish){.message = message,
-                                   .queues = xmalloc(count * sizeof(struct queue *)),
-                                   .queue_count = (uint32_t)count,
-                                   .is_mandatory = is_mandatory};
-    for (size_t i = 0; i < count; i++) {
-        publish->queues[i] = queues[i];
-        queues[i]->refs++;
-    }
+    *publish = (struct tx_publish){.message = message, .is_mandatory = is_mandatory};
+    hold_queues(publish, queues, count);
 }
 
 void tx_hold_settle(struct channel *channel, uint64_t delivery_tag, enum settle how)
@@ -46,9 +58,7 @@ void tx_hold_settle(struct channel *channel, uint64_t delivery_tag, enum settle 
 
 static void publish_free(struct tx_publish *publish)
 {
-    for (uint32_t i = 0; i < publish->queue_count; i++)
-        queue_unref(publish->queues[i]);
-    free(publish->queues);
+    drop_queues(publish);
     message_unref(publish->message);
 }
 
@@ -77,11 +87,25 @@ void tx_free(struct channel *channel)
     channel->tx = NULL;
 }
 
+/* A message to the default exchange finds the queues that are there by now. */
+static void find_by_name(struct vhost *vhost, struct tx_publish *publish)
+{
+    struct bytes keys[ROUTE_KEYS_MAX];
+    unsigned count = route_keys(publish->message, keys);
+    struct route route;
+
+    route_message(&route, vhost, vhost->default_exchange, publish->message, keys, count);
+    drop_queues(publish);
+    hold_queues(publish, vhost->routed, route.queue_count);
+}
+
 /* Returns true when a queue refused its message. */
 static bool commit_publish(struct channel *channel, struct tx_publish *publish, uint64_t *lsn)
 {
     bool refused = false, routed = false;
 
+    if (message_exchange(publish->message).size == 0)
+        find_by_name(channel->connection->vhost, publish);
     for (uint32_t i = 0; i < publish->queue_count; i++) {
         struct queue *queue = publish->queues[i];
 

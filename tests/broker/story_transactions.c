@@ -96,11 +96,28 @@ Test(tx, publish_goes_to_the_queue_that_has_the_name_at_commit)
     struct client *a = client(s);
 
     declare(a, "q");
+    declare_exchange(a, "x", "fanout");
+    bind(a, "q", "x", "");
     tx_select(a);
-    POST(a, .key = "q", .body = "one", .flags = MANDATORY);
+    POST(a, .exchange = "x", .body = "one", .flags = MANDATORY);
     delete_queue(a, "q");
     declare(a, "q");
     tx_commit(a);
+    expect_count(s, "q", 1, 0);
+    story_free(s);
+}
+
+Test(tx, default_exchange_finds_queues_at_commit)
+{
+    struct story *s = story_new();
+    struct client *a = client(s), *b = client(s);
+
+    tx_select(a);
+    POST(a, .key = "q", .body = "m", .flags = MANDATORY);
+    declare(b, "q");
+    expect_count(s, "q", 0, 0);
+    tx_commit(a);
+    expect_silence(a);
     expect_count(s, "q", 1, 0);
     story_free(s);
 }

@@ -243,8 +243,16 @@ def crash(session, index, ours, theirs):
 @ends("delivery limits of classic queues")
 def classic_delivery_limit(session, index, ours, theirs):
     del session, index
-    return any("x-delivery-limit" in text and "rabbit_classic_queue" in text for _, text in closes(theirs)) or any(
+    return any("invalid arg 'x-delivery-limit'" in text and re.search(r"rabbit_classic_queue|\.\.\.$", text)
+               for _, text in closes(theirs)) or any(
         "inequivalent arg 'x-delivery-limit'" in text for _, text in closes(ours)) and not closes(theirs)
+
+
+@ends("an empty queue name on a channel that is not open")
+def unopened(session, index, ours, theirs):
+    del session, index
+    return (404, "NOT_FOUND - no previously declared queue") in closes(theirs) and (
+        504, "CHANNEL_ERROR - expected 'channel.open'") in closes(ours)
 
 
 @ends("what has expired behind the head")

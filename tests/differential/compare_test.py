@@ -63,6 +63,8 @@ CASES = [
      (True, {"names with NUL octets", "a second error in one go"})),
     ("a table that is cut", [close(406, "NAME - Invalid x-match field type table (value {a,true}); expected longstr")],
      [close(406, "NAME - Invalid x-match field type table (value [{<<228>>,bool,true},...")], (True, {"Erlang's notation in texts"})),
+    ("a channel that is not open", [close(504, "CHANNEL_ERROR - expected 'channel.open'", 0)],
+     [close(404, "NOT_FOUND - no previously declared queue")], (True, {"an empty queue name on a channel that is not open"})),
     ("another type", [close(406, "NAME - Invalid x-match field type table (value {a,true}); expected longstr")],
      [close(406, "NAME - Invalid x-match field type array (value [{bool,true},...")], (False, set())),
 ]

@@ -422,6 +422,11 @@ void model_publish(struct model_channel *channel, int exchange, int key, uint64_
             .id = id, .priority = priority, .ttl = ttl, .count = count, .mandatory = mandatory};
         for (int i = 0; i < count; i++)
             held->queues[i] = queues[i];
+        /* The default exchange knows names only: there or not, the queue is looked for at commit. */
+        if (exchange == 2) {
+            held->queues[0] = key;
+            held->count = 1;
+        }
         if (!channel->held)
             channel->held_end = &channel->held;
         *channel->held_end = held;
