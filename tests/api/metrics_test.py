@@ -531,7 +531,7 @@ def test_who_is_blocked(broker):
     ch.declare("q")
 
     def is_blocked():
-        ch.publish("", "q", b"x" * 20000)
+        ch.publish("", "q", b"x" * 200000)
         found = scrape(broker)
         return found.value("coney_connections_blocked") == 1 and found.value("rabbitmq_alarms_memory_used_watermark") == 1
 
