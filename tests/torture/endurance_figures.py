@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a coneyd takes, looked at when it is at rest, and whether that grows."""
 
+import collections
 import math
 import os
 import re
@@ -14,16 +15,26 @@ ERRORS = 3.0         # standard errors that a slope is to exceed
 
 class Sample:
     """What is taken at one moment. `used`: octets that are allocated, as the broker counts them; `rss`: what the kernel
-    says; `files` and `others`: descriptors of files, and of all else; `disk`: octets of the data directory."""
+    says; `files` and `others`: descriptors of files, and of all else; `threads`: by name; `disk`: octets of the data
+    directory."""
 
     __slots__ = ("boot", "at", "used", "rss", "files", "others", "threads", "disk")
 
 
-def status_of(pid):
+def rss_of(pid):
     with open("/proc/%d/status" % pid, encoding="ascii") as status:
-        text = status.read()
-    return (int(re.search(r"^VmRSS:\s+(\d+) kB", text, re.M).group(1)) * 1024,
-            int(re.search(r"^Threads:\s+(\d+)", text, re.M).group(1)))
+        return int(re.search(r"^VmRSS:\s+(\d+) kB", status.read(), re.M).group(1)) * 1024
+
+
+def threads_of(pid):
+    names = collections.Counter()
+    for thread in os.listdir("/proc/%d/task" % pid):
+        try:
+            with open("/proc/%d/task/%s/comm" % (pid, thread), encoding="ascii") as comm:
+                names[comm.read().strip()] += 1
+        except (FileNotFoundError, ProcessLookupError):     # ended meanwhile
+            pass
+    return names
 
 
 def descriptors_of(pid):
@@ -61,7 +72,7 @@ def look(node, client, boot):
         time.sleep(LOOK_EVERY_S)
     sample = Sample()
     sample.boot, sample.at, sample.used = boot, time.monotonic(), lowest
-    sample.rss, sample.threads = status_of(node.process.pid)
+    sample.rss, sample.threads = rss_of(node.process.pid), threads_of(node.process.pid)
     sample.files, sample.others = descriptors_of(node.process.pid)
     sample.disk = octets_below(node.data)
     return sample
