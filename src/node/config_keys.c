@@ -154,7 +154,7 @@ const struct key config_keys[] = {
      KEY_LISTENER, AT(listeners), .is_tls = true, .example = "listeners.ssl.1 = 5671"},
     {"listeners.ssl", "", "none: no AMQP listener with TLS.", KEY_LISTENERS_NONE, AT(listeners),
      .is_tls = true, .example = "listeners.ssl = none"},
-    {"tcp_listen_options.backlog", "128", "Connections that may wait to be accepted.", KEY_UINT32,
+    {"tcp_listen_options.backlog", "4096", "Connections that may wait to be accepted.", KEY_UINT32,
      AT(tcp_backlog), .least = 1, .most = 65535},
     {"tcp_listen_options.nodelay", "true", "Send small frames at once, without waiting for more.", KEY_BOOL,
      AT(tcp_nodelay), .is_live = true},

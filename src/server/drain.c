@@ -12,7 +12,6 @@
 #include "coney/xalloc.h"
 #include "loop.h"
 #include "server.h"
-#include "server/listen/listener.h"
 #include "service.h"
 
 static const struct timeval round_every = {.tv_usec = 100000};
@@ -20,9 +19,9 @@ static const struct timeval round_every = {.tv_usec = 100000};
 struct drain {
     struct server *server;
     struct event *signal, *tick;
-    uint64_t patience_ends_ns; /* 0: not begun */
-    atomic_uint awaited;       /* vhosts that this round has not got to yet */
-    atomic_uint owing;         /* connections of the others that still have to settle something */
+    uint64_t patience_ends_ns;
+    atomic_uint awaited; /* vhosts that this round has not got to yet */
+    atomic_uint owing;   /* connections of the others that still have to settle something */
 };
 
 /* In a vhost, on whatever loop runs it. */
@@ -84,13 +83,19 @@ void drain_begin(struct drain *drain)
 {
     struct server *server = drain->server;
 
-    if (drain->patience_ends_ns || atomic_load(&server->is_stopping))
+    if (atomic_load(&server->is_draining) || atomic_load(&server->is_stopping))
         return;
     log_info("draining: no new connections, consumers are sent away, then coneyd stops");
-    service_status(server->service, "draining");
     atomic_store(&server->is_draining, true);
+    server_shut(server);
+}
+
+void drain_shut(struct drain *drain)
+{
+    if (atomic_load(&drain->server->is_stopping))
+        return;
+    service_status(drain->server->service, "draining");
     drain->patience_ends_ns = server_now_ns() + DRAIN_PATIENCE_S * UINT64_C(1000000000);
-    listeners_close(server);
     begin_round(drain);
     event_add(drain->tick, &round_every);
 }

@@ -21,4 +21,7 @@ void drain_free(struct drain *drain);
 /* Begin, or do nothing when it has begun. First loop only. */
 void drain_begin(struct drain *drain);
 
+/* ... and go on: the listeners are closed. First loop only. */
+void drain_shut(struct drain *drain);
+
 #endif

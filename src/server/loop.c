@@ -3,6 +3,7 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -139,7 +140,7 @@ void loop_wake(struct loop *loop)
         abort();
 }
 
-static bool has_mail(struct loop *loop)
+static bool has_mail(const struct loop *loop)
 {
     return atomic_load(&loop->mail) || atomic_load(&loop->chunks);
 }
@@ -217,7 +218,7 @@ static void open_letter(struct loop *loop, struct mail *mail)
         server_alarm(loop->server, MAIL_OWNER(mail, struct runner, alarm));
         break;
     case MAIL_SESSION:
-        session_start(MAIL_OWNER(mail, struct session, mail), loop);
+        server_arrives(loop, MAIL_OWNER(mail, struct session, mail));
         break;
     case MAIL_ANSWER:
         storage_answer(MAIL_OWNER(mail, struct runner, answer), loop);
@@ -234,8 +235,11 @@ static void open_letter(struct loop *loop, struct mail *mail)
     case MAIL_VISIT:
         visit_take(mail, loop);
         break;
+    case MAIL_SHUT:
+        server_shuts(loop);
+        break;
     case MAIL_STOP:
-        loop_stop(loop);
+        server_stops(loop);
         break;
     }
 }
@@ -268,6 +272,15 @@ static void read_listed(struct loop *loop)
 {
     for (unsigned left = loop->to_read_count; left && loop->to_read; left--)
         session_read(loop->to_read);
+}
+
+#define LOST_PER_TURN 4
+
+/* When a crowd goes at once, who stays does not wait for all of it. */
+static void end_lost(struct loop *loop)
+{
+    for (unsigned i = 0; i < LOST_PER_TURN && loop->lost; i++)
+        session_gone(loop->lost);
 }
 
 static void write_all(struct loop *loop)
@@ -327,6 +340,14 @@ size_t loop_read_budget(const struct loop *loop)
     return budget < READ_BUDGET_MIN ? READ_BUDGET_MIN : budget;
 }
 
+#define TAKEN_AT_DOOR 8
+
+void loop_takes_one(struct loop *loop)
+{
+    if (++loop->taken == TAKEN_AT_DOOR && loop == server_door(loop->server))
+        event_base_loopbreak(loop->base);
+}
+
 static uint64_t thread_time_ns(void)
 {
     struct timespec used;
@@ -360,14 +381,16 @@ static void note_turn(struct loop *loop)
 /* Tell whether it has stopped, and is needed no more. */
 static bool has_ended(const struct loop *loop)
 {
-    return loop->stopping && !loop->sessions && !loop->jobs_away && !visits_are_under_way(loop->server);
+    return loop->stopping && !loop->sessions && !loop->jobs_away && !has_mail(loop) &&
+           !visits_are_under_way(loop->server);
 }
 
 static void wait_for_events(struct loop *loop, bool may_sleep)
 {
     pool_flush();
     atomic_store(&loop->sleeping, 1);
-    if (!may_sleep || loop->to_read || has_mail(loop) || server_has_news(loop) || has_ended(loop)) {
+    if (!may_sleep || loop->to_read || loop->lost || has_mail(loop) || server_has_news(loop) ||
+        has_ended(loop)) {
         atomic_store(&loop->sleeping, 0);
         event_base_loop(loop->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
         return;
@@ -420,12 +443,27 @@ static void read_more(struct loop *loop)
     loop->small_reads = 0;
 }
 
+/* The door does nothing more before those that it has let in have arrived, but open its mail. */
+static void wait_for_arrivals(struct loop *door)
+{
+    struct pollfd woken = {.fd = door->wake_fd, .events = POLLIN};
+
+    atomic_store(&door->sleeping, 1);
+    if (server_is_crowded(door->server) && !has_mail(door))
+        poll(&woken, 1, -1);
+    atomic_store(&door->sleeping, 0);
+}
+
 void loop_turn(struct loop *loop, bool may_sleep)
 {
+    if (may_sleep && loop == server_door(loop->server))
+        wait_for_arrivals(loop);
+    loop->taken = 0;
     wait_for_events(loop, may_sleep);
     note_turn(loop);
     note_busy(loop);
     read_listed(loop); /* like those whose sockets are readable: what comes of it is in the mail */
+    end_lost(loop);
     open_mail(loop);
     server_release_blocked(loop);
     read_more(loop);

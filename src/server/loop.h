@@ -6,6 +6,11 @@
  * chunks to be encoded and written for its sessions, jobs that are done, roles to take. Chunks whose octets
  * are written go back to their vhost as one batch a turn. Only then, if nothing came meanwhile, it sleeps.
  *
+ * One loop more, the last, is the door. It runs no vhost: it accepts, and has each session until its user has
+ * logged in, when another loop takes it over. So what strangers cost, and a crowd that comes at once, is paid
+ * on a thread that gives way to who is in; and since the door takes a few at a time, and waits for them to
+ * have arrived, a few at a time come in.
+ *
  * To sleep: set `sleeping`, look into the mailbox again, block. To wake: post, and if the loop is sleeping
  * write to its eventfd. Posting, setting and both looks are sequentially consistent, so either the loop sees
  * the mail or the poster sees it sleeping.
@@ -85,6 +90,8 @@ struct loop {
     unsigned small_reads_recent; /* and the most of the last turns, fading */
     uint64_t questions_seen;     /* of all loops, when this one last looked, */
     unsigned questions_recent;   /* and the most since then in a turn, fading */
+    struct session *lost;        /* DL list: their streams have ended */
+    unsigned taken;              /* sessions read in this turn */
     bool read_full;              /* a read of this turn took all the room there was */
     struct session *blocked;     /* DL list: held by the memory alarm */
     struct job *free_jobs;
@@ -116,6 +123,9 @@ void loop_wake(struct loop *loop);
 /* Close what sessions there are; those that take too long about it are cut off. Loop's own thread only, like
  * all that follows. */
 void loop_stop(struct loop *loop);
+
+/* A session's socket is readable: at the door the turn is over when some were. */
+void loop_takes_one(struct loop *loop);
 
 /* A job with an empty batch of KIND, and back. */
 struct job *loop_job(struct loop *loop, enum batch_kind kind);

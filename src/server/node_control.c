@@ -58,7 +58,7 @@ void node_show_listeners(struct server *server,
 {
     struct showing showing = {show, context};
 
-    visit_loop(server, 0, show_all, &showing);
+    visit_loop(server, server_door(server)->index, show_all, &showing);
 }
 
 /* ---- what signals do too ---- */
@@ -113,7 +113,7 @@ static void suspend(struct loop *loop, void *argument)
 
 void node_suspend_listeners(struct server *server)
 {
-    visit_loop(server, 0, suspend, NULL);
+    visit_loop(server, server_door(server)->index, suspend, NULL);
 }
 
 static void resume(struct loop *loop, void *argument)
@@ -128,7 +128,7 @@ bool node_resume_listeners(struct server *server, char *why, size_t why_size)
     struct resuming resuming = {.why = why, .why_size = why_size};
 
     snprintf(why, why_size, "the node is stopping");
-    visit_loop(server, 0, resume, &resuming);
+    visit_loop(server, server_door(server)->index, resume, &resuming);
     return resuming.done;
 }
 
@@ -160,7 +160,7 @@ static void cut_off(struct loop *loop, void *argument)
 
 static void on_all_loops(struct server *server, void (*work)(struct loop *loop, void *argument))
 {
-    for (unsigned i = 0; i < server->loop_count; i++)
+    for (unsigned i = 0; i <= server->loop_count; i++)
         visit_loop(server, i, work, NULL);
 }
 

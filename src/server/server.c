@@ -18,6 +18,7 @@
 #include "coney/frame.h"
 #include "coney/journal.h"
 #include "coney/log.h"
+#include "coney/nicer.h"
 #include "coney/parameters.h"
 #include "coney/pool.h"
 #include "coney/store.h"
@@ -371,8 +372,8 @@ void server_session_ended(struct server *server, struct session *session)
     pthread_mutex_unlock(&server->lock);
 }
 
-/* The first loop until it is busy, then the one with the least to do; of equals the one with the fewest
- * sessions. */
+/* Of those that run vhosts: the first loop until it is busy, then the one with the least to do; of equals the
+ * one with the fewest sessions. */
 #define BUSY_PERCENT 50
 
 static struct loop *choose_loop(struct server *server)
@@ -396,39 +397,60 @@ static struct loop *choose_loop(struct server *server)
     return best;
 }
 
-/* A session that LOOP will have. */
-static struct session *make_session(struct server *server, struct loop *loop, struct stream stream,
-                                    const struct peer *peer)
+static void post_session(struct session *session, struct loop *loop)
+{
+    atomic_fetch_add_explicit(&loop->session_count, 1, memory_order_relaxed);
+    loop_post(loop, &session->mail);
+    loop_wake(loop);
+}
+
+/* A session of PEER's; NULL, and the STREAM closed, when it is refused. */
+static struct session *make_session(struct server *server, struct stream stream, const struct peer *peer)
 {
     struct session *session;
 
+    if (atomic_load(&server->app_is_stopped) || !is_worth_beginning(server, peer)) {
+        stream_close(&stream);
+        return NULL;
+    }
     atomic_fetch_add(&server->connection_count, 1);
-    atomic_fetch_add_explicit(&loop->session_count, 1, memory_order_relaxed);
     session = session_new(server, stream, peer);
     count_address(server, session);
     return session;
 }
 
-static void post_session(struct session *session, struct loop *loop)
-{
-    loop_post(loop, &session->mail);
-    loop_wake(loop);
-}
-
 void server_accepted(struct server *server, struct stream stream, const struct peer *peer)
 {
-    struct loop *loop = choose_loop(server);
-    struct session *session;
+    struct session *session = make_session(server, stream, peer);
 
-    if (atomic_load(&server->app_is_stopped) || !is_worth_beginning(server, peer)) {
-        stream_close(&stream);
+    if (!session)
         return;
-    }
-    session = make_session(server, loop, stream, peer);
-    if (loop == &server->loops[0])
-        session_start(session, loop);
-    else
-        post_session(session, loop);
+    atomic_fetch_add_explicit(&server_door(server)->session_count, 1, memory_order_relaxed);
+    session_start(session, server_door(server));
+}
+
+/* So a loop has no more of them at a turn, however late it comes to it. */
+#define ARRIVING_MAX 16
+
+bool server_is_crowded(struct server *server)
+{
+    return atomic_load(&server->arriving) >= ARRIVING_MAX;
+}
+
+void server_arrives(struct loop *loop, struct session *session)
+{
+    struct server *server = loop->server;
+
+    session_start(session, loop);
+    if (loop != server_door(server) && atomic_fetch_sub(&server->arriving, 1) == ARRIVING_MAX / 2)
+        loop_wake(server_door(server));
+}
+
+void server_lets_in(struct server *server, struct session *session)
+{
+    session_leave_loop(session);
+    atomic_fetch_add(&server->arriving, 1);
+    post_session(session, choose_loop(server));
 }
 
 void server_connects(struct server *server, int fd, const struct user_info *user, bool is_trusted)
@@ -437,28 +459,22 @@ void server_connects(struct server *server, int fd, const struct user_info *user
     struct loop *loop = choose_loop(server);
     struct session *session = session_new(server, (struct stream){.fd = fd}, &peer);
 
-    atomic_fetch_add_explicit(&loop->session_count, 1, memory_order_relaxed);
     session->is_internal = true;
     session->is_trusted = is_trusted;
     session->is_impersonator = user_info_has_tag(user, "impersonator");
     session->user = (struct bytes){xmemdup(user->name.data, user->name.size), user->name.size};
     session->user_channel_max = UINT32_MAX;
     session->user_connections_max = USER_LIMIT_NONE;
-    if (loop == &server->loops[0])
-        session_start(session, loop);
-    else
-        post_session(session, loop);
+    atomic_fetch_add(&server->arriving, 1);
+    post_session(session, loop);
 }
 
 void server_secured(struct server *server, struct stream stream, const struct peer *peer)
 {
-    struct loop *loop = choose_loop(server);
+    struct session *session = make_session(server, stream, peer);
 
-    if (atomic_load(&server->app_is_stopped) || !is_worth_beginning(server, peer)) {
-        stream_close(&stream);
-        return;
-    }
-    post_session(make_session(server, loop, stream, peer), loop);
+    if (session)
+        post_session(session, server_door(server));
 }
 
 /* ---- time for vhosts ---- */
@@ -540,27 +556,64 @@ static void close_all(struct vhost *vhost, void *argument)
                             "broker forced connection closure with reason 'shutdown'");
 }
 
+static void post_to(struct loop *loop, struct mail *letter)
+{
+    loop_post(loop, letter);
+    loop_wake(loop);
+}
+
+void server_shut(struct server *server)
+{
+    server->shut.kind = MAIL_SHUT;
+    post_to(server_door(server), &server->shut);
+}
+
+/* The door goes first: whom it has let in is then in the others' mailboxes, before the letter to stop. */
 void server_stop(struct server *server)
 {
-    struct loop *loop = &server->loops[0];
-    struct runner *runner;
-
     if (atomic_exchange(&server->is_stopping, true))
         return;
     service_stopping(server->service);
-    listeners_close(server);
     logins_cancel(server->logins);
-    LL_FOREACH (server->runners, runner) {
-        struct job *job = loop_job(loop, BATCH_CALL);
+    post_to(server_door(server), &server_door(server)->stop);
+}
+
+static void close_vhosts(struct loop *first)
+{
+    struct runner *runner;
+
+    LL_FOREACH (first->server->runners, runner) {
+        struct job *job = loop_job(first, BATCH_CALL);
 
         job->batch.call = close_all;
         job->batch.argument = NULL;
-        runner_submit(runner, job, loop);
+        runner_submit(runner, job, first);
     }
-    for (unsigned i = 0; i < server->loop_count; i++) {
-        loop_post(&server->loops[i], &server->loops[i].stop);
-        loop_wake(&server->loops[i]);
+}
+
+void server_shuts(struct loop *loop)
+{
+    struct server *server = loop->server;
+
+    if (loop == server_door(server)) {
+        listeners_close(server);
+        post_to(&server->loops[0], &server->shut);
+    } else {
+        drain_shut(server->drain);
     }
+}
+
+void server_stops(struct loop *loop)
+{
+    struct server *server = loop->server;
+
+    if (loop == server_door(server))
+        listeners_close(server);
+    else if (loop->index == 0)
+        close_vhosts(loop);
+    loop_stop(loop);
+    for (unsigned i = 0; loop == server_door(server) && i < server->loop_count; i++)
+        post_to(&server->loops[i], &server->loops[i].stop);
 }
 
 static void on_signal(evutil_socket_t fd, short what, void *arg)
@@ -590,8 +643,8 @@ static bool make_loops(struct server *server)
     struct event_base *base;
 
     server->loop_count = loops_wanted(server->config);
-    server->loops = xcalloc(server->loop_count, sizeof *server->loops);
-    for (unsigned i = 0; i < server->loop_count; i++)
+    server->loops = xcalloc(server->loop_count + 1, sizeof *server->loops);
+    for (unsigned i = 0; i <= server->loop_count; i++)
         if (!loop_init(&server->loops[i], server, i))
             return false;
     base = server->loops[0].base;
@@ -697,9 +750,18 @@ struct server *server_new(const struct config *config, enum server_failure *fail
     return server;
 }
 
+/* Who is in goes before who comes, who still gets a tenth of a processor where all of them are taken. */
+#define DOOR_NICE 10
+
 static void *run_loop(void *arg)
 {
-    loop_run(arg);
+    struct loop *loop = arg;
+    bool is_door = loop == server_door(loop->server);
+
+    pthread_setname_np(pthread_self(), is_door ? "coney-door" : "coney-loop");
+    if (is_door)
+        be_nicer(DOOR_NICE);
+    loop_run(loop);
     return NULL;
 }
 
@@ -717,11 +779,9 @@ void server_run(struct server *server, const struct server_company *company)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     if (server->tls && !tls_start(server->tls))
         abort();
-    for (unsigned i = 1; i < server->loop_count; i++) {
+    for (unsigned i = 1; i <= server->loop_count; i++)
         if (pthread_create(&server->loops[i].thread, NULL, run_loop, &server->loops[i]) != 0)
             abort();
-        pthread_setname_np(server->loops[i].thread, "coney-loop");
-    }
     if (company)
         company->begin(company->context);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -732,7 +792,7 @@ void server_run(struct server *server, const struct server_company *company)
     log_info("Server startup complete; 0 plugins started."); /* the line that others wait for */
     service_ready(server->service);
     loop_run(&server->loops[0]);
-    for (unsigned i = 1; i < server->loop_count; i++)
+    for (unsigned i = 1; i <= server->loop_count; i++)
         pthread_join(server->loops[i].thread, NULL);
     if (company)
         company->end(company->context);
@@ -761,7 +821,7 @@ void server_free(struct server *server)
     reload_free(server);
     for (size_t i = 0; i < sizeof server->signals / sizeof *server->signals; i++)
         event_free(server->signals[i]);
-    for (unsigned i = 0; i < server->loop_count; i++)
+    for (unsigned i = 0; i <= server->loop_count; i++)
         loop_free(&server->loops[i]);
     free(server->loops);
     logins_free(server->logins);

@@ -68,11 +68,12 @@ struct server {
     char node_name[300];
     char kept_cluster_name[300]; /* of the data directory; empty: none */
     _Atomic(struct greeting *) greeting;
-    struct loop *loops;
-    unsigned loop_count;
-    unsigned spread_percent; /* the first loop takes every new connection until it is so busy */
-    struct listener *listeners;
-    struct proxy_waits proxy_waits; /* the first loop's */
+    struct loop *loops;             /* the last is the door (loop.h), */
+    unsigned loop_count;            /* the others run vhosts */
+    unsigned spread_percent;        /* the first loop takes who has logged in until it is so busy */
+    struct listener *listeners;     /* the door's, */
+    struct mail shut;               /* and the letter that tells it to close them, once */
+    struct proxy_waits proxy_waits; /* the door's */
     struct tls *tls;                /* NULL: no listener speaks TLS */
     struct service *service;
     struct drain *drain;
@@ -93,6 +94,7 @@ struct server {
     _Atomic unsigned events_under_way;
     _Atomic unsigned visits; /* under way; see visit.c */
     _Atomic uint64_t connection_count;
+    _Atomic unsigned arriving; /* sessions that the door has let in and no loop has started yet */
     _Atomic uint64_t channel_count;
     _Atomic uint64_t other_memory;   /* octets in use beside the pools', sampled */
     _Atomic uint64_t memory_sampled; /* ns: when */
@@ -124,6 +126,11 @@ struct server {
     bool is_importing;     /* definitions: vhosts are parked, or will be */
     unsigned to_be_parked;
 };
+
+static inline struct loop *server_door(const struct server *server)
+{
+    return &server->loops[server->loop_count];
+}
 
 static inline uint64_t server_now_ns(void)
 {
@@ -203,7 +210,7 @@ bool server_has_room(struct server *server, const struct session *session, char 
 bool server_session_opens(struct server *server, struct session *session, char why[REPLY_TEXT_SIZE]);
 void server_session_ended(struct server *server, struct session *session);
 
-/* First loop: a socket was accepted that speaks AMQP at once. */
+/* The door: a socket was accepted that speaks AMQP at once. */
 void server_accepted(struct server *server, struct stream stream, const struct peer *peer);
 
 /* First loop: FD is the other end of a connection of the node's own, see node_connect(). */
@@ -212,9 +219,27 @@ void server_connects(struct server *server, int fd, const struct user_info *user
 /* Any thread: a TLS handshake succeeded. */
 void server_secured(struct server *server, struct stream stream, const struct peer *peer);
 
+/* The door: SESSION's user has logged in, and it goes to the loop that will serve it. */
+void server_lets_in(struct server *server, struct session *session);
+
+/* SESSION is LOOP's from now on. */
+void server_arrives(struct loop *loop, struct session *session);
+
+/* Tell whether the door must wait: those that it has let in come first. */
+bool server_is_crowded(struct server *server);
+
+/* First loop, once: accept no more; then drain_shut(). */
+void server_shut(struct server *server);
+
+/* LOOP has its letter of it. */
+void server_shuts(struct loop *loop);
+
 /* First loop: close everything and end, as on SIGTERM. Once is enough. To send clients away gently:
  * drain_begin(). */
 void server_stop(struct server *server);
+
+/* LOOP has its letter of it. */
+void server_stops(struct loop *loop);
 
 /* First loop: RUNNER's deadline has come nearer. */
 void server_alarm(struct server *server, struct runner *runner);

@@ -135,7 +135,7 @@ bool service_feed(struct service *service)
     struct server *server = service->server;
     bool all_turn = true;
 
-    for (unsigned i = 0; i < server->loop_count; i++) {
+    for (unsigned i = 0; i <= server->loop_count; i++) {
         struct loop *loop = &server->loops[i];
         uint32_t turns = atomic_load_explicit(&loop->turns, memory_order_relaxed);
 
@@ -267,7 +267,7 @@ struct service *service_new(struct server *server)
 
     service->server = server;
     service->fd = -1;
-    service->turns = xcalloc(server->loop_count, sizeof *service->turns);
+    service->turns = xcalloc(server->loop_count + 1, sizeof *service->turns);
     find_manager(service);
     find_sockets(service);
     if (service->fd < 0)

@@ -72,7 +72,7 @@ static void leave(struct server *server)
 
     if (!was_last || !atomic_load(&server->is_stopping))
         return;
-    for (unsigned i = 0; i < server->loop_count; i++)
+    for (unsigned i = 0; i <= server->loop_count; i++)
         loop_wake(&server->loops[i]);
 }
 
@@ -157,7 +157,7 @@ enum visit_result visit_loop(struct server *server, unsigned index,
 {
     struct visit visit = {.on_loop = work, .argument = argument};
 
-    return index < server->loop_count ? go(server, &visit, &server->loops[index]) : VISIT_STOPPING;
+    return index <= server->loop_count ? go(server, &visit, &server->loops[index]) : VISIT_STOPPING;
 }
 
 static int compare_names(const void *a, const void *b)

@@ -70,7 +70,7 @@ Test(config, defaults_are_those_of_the_manual)
     cr_expect_eq(config.listeners[0].port, 5672);
     cr_expect_str_eq(config.listeners[1].host, "::1");
     cr_expect_eq(config.listeners[1].port, 5672);
-    cr_expect_eq(config.tcp_backlog, 128);
+    cr_expect_eq(config.tcp_backlog, 4096);
     cr_expect(config.tcp_nodelay);
     cr_expect_eq(config.threads, 0);
     cr_expect_eq(config.channel_max, 2047);

@@ -32,6 +32,7 @@ void desk_open(struct desk *desk, const char *override)
     if (!desk->server)
         report(NULL, why);
     desk->loop = desk->server->loops;
+    desk->door = server_door(desk->server);
 }
 
 void desk_close(struct desk *desk)
@@ -56,10 +57,12 @@ void desk_turn(struct desk *desk)
 {
     if (!desk->holds_logins)
         logins_work(desk->server->logins);
+    loop_turn(desk->door, false);
     loop_turn(desk->loop, false);
 }
 
 bool desk_is_empty(const struct desk *desk)
 {
-    return !desk->loop->sessions && !desk->loop->jobs_away && !atomic_load(&desk->loop->mail);
+    return !desk->loop->sessions && !desk->door->sessions && !desk->loop->jobs_away &&
+           !atomic_load(&desk->loop->mail) && !atomic_load(&desk->door->mail);
 }

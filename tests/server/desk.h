@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A server on the desk: one loop without a thread, one vhost, no listener; clients are the other ends of
- * socket pairs. It turns when it is told to, so what happens when is the test's choice.
+ * A server on the desk: one loop and the door without threads, one vhost, no listener; clients are the other
+ * ends of socket pairs. It turns when it is told to, so what happens when is the test's choice.
  */
 #ifndef TESTS_SERVER_DESK_H
 #define TESTS_SERVER_DESK_H
@@ -14,7 +14,7 @@
 struct desk {
     struct config config;
     struct server *server;
-    struct loop *loop;
+    struct loop *loop, *door;
     bool holds_logins; /* what has to be decided stays undecided */
 };
 
@@ -28,7 +28,7 @@ void desk_close(struct desk *desk);
  * before its client reads, about; 0: the system's default. */
 int desk_connect(struct desk *desk, int send_buffer);
 
-/* One turn of the loop. */
+/* One turn of the door, and one of the loop. */
 void desk_turn(struct desk *desk);
 
 /* Tell whether there is neither a session nor a job nor mail under way. */

@@ -111,7 +111,7 @@ Test(login, what_came_behind_it_waits_for_the_answer)
     desk.holds_logins = true;
     fd = begin_login();
     cr_expect_eq(counters().waiting, 1);
-    cr_expect_eq(desk.loop->sessions->state, SESSION_CHECKING);
+    cr_expect_eq(desk.door->sessions->state, SESSION_CHECKING);
     desk.holds_logins = false;
     cr_expect(hears(fd, METHOD_CONNECTION_OPEN_OK));
     cr_expect_eq(counters().results[LOGIN_OK], 1);
@@ -144,13 +144,13 @@ Test(login, session_that_ends_meanwhile_lasts_until_the_answer)
 
     desk.holds_logins = true;
     fd = begin_login();
-    session_gone(desk.loop->sessions);
+    session_gone(desk.door->sessions);
     turn_some();
-    cr_assert_not_null(desk.loop->sessions);
+    cr_assert_not_null(desk.door->sessions);
     cr_expect_eq(counters().waiting, 1);
     desk.holds_logins = false;
     turn_some();
-    cr_expect_null(desk.loop->sessions);
+    cr_expect_null(desk.door->sessions);
     cr_expect_eq(counters().results[LOGIN_OK], 1, "what was begun is decided");
     close(fd);
 }
@@ -161,7 +161,7 @@ Test(login, wrong_ones_are_counted_though_nobody_waits)
 
     desk.holds_logins = true;
     fd = begin_wrong_login();
-    session_gone(desk.loop->sessions);
+    session_gone(desk.door->sessions);
     desk.holds_logins = false;
     turn_some();
     cr_expect_eq(counters().results[LOGIN_WRONG_PASSWORD], 1);
@@ -203,7 +203,7 @@ Test(login, one_that_is_held_back_is_given_up_with_its_socket)
     before = counters().results[LOGIN_OK];
     fd = begin_login();
     cr_assert_eq(counters().waiting, 1);
-    session_gone(desk.loop->sessions->prev);
+    session_gone(desk.door->sessions->prev);
     cr_expect_eq(counters().waiting, 0);
     turn_some();
     cr_expect_eq(counters().results[LOGIN_OK], before);
@@ -219,7 +219,7 @@ Test(login, undecided_ones_end_when_the_server_stops)
     logins_cancel(desk.server->logins);
     desk.holds_logins = false;
     turn_some();
-    cr_expect_null(desk.loop->sessions);
+    cr_expect_null(desk.door->sessions);
     cr_expect_not(hears(fd, METHOD_CONNECTION_TUNE));
     close(fd);
 }

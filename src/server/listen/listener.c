@@ -218,7 +218,7 @@ static void print_listener(const struct listener *listener)
 
 static void accept_on(struct listener *listener)
 {
-    listener->accepting = evconnlistener_new(listener->server->loops[0].base, on_accept, listener,
+    listener->accepting = evconnlistener_new(server_door(listener->server)->base, on_accept, listener,
                                              LEV_OPT_CLOSE_ON_EXEC, 0, listener->fd);
     evconnlistener_set_error_cb(listener->accepting, on_accept_error);
     accept_pause_watch(&listener->pause, listener->accepting);
@@ -228,9 +228,9 @@ void listeners_start(struct server *server)
 {
     struct listener *listener;
 
-    server->proxy_waits.base = server->loops[0].base;
+    server->proxy_waits.base = server_door(server)->base;
     LL_FOREACH (server->listeners, listener) {
-        accept_pause_init(&listener->pause, server->loops[0].base, DESCRIPTORS_KEPT_BY_AMQP, "");
+        accept_pause_init(&listener->pause, server_door(server)->base, DESCRIPTORS_KEPT_BY_AMQP, "");
         accept_on(listener);
         print_listener(listener);
     }

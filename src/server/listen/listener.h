@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sockets that accept clients, on the first loop. */
+/* Sockets that accept clients; the door's, once they are started. */
 #ifndef SERVER_LISTENER_H
 #define SERVER_LISTENER_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Accepted sockets whose PROXY header has not come yet; the first loop's. */
+/* Accepted sockets whose PROXY header has not come yet; the door's. */
 #ifndef SERVER_PROXY_WAIT_H
 #define SERVER_PROXY_WAIT_H
 

@@ -58,11 +58,23 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 /* What was read already, the socket will not announce. */
 static void resume_reading(struct session *session)
 {
+    if (session->is_lost)
+        return;
     if (!session->is_reading)
         event_add(&session->read_event, NULL);
     session->is_reading = true;
     if (session->stream.has_more || session->rest_waits)
         session_list_read(session);
+}
+
+/* Milliseconds that are left for the handshake. */
+static uint32_t handshake_left_ms(struct session *session)
+{
+    uint64_t now = server_now_ns();
+
+    if (!session->login_deadline_ns)
+        session->login_deadline_ns = now + (uint64_t)server_handshake_timeout_ms(session->server) * 1000000;
+    return session->login_deadline_ns > now ? (uint32_t)((session->login_deadline_ns - now) / 1000000) : 0;
 }
 
 void session_start(struct session *session, struct loop *loop)
@@ -75,10 +87,34 @@ void session_start(struct session *session, struct loop *loop)
     event_assign(&session->write_event, loop->base, session->stream.fd, EV_WRITE | EV_PERSIST, on_writable,
                  session);
     event_assign(&session->timer, loop->base, -1, 0, on_timer, session);
-    resume_reading(session);
-    session_arm(session, server_handshake_timeout_ms(session->server));
-    session->login_deadline_ns =
-        server_now_ns() + (uint64_t)server_handshake_timeout_ms(session->server) * 1000000;
+    session_arm(session, handshake_left_ms(session));
+    session_hold(session, SESSION_HOLD_DOOR, false);
+    session_list_write(session); /* it may not have said all */
+    if (loop->stopping)
+        session_stop(session);
+}
+
+static void unlist(struct session *session)
+{
+    event_del(&session->read_event);
+    event_del(&session->write_event);
+    event_del(&session->timer);
+    session->is_reading = session->is_writing = false;
+    session_unlist_write(session);
+    session_unlist_read(session);
+}
+
+static void leave_loop(struct session *session)
+{
+    DL_DELETE(session->loop->sessions, session);
+    sessions_leave_place(session);
+    atomic_fetch_sub_explicit(&session->loop->session_count, 1, memory_order_relaxed);
+}
+
+void session_leave_loop(struct session *session)
+{
+    unlist(session);
+    leave_loop(session);
 }
 
 /* ---- going ---- */
@@ -130,11 +166,7 @@ static void tell_vhost(struct session *session)
 
 static void session_free(struct session *session)
 {
-    struct loop *loop = session->loop;
-
-    DL_DELETE(loop->sessions, session);
-    sessions_leave_place(session);
-    atomic_fetch_sub_explicit(&loop->session_count, 1, memory_order_relaxed);
+    leave_loop(session);
     server_session_ended(session->server, session);
     session_free_output(session);
     free((void *)(uintptr_t)session->user.data);
@@ -160,12 +192,10 @@ void session_gone(struct session *session)
 {
     if (session->state == SESSION_GONE)
         return;
-    event_del(&session->read_event);
-    event_del(&session->write_event);
-    event_del(&session->timer);
-    session->is_reading = session->is_writing = false;
-    session_unlist_write(session);
-    session_unlist_read(session);
+    unlist(session);
+    if (session->is_lost)
+        DL_DELETE2(session->loop->lost, session, lost_prev, lost_next);
+    session->is_lost = false;
     if (session->holds & SESSION_HOLD_ALARM)
         DL_DELETE2(session->loop->blocked, session, block_prev, block_next);
     stream_close(&session->stream);
@@ -174,6 +204,16 @@ void session_gone(struct session *session)
     login_give_up(session);
     session_free_input(session);
     session_maybe_free(session);
+}
+
+void session_lost(struct session *session)
+{
+    session_pause(session);
+    session_want_write(session, false);
+    session_unlist_write(session);
+    session_unlist_read(session);
+    session->is_lost = true;
+    DL_APPEND2(session->loop->lost, session, lost_prev, lost_next);
 }
 
 /* ---- batches ---- */
@@ -259,7 +299,7 @@ void session_want_write(struct session *session, bool on)
 
 void session_list_write(struct session *session)
 {
-    if (session->is_to_write || session->is_writing || session->state == SESSION_GONE)
+    if (session->is_to_write || session->is_writing || session->is_lost || session->state == SESSION_GONE)
         return;
     session->is_to_write = true;
     session->loop->to_write_count++;
@@ -277,7 +317,7 @@ void session_unlist_write(struct session *session)
 
 void session_list_read(struct session *session)
 {
-    if (session->is_to_read)
+    if (session->is_to_read || session->is_lost)
         return;
     session->is_to_read = true;
     session->loop->to_read_count++;

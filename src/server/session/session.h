@@ -3,6 +3,8 @@
  * A session: one client's socket, from accept to close. It cuts frames, decodes methods and assembles content
  * into batches, encodes what the vhost says, keeps heartbeats and timeouts, and knows nothing of queues.
  *
+ * It begins at the door (server/loop.h) and goes to another loop when its user has logged in.
+ *
  * States, changed by session_set_state() alone:
  *
  *     HEADER -> STARTED -> (SECURED ->) (CHECKING ->) TUNED -> TUNED_OK -> OPENING -> RUNNING
@@ -68,6 +70,7 @@ enum session_hold {
     SESSION_HOLD_ALARM = 8, /* it has published while memory was low */
     SESSION_HOLD_STORE = OUTBOX_HOLD_STORE,
     SESSION_HOLD_LOGIN = 32, /* it is being decided */
+    SESSION_HOLD_DOOR = 64,  /* logged in, and on its way from the door to its loop */
 };
 
 /* A message on its way in: the content of one channel. */
@@ -96,6 +99,7 @@ struct session {
     struct session *write_prev, *write_next; /* loop->to_write */
     struct session *read_prev, *read_next;   /* loop->to_read */
     struct session *block_prev, *block_next; /* loop->blocked */
+    struct session *lost_prev, *lost_next;   /* loop->lost */
     struct mail mail;                        /* on its way to its loop */
     struct server *server;
     struct loop *loop;
@@ -108,6 +112,7 @@ struct session {
     bool is_writing;  /* write_event is added */
     bool is_to_write; /* on loop->to_write */
     bool is_to_read;  /* on loop->to_read */
+    bool is_lost;     /* on loop->lost */
     bool is_attached; /* the vhost knows it */
     bool is_detached; /* ... no more */
     bool close_sent;  /* BATCH_CLOSE is on its way */
@@ -171,8 +176,11 @@ struct session {
 /* A session for an accepted socket, not yet started. */
 struct session *session_new(struct server *server, struct stream stream, const struct peer *peer);
 
-/* LOOP is where it lives: begin to read. */
+/* LOOP is where it lives from now on: begin to read, or go on. */
 void session_start(struct session *session, struct loop *loop);
+
+/* From the loop where it lives: it will be another's. */
+void session_leave_loop(struct session *session);
 
 /* ---- from the loop ---- */
 
@@ -193,6 +201,8 @@ void session_stop(struct session *session);
 void session_set_state(struct session *session, enum session_state state);
 /* Close the socket; tell the vhost; nothing more is said to the client. */
 void session_gone(struct session *session);
+/* Its stream has ended: no more is read and written, and it is gone when its loop comes to it. */
+void session_lost(struct session *session);
 /* It publishes while memory is low. */
 void session_block(struct session *session);
 /* Take the read event out until session_hold() finds no reason left. */

@@ -177,6 +177,7 @@ static void logged_in(struct session *session, struct user_info *user)
     session->sasl = NULL;
     session->certificate_name = NULL;
     say_tune(session);
+    session_hold(session, SESSION_HOLD_DOOR, true); /* until that is written: then it is let in */
 }
 
 void session_login_decided(struct session *session, struct bytes user, enum login_result result,

@@ -684,12 +684,13 @@ static size_t take_early_frame(struct session *session, const uint8_t *data, siz
     return (size_t)frame.size + FRAME_OVERHEAD;
 }
 
-/* Nothing is taken before somebody has answered: the vhost, or who decides the login; and behind the frame
+/* Nothing is taken before somebody has answered: the vhost, or who decides the login; nor on the way from the
+ * door; and behind the frame
  * that met the alarm nothing before that is over. */
 static bool must_wait(const struct session *session)
 {
     return session->state == SESSION_OPENING || session->state == SESSION_CHECKING ||
-           (session->holds & SESSION_HOLD_ALARM && !session->streaming);
+           session->holds & SESSION_HOLD_DOOR || (session->holds & SESSION_HOLD_ALARM && !session->streaming);
 }
 
 static size_t parse(struct session *session, struct job **job, const uint8_t *data, size_t size)
@@ -867,7 +868,7 @@ static void read_and_submit(struct session *session)
     else if (got <= 0 && octets)
         session->stream.has_more = true; /* the end, once more: what came before it goes first */
     else if (got <= 0)
-        session_gone(session);
+        session_lost(session);
     if (job)
         session_submit(session, job);
     else if (octets && session->stream.has_more && session->is_reading)
@@ -891,6 +892,7 @@ void session_on_readable(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
+    loop_takes_one(session->loop);
     if (session->holds)
         session_pause(session);
     else

@@ -485,6 +485,10 @@ void session_write(struct session *session)
         session_gone(session);
         return;
     }
+    if (session->holds & SESSION_HOLD_DOOR) {
+        server_lets_in(session->server, session);
+        return;
+    }
     session_want_write(session, result == WRITE_SOME || session->stream.wants_write);
     if (result == WRITE_ALL && (session->out || session->own.size))
         session_list_write(session);
