@@ -13,6 +13,7 @@
 #ifndef CONEY_POOL_H
 #define CONEY_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,8 +39,10 @@ void *pool_try_grow(void *block, size_t size, size_t larger);
 /* Octets that a block of SIZE really occupies: what accounting must use. */
 size_t pool_block_size(size_t size);
 
-/* Hand blocks of other threads' pages back to their owners. */
-void pool_flush(void);
+/* Hand blocks of other threads' pages back to their owners, and take back what others have freed. Tells
+ * whether no block of this thread's is left anywhere: else a thread that sleeps long should look again now
+ * and then. */
+bool pool_flush(void);
 
 /* Octets of pages and large blocks in use by all threads; may be read from any thread. */
 uint64_t pool_bytes_in_use(void);

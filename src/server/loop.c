@@ -276,10 +276,14 @@ static void read_listed(struct loop *loop)
 
 #define LOST_PER_TURN 4
 
-/* When a crowd goes at once, who stays does not wait for all of it. */
+bool loop_ends_one(struct loop *loop)
+{
+    return loop->ended < LOST_PER_TURN && ++loop->ended;
+}
+
 static void end_lost(struct loop *loop)
 {
-    for (unsigned i = 0; i < LOST_PER_TURN && loop->lost; i++)
+    while (loop->lost && loop_ends_one(loop))
         session_gone(loop->lost);
 }
 
@@ -458,7 +462,7 @@ void loop_turn(struct loop *loop, bool may_sleep)
 {
     if (may_sleep && loop == server_door(loop->server))
         wait_for_arrivals(loop);
-    loop->taken = 0;
+    loop->taken = loop->ended = 0;
     wait_for_events(loop, may_sleep);
     note_turn(loop);
     note_busy(loop);

@@ -91,7 +91,7 @@ struct loop {
     uint64_t questions_seen;     /* of all loops, when this one last looked, */
     unsigned questions_recent;   /* and the most since then in a turn, fading */
     struct session *lost;        /* DL list: their streams have ended */
-    unsigned taken;              /* sessions read in this turn */
+    unsigned taken, ended;       /* sessions read in this turn, and of those lost ended */
     bool read_full;              /* a read of this turn took all the room there was */
     struct session *blocked;     /* DL list: held by the memory alarm */
     struct job *free_jobs;
@@ -126,6 +126,10 @@ void loop_stop(struct loop *loop);
 
 /* A session's socket is readable: at the door the turn is over when some were. */
 void loop_takes_one(struct loop *loop);
+
+/* Tell whether a session whose stream has ended may be gone in this turn: when a crowd goes at once, who
+ * stays does not wait for all of it. */
+bool loop_ends_one(struct loop *loop);
 
 /* A job with an empty batch of KIND, and back. */
 struct job *loop_job(struct loop *loop, enum batch_kind kind);

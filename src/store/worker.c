@@ -6,7 +6,10 @@
 #include <stddef.h>
 #include <time.h>
 
-#define NS_PER_S 1000000000L
+#include "coney/pool.h"
+
+#define NS_PER_S      1000000000L
+#define LOOK_EVERY_MS 1000
 
 void worker_init(struct worker *worker)
 {
@@ -25,13 +28,38 @@ void worker_submit(struct worker *worker, struct task *task)
     pthread_mutex_unlock(&worker->lock);
 }
 
+static struct timespec after_ms(unsigned ms)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (until.tv_nsec >= NS_PER_S) {
+        until.tv_nsec -= NS_PER_S;
+        until.tv_sec++;
+    }
+    return until;
+}
+
+/* What was read here is freed elsewhere, and its memory comes home only when this thread looks. */
+static void wait_for_news(struct worker *worker)
+{
+    struct timespec until = after_ms(LOOK_EVERY_MS);
+
+    if (pool_flush())
+        pthread_cond_wait(&worker->news, &worker->lock);
+    else
+        pthread_cond_clockwait(&worker->news, &worker->lock, CLOCK_MONOTONIC, &until);
+}
+
 static struct task *take(struct worker *worker, bool waits)
 {
     struct task *task;
 
     pthread_mutex_lock(&worker->lock);
     while (waits && !worker->first && !worker->stops)
-        pthread_cond_wait(&worker->news, &worker->lock);
+        wait_for_news(worker);
     task = worker->first;
     if (task) {
         worker->first = task->next;
@@ -73,17 +101,10 @@ bool worker_start(struct worker *worker, const char *name)
 
 bool worker_pause(struct worker *worker, unsigned ms)
 {
-    struct timespec until;
+    struct timespec until = after_ms(ms);
     int error = 0;
     bool goes_on;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= NS_PER_S) {
-        until.tv_nsec -= NS_PER_S;
-        until.tv_sec++;
-    }
     pthread_mutex_lock(&worker->lock);
     while (worker->is_running && !worker->stops && error != ETIMEDOUT)
         error = pthread_cond_clockwait(&worker->news, &worker->lock, CLOCK_MONOTONIC, &until);

@@ -50,6 +50,8 @@ static const uint16_t class_sizes[] = {32,   48,   64,   80,   96,   112,  128, 
                                        1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384};
 #define CLASSES (sizeof class_sizes / sizeof class_sizes[0])
 
+_Static_assert(CLASSES <= 32, "a bit each in pool->empty");
+
 struct block {
     struct block *next;
 };
@@ -74,6 +76,7 @@ struct pool {
     struct page *spare;
     unsigned spares;
     unsigned pages; /* in use */
+    uint32_t empty; /* classes whose last page with room was empty since the last flush, a bit each */
     unsigned foreigners;
     struct foreign foreign[FOREIGN_POOLS];
     struct pool *next_orphan;
@@ -249,9 +252,12 @@ static inline void free_local(struct pool *pool, struct page *page, struct block
     page->used--;
     if (!page->listed)
         room_add(pool, page);
-    /* The last page with room stays, so that a class which goes between zero and one block costs nothing. */
+    /* The last page with room stays until the next flush, so that a class which goes between zero and one
+     * block costs nothing. */
     if (page->used == 0 && (page->next || page->previous))
         page_retire(pool, page);
+    else if (page->used == 0)
+        pool->empty |= UINT32_C(1) << page->class;
 }
 
 static void take_returned(struct pool *pool)
@@ -420,17 +426,29 @@ size_t pool_block_size(size_t size)
     return size;
 }
 
-void pool_flush(void)
+static void retire_empty(struct pool *pool)
+{
+    for (; pool->empty; pool->empty &= pool->empty - 1) {
+        struct page *page = pool->room[__builtin_ctz(pool->empty)];
+
+        if (page && page->used == 0)
+            page_retire(pool, page);
+    }
+}
+
+bool pool_flush(void)
 {
     struct pool *pool = own;
 
     if (!pool)
-        return;
+        return true;
     for (unsigned i = 0; i < pool->foreigners; i++)
         foreign_push(&pool->foreign[i]);
     pool->foreigners = 0;
     if (atomic_load_explicit(&pool->returned, memory_order_relaxed))
         take_returned(pool);
+    retire_empty(pool);
+    return !pool->pages;
 }
 
 uint64_t pool_bytes_in_use(void)

@@ -208,6 +208,10 @@ void session_gone(struct session *session)
 
 void session_lost(struct session *session)
 {
+    if (!session->loop->lost && loop_ends_one(session->loop)) {
+        session_gone(session);
+        return;
+    }
     session_pause(session);
     session_want_write(session, false);
     session_unlist_write(session);
