@@ -24,14 +24,19 @@
 #define STATUS_SIZE    256
 #define STATUS_EVERY_S 5
 
+/* A loop, when it was looked at last. */
+struct seen_loop {
+    uint32_t turns;
+    bool is_stuck; /* it had not turned since the look before */
+};
+
 struct service {
     struct server *server;
     int fd; /* to the manager, -1: there is none */
     struct sockaddr_un manager;
     socklen_t manager_size;
     uint64_t watchdog_us;   /* as often the manager wants to hear of us; 0: it does not */
-    uint32_t *turns;        /* of each loop, when it was looked at last */
-    bool is_starving;       /* one had not turned then */
+    struct seen_loop *seen; /* of each loop */
     struct event *tick;     /* feeds the watchdog, brings the status up to date */
     char told[STATUS_SIZE]; /* the status that the manager has */
     struct service_socket sockets[SOCKETS_MAX];
@@ -137,17 +142,16 @@ bool service_feed(struct service *service)
 
     for (unsigned i = 0; i <= server->loop_count; i++) {
         struct loop *loop = &server->loops[i];
+        struct seen_loop *seen = &service->seen[i];
         uint32_t turns = atomic_load_explicit(&loop->turns, memory_order_relaxed);
+        bool is_stuck = turns == seen->turns && !atomic_load(&loop->sleeping);
 
-        if (turns == service->turns[i] && !atomic_load(&loop->sleeping)) {
-            if (!service->is_starving)
-                log_error("loop %u has not turned for a while: the watchdog is not fed", i);
-            all_turn = false;
-        }
-        service->turns[i] = turns;
+        if (is_stuck && !seen->is_stuck)
+            log_error("loop %u has not turned for a while: the watchdog is not fed", i);
+        all_turn = all_turn && !is_stuck;
+        *seen = (struct seen_loop){turns, is_stuck};
         loop_wake(loop);
     }
-    service->is_starving = !all_turn;
     if (all_turn && service->watchdog_us)
         say(service, MSG_DONTWAIT, "WATCHDOG=1");
     return all_turn;
@@ -267,7 +271,7 @@ struct service *service_new(struct server *server)
 
     service->server = server;
     service->fd = -1;
-    service->turns = xcalloc(server->loop_count + 1, sizeof *service->turns);
+    service->seen = xcalloc(server->loop_count + 1, sizeof *service->seen);
     find_manager(service);
     find_sockets(service);
     if (service->fd < 0)
@@ -291,6 +295,6 @@ void service_free(struct service *service)
     if (service->fd >= 0)
         close(service->fd);
     free(service->socket_names);
-    free(service->turns);
+    free(service->seen);
     free(service);
 }
