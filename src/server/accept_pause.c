@@ -15,7 +15,7 @@
 #include "coney/log.h"
 
 /* Accepted before the loop has its other work. */
-#define CROWD 64
+#define CROWD 16
 
 static const struct timeval pause_time = {0, 100000}, next_turn = {0, 0};
 

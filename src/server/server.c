@@ -397,11 +397,16 @@ static struct loop *choose_loop(struct server *server)
     return best;
 }
 
+static void post_to(struct loop *loop, struct mail *letter)
+{
+    loop_post(loop, letter);
+    loop_wake(loop);
+}
+
 static void post_session(struct session *session, struct loop *loop)
 {
     atomic_fetch_add_explicit(&loop->session_count, 1, memory_order_relaxed);
-    loop_post(loop, &session->mail);
-    loop_wake(loop);
+    post_to(loop, &session->mail);
 }
 
 /* A session of PEER's; NULL, and the STREAM closed, when it is refused. */
@@ -554,12 +559,6 @@ static void close_all(struct vhost *vhost, void *argument)
     survey_close(vhost);
     vhost_close_connections(vhost, (struct bytes){NULL, 0},
                             "broker forced connection closure with reason 'shutdown'");
-}
-
-static void post_to(struct loop *loop, struct mail *letter)
-{
-    loop_post(loop, letter);
-    loop_wake(loop);
 }
 
 void server_shut(struct server *server)

@@ -9,8 +9,8 @@
 
 #include "coney/accept_pause.h"
 
-#define ARRIVE  300
-#define AT_ONCE 70 /* at most */
+#define ARRIVE  100
+#define AT_ONCE 20 /* at most */
 
 static struct accept_pause accepting;
 static int accepted[ARRIVE];

@@ -212,10 +212,7 @@ void session_lost(struct session *session)
         session_gone(session);
         return;
     }
-    session_pause(session);
-    session_want_write(session, false);
-    session_unlist_write(session);
-    session_unlist_read(session);
+    unlist(session);
     session->is_lost = true;
     DL_APPEND2(session->loop->lost, session, lost_prev, lost_next);
 }

@@ -685,8 +685,7 @@ static size_t take_early_frame(struct session *session, const uint8_t *data, siz
 }
 
 /* Nothing is taken before somebody has answered: the vhost, or who decides the login; nor on the way from the
- * door; and behind the frame
- * that met the alarm nothing before that is over. */
+ * door; and behind the frame that met the alarm nothing before that is over. */
 static bool must_wait(const struct session *session)
 {
     return session->state == SESSION_OPENING || session->state == SESSION_CHECKING ||
