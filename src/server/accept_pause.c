@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "coney/log.h"
@@ -34,11 +33,14 @@ void accept_pause_failed(struct accept_pause *pause, int error)
     pause_for(pause, &pause_time);
 }
 
-static bool is_among_the_last(const struct accept_pause *pause, int fd)
+/* The limit may be changed from outside, but a crowd asks for it once. */
+static bool is_among_the_last(struct accept_pause *pause, int fd)
 {
     struct rlimit limit;
 
-    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd + pause->kept >= limit.rlim_cur;
+    if (pause->crowd == 0)
+        pause->limit = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
+    return (rlim_t)fd + pause->kept >= pause->limit;
 }
 
 /* -1: there is none. */
