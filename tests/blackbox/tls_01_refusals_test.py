@@ -110,7 +110,9 @@ def strangers():
 def self_signed():
     made = certificate("base")
     path = made.cert + ".self"
-    openssl("req", "-x509", "-key", made.key, "-config", authority().path("config"), "-subj", "/CN=self", "-out", path)
+    new = "%s.%d" % (path, os.getpid())      # a test beside this one reads it meanwhile
+    openssl("req", "-x509", "-key", made.key, "-config", authority().path("config"), "-subj", "/CN=self", "-out", new)
+    os.replace(new, path)
     return made._replace(cert=path)
 
 
