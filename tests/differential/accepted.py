@@ -331,6 +331,14 @@ def second_error(session, index, ours, theirs):
     return False
 
 
+@ends("an error that overtakes another")
+def overtaken(session, index, ours, theirs):
+    """A malformed name is found by whoever takes frames apart, an error before it by the channel, which may be later."""
+    step = session["steps"][index]
+    return step["do"] == "batch" and any(code == 540 for code, _ in closes(ours)) and any(
+        code == 501 and "Malformed UTF-8" in text for code, text in closes(theirs))
+
+
 @ends("reserved arguments")
 def reserved(session, index, ours, theirs):
     del ours
