@@ -8,10 +8,10 @@ import struct
 import time
 
 import amqp_raw
-from certificates import encrypt_key, openssl
+from certificates import encrypt_key
 from harness import between, differs, eq, matches, ok, wait_until
 from tls_tools import (SClient, TlsWire, authority, certificate, client_context, connect, folder, handshake_refused, node,
-                       s_client, said, tcp, wait_said)
+                       s_client, said, self_signed, tcp, wait_said)
 
 tls = differs("about coneyd's TLS")
 OLD = ["-cipher", "DEFAULT:@SECLEVEL=0"]
@@ -105,15 +105,6 @@ def strangers():
             ("self-signed", pair(self_signed()), "self-signed certificate"),
             ("server's", pair(certificate("serving", extensions="extendedKeyUsage = serverAuth\n")),
              "unsuitable certificate purpose|unsupported certificate purpose")]
-
-
-def self_signed():
-    made = certificate("base")
-    path = made.cert + ".self"
-    new = "%s.%d" % (path, os.getpid())      # a test beside this one reads it meanwhile
-    openssl("req", "-x509", "-key", made.key, "-config", authority().path("config"), "-subj", "/CN=self", "-out", new)
-    os.replace(new, path)
-    return made._replace(cert=path)
 
 
 @tls

@@ -17,7 +17,7 @@ import threading
 import time
 
 import amqp_raw
-from certificates import Authority
+from certificates import Authority, openssl
 from harness import BrokerDied, Coneyd, check_end, readable, wait_until
 
 LOCK = threading.RLock()
@@ -47,6 +47,17 @@ def certificate(name, by="ca", **more):
         if (name, by) not in CERTIFICATES:
             CERTIFICATES[name, by] = authority(by).certificate(name, **more)
         return CERTIFICATES[name, by]
+
+
+def self_signed():
+    """One that nobody vouches for, which no test changes either."""
+    with LOCK:
+        if "self-signed" not in CERTIFICATES:
+            made = certificate("base")
+            path = made.cert + ".self"
+            openssl("req", "-x509", "-key", made.key, "-config", authority().path("config"), "-subj", "/CN=self", "-out", path)
+            CERTIFICATES["self-signed"] = made._replace(cert=path)
+        return CERTIFICATES["self-signed"]
 
 
 @contextlib.contextmanager
