@@ -8,8 +8,6 @@
 #ifndef CONEY_ACCEPT_PAUSE_H
 #define CONEY_ACCEPT_PAUSE_H
 
-#include <sys/resource.h>
-
 struct evconnlistener;
 struct event;
 struct event_base;
@@ -29,8 +27,7 @@ struct accept_pause {
     unsigned kept;    /* DESCRIPTORS_KEPT_BY_... */
     const char *whom; /* it accepts, for the log */
     int last_error;   /* of accepting; 0 when the last one succeeded. What lasts is logged once. */
-    unsigned crowd;   /* accepted since the last pause, */
-    rlim_t limit;     /* and the limit of descriptors when the first of them came */
+    unsigned crowd;   /* accepted since the last pause */
 };
 
 /* Ready for accept_pause_watch(); KEPT and WHOM, which stays the caller's, as the fields. */

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "coney/log.h"
@@ -33,14 +34,11 @@ void accept_pause_failed(struct accept_pause *pause, int error)
     pause_for(pause, &pause_time);
 }
 
-/* The limit may be changed from outside, but a crowd asks for it once. */
-static bool is_among_the_last(struct accept_pause *pause, int fd)
+static bool is_among_the_last(const struct accept_pause *pause, int fd)
 {
     struct rlimit limit;
 
-    if (pause->crowd == 0)
-        pause->limit = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
-    return (rlim_t)fd + pause->kept >= pause->limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd + pause->kept >= limit.rlim_cur;
 }
 
 /* -1: there is none. */
