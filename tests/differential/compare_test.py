@@ -73,6 +73,7 @@ CLOSED = [close(404)]
 MADE = [[event("basic.consume-ok", consumer_tag="amq.ctag-#%d" % number)] for number in (1, 2)]
 COUNT = [[event("queue.declare-ok", message_count=number)] for number in range(3)]
 REPLY = [deliver("t", 1, "a", "amq.rabbitmq.reply-to.#1")]
+BATCH = {"do": "batch", "of": [], "c": 0, "ch": 1}
 IMMEDIATE = close(540, "NOT_IMPLEMENTED - immediate=true", 0)
 MALFORMED = close(501, "FRAME_ERROR - Malformed UTF-8 in shortstr", 0)
 
@@ -86,9 +87,11 @@ LONGER = [
     ("expired too late", [([], [], SHORT), (COUNT[2], COUNT[1])], (False, set())),
     ("a topic in BCC", [([close(403, TOPIC % "b")], [], TOPICS)], (True, {"topic rights of CC and BCC keys"})),
     ("the routing key's topic", [([close(403, TOPIC % "a")], [], TOPICS)], (False, set())),
-    ("two errors in one go", [([IMMEDIATE], [MALFORMED], {"do": "batch", "of": [], "c": 0, "ch": 1})],
+    ("two errors in one go", [([IMMEDIATE], [MALFORMED], BATCH)],
      (True, {"an error that overtakes another"})),
     ("one error", [([IMMEDIATE], [MALFORMED])], (False, set())),
+    ("another error than that", [([close(530, "NOT_ALLOWED - why", 0)], [MALFORMED], BATCH)], (False, set())),
+    ("another second error", [([IMMEDIATE], [close(501, "FRAME_ERROR - why", 0)], BATCH)], (False, set())),
     ("nothing that expires", [(COUNT[1], COUNT[2])], (False, set())),
 ]
 
