@@ -22,15 +22,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "coney/xalloc.h"
 
 #define PAGE_SIZE       ((size_t)64 * 1024)
 #define CHUNK_PAGES     16 /* pages asked from the system at once, at first */
 #define HUGE_SIZE       ((size_t)2 * 1024 * 1024)
-#define HUGE_FROM       64 /* pages that a pool has when it begins to ask for huge ones: 4 MiB */
-#define SPARE_PAGES_MAX 64 /* empty pages kept by a pool: 4 MiB */
-#define FOREIGN_POOLS   32 /* other owners whose blocks are collected before a flush is forced */
+#define HUGE_FROM       64      /* pages that a pool has when it begins to ask for huge ones: 4 MiB */
+#define HUGE_SLOW_NS    1000000 /* a huge page that took longer cost more than 512 small ones */
+#define HUGE_AGAIN      64      /* chunks of small pages before the next try: 64 MiB */
+#define SPARE_PAGES_MAX 64      /* empty pages kept by a pool: 4 MiB */
+#define FOREIGN_POOLS   32      /* other owners whose blocks are collected before a flush is forced */
 
 #if defined(__SANITIZE_ADDRESS__)
 #define POOL_IS_MALLOC 1
@@ -75,8 +78,9 @@ struct pool {
     struct page *room[CLASSES];
     struct page *spare;
     unsigned spares;
-    unsigned pages; /* in use */
-    uint32_t empty; /* classes whose last page with room was empty since the last flush, a bit each */
+    unsigned pages;        /* in use */
+    unsigned small_chunks; /* to map before a huge page is asked for again */
+    uint32_t empty;        /* classes whose last page with room was empty since the last flush, a bit each */
     unsigned foreigners;
     struct foreign foreign[FOREIGN_POOLS];
     struct pool *next_orphan;
@@ -192,15 +196,17 @@ static uint8_t *map_aligned(size_t size, size_t alignment)
     return aligned;
 }
 
-/* A pool that grows under load asks for huge pages: one fault for 512. */
-static void chunk_map(struct pool *pool)
+static uint64_t now_ns(void)
 {
-    bool huge = pool->pages >= HUGE_FROM;
-    size_t size = huge ? HUGE_SIZE : CHUNK_PAGES * PAGE_SIZE;
-    uint8_t *chunk = map_aligned(size, huge ? HUGE_SIZE : PAGE_SIZE);
+    struct timespec now;
 
-    if (huge)
-        madvise(chunk, size, MADV_HUGEPAGE);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Put the pages of CHUNK, of SIZE octets, on the spare list. */
+static void chunk_spare(struct pool *pool, uint8_t *chunk, size_t size)
+{
     for (size_t i = size / PAGE_SIZE; i-- > 0;) {
         struct page *page = (struct page *)(chunk + i * PAGE_SIZE);
 
@@ -208,6 +214,39 @@ static void chunk_map(struct pool *pool)
         pool->spare = page;
         pool->spares++;
     }
+}
+
+static void chunk_map_small(struct pool *pool)
+{
+    size_t size = CHUNK_PAGES * PAGE_SIZE;
+
+    chunk_spare(pool, map_aligned(size, PAGE_SIZE), size);
+}
+
+/* One fault for 512. Where the system must compact memory first, or its hypervisor fetch what it had been
+ * given back, that one fault takes longer than 512 of the small pages that lie about: small ones then, for a
+ * while. */
+static void chunk_map_huge(struct pool *pool)
+{
+    uint8_t *chunk = map_aligned(HUGE_SIZE, HUGE_SIZE);
+    uint64_t start = now_ns();
+
+    madvise(chunk, HUGE_SIZE, MADV_HUGEPAGE);
+    chunk_spare(pool, chunk, HUGE_SIZE);
+    if (now_ns() - start > HUGE_SLOW_NS)
+        pool->small_chunks = HUGE_AGAIN;
+}
+
+/* A pool that grows under load asks for huge pages. */
+static void chunk_map(struct pool *pool)
+{
+    if (pool->pages >= HUGE_FROM && !pool->small_chunks) {
+        chunk_map_huge(pool);
+        return;
+    }
+    if (pool->small_chunks)
+        pool->small_chunks--;
+    chunk_map_small(pool);
 }
 
 static struct page *page_new(struct pool *pool, size_t class)
