@@ -86,7 +86,7 @@ bool server_has_news(const struct loop *loop)
  */
 static void sample_other_memory(struct server *server, uint64_t every_ns)
 {
-    uint64_t now = server_now_ns(), all, large;
+    uint64_t now = clock_ns(), all, large;
     uint64_t before = atomic_load_explicit(&server->memory_sampled, memory_order_relaxed);
     struct mallinfo2 info;
 

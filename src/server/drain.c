@@ -64,10 +64,10 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         event_del(drain->tick);
         return;
     }
-    if (server_now_ns() < drain->patience_ends_ns && atomic_load(&drain->awaited))
+    if (clock_ns() < drain->patience_ends_ns && atomic_load(&drain->awaited))
         return;
     owing = atomic_load(&drain->owing);
-    if (owing && server_now_ns() < drain->patience_ends_ns) {
+    if (owing && clock_ns() < drain->patience_ends_ns) {
         service_status(server->service, "draining: %u connections have deliveries to settle", owing);
         begin_round(drain);
         return;
@@ -95,7 +95,7 @@ void drain_shut(struct drain *drain)
     if (atomic_load(&drain->server->is_stopping))
         return;
     service_status(drain->server->service, "draining");
-    drain->patience_ends_ns = server_now_ns() + DRAIN_PATIENCE_S * UINT64_C(1000000000);
+    drain->patience_ends_ns = clock_ns() + DRAIN_PATIENCE_S * UINT64_C(1000000000);
     begin_round(drain);
     event_add(drain->tick, &round_every);
 }

@@ -362,7 +362,7 @@ static uint64_t thread_time_ns(void)
 
 static void note_busy(struct loop *loop)
 {
-    uint64_t now = server_now_ns(), used;
+    uint64_t now = clock_ns(), used;
 
     if (now - loop->window_start < BUSY_WINDOW_NS)
         return;
@@ -478,7 +478,7 @@ void loop_turn(struct loop *loop, bool may_sleep)
 
 void loop_run(struct loop *loop)
 {
-    loop->window_start = server_now_ns();
+    loop->window_start = clock_ns();
     loop->window_used = thread_time_ns();
     while (!has_ended(loop))
         loop_turn(loop, true);

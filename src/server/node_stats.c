@@ -70,7 +70,7 @@ static void note_process(const struct server *server, struct node_stats *out)
 {
     struct rusage usage;
 
-    out->uptime_ms = (server_now_ns() - server->started_ns) / 1000000;
+    out->uptime_ms = (clock_ns() - server->started_ns) / 1000000;
     out->started_at = server_now_ms(server) - (int64_t)out->uptime_ms;
     out->resident = resident();
     if (getrusage(RUSAGE_SELF, &usage) == 0) {
@@ -116,14 +116,14 @@ static void note_loop(struct loop *loop, void *argument)
     DL_COUNT2(loop->blocked, session, out->blocked, block_next);
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
     out->cpu_ns = (uint64_t)used.tv_sec * NS_PER_S + (uint64_t)used.tv_nsec;
-    out->lag_ns = server_now_ns() - out->lag_ns;
+    out->lag_ns = clock_ns() - out->lag_ns;
 }
 
 static bool note_loops(struct server *server, struct node_stats *out)
 {
     out->connections = atomic_load(&server->connection_count);
     for (unsigned i = 0; i < server->loop_count; i++) {
-        out->loops[i].lag_ns = server_now_ns();
+        out->loops[i].lag_ns = clock_ns();
         if (visit_loop(server, i, note_loop, &out->loops[i]) != VISIT_DONE)
             return false;
         out->connections_blocked += out->loops[i].blocked;
@@ -248,12 +248,12 @@ struct totals {
 static void add_vhost(struct vhost *vhost, void *argument)
 {
     struct totals *totals = argument;
-    uint64_t waited = server_now_ns() - totals->asked_ns;
+    uint64_t waited = clock_ns() - totals->asked_ns;
 
     if (waited > totals->wait_ns)
         totals->wait_ns = waited;
     node_add_vhost(vhost, totals->sum);
-    totals->asked_ns = server_now_ns();
+    totals->asked_ns = clock_ns();
 }
 
 /* What went through it was the node's; its own exchanges are there again for one of its name. */
@@ -268,7 +268,7 @@ static void add_deleted_vhost(struct vhost *vhost, void *argument)
 
 bool node_totals(struct server *server, struct survey_vhost *out, uint64_t *wait_ns)
 {
-    struct totals totals = {.sum = out, .asked_ns = server_now_ns()};
+    struct totals totals = {.sum = out, .asked_ns = clock_ns()};
     enum visit_result result;
 
     *out = (struct survey_vhost){0};

@@ -139,7 +139,7 @@ static long run_some(struct runner *runner, long pending, uint64_t started, unsi
     while (done < pending && !*over) {
         run_one(runner, server_now_ms(runner->server));
         done++;
-        if (runner->is_parked || ++*batches >= RUN_BATCHES_MAX || server_now_ns() - started > RUN_NS_MAX)
+        if (runner->is_parked || ++*batches >= RUN_BATCHES_MAX || clock_ns() - started > RUN_NS_MAX)
             *over = true;
     }
     return done;
@@ -172,7 +172,7 @@ static void stay_parked(struct runner *runner, long done, const struct loop *her
  * all of them. */
 static uint64_t note_work(struct runner_work *work, bool is_first, long done, uint64_t since)
 {
-    uint64_t now = server_now_ns();
+    uint64_t now = clock_ns();
 
     runner_count(&work->batches, (uint64_t)done);
     runner_count(&work->runs, is_first);
@@ -183,7 +183,7 @@ static uint64_t note_work(struct runner_work *work, bool is_first, long done, ui
 void runner_continue(struct runner *runner, struct loop *here)
 {
     struct server *server = runner->server;
-    uint64_t started = server_now_ns(), noted = started;
+    uint64_t started = clock_ns(), noted = started;
     uint64_t wake = 0;
     unsigned batches = 0;
     bool over = false;

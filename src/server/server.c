@@ -708,7 +708,7 @@ struct server *server_new(const struct config *config, enum server_failure *fail
 
     server->config = config;
     events_init(server);
-    server->started_ns = server_now_ns();
+    server->started_ns = clock_ns();
     server->spread_percent = BUSY_PERCENT;
     pthread_mutex_init(&server->lock, NULL);
     pthread_mutex_init(&server->change_lock, NULL);
@@ -716,8 +716,7 @@ struct server *server_new(const struct config *config, enum server_failure *fail
     signal(SIGPIPE, SIG_IGN);
     use_xalloc();
     clock_gettime(CLOCK_REALTIME, &now);
-    server->clock_offset_ms =
-        now.tv_sec * 1000 + now.tv_nsec / 1000000 - (int64_t)(server_now_ns() / 1000000);
+    server->clock_offset_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000 - (int64_t)(clock_ns() / 1000000);
     server_set_watermark(server);
     make_mechanisms(server);
     server->users = make_users(config);

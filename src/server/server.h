@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "coney/buffer.h"
+#include "coney/clock.h"
 #include "coney/config.h"
 #include "coney/definitions.h"
 #include "coney/events.h"
@@ -132,18 +133,10 @@ static inline struct loop *server_door(const struct server *server)
     return &server->loops[server->loop_count];
 }
 
-static inline uint64_t server_now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 /* Milliseconds since 1970, never stepping back. */
 static inline int64_t server_now_ms(const struct server *server)
 {
-    return (int64_t)(server_now_ns() / 1000000) + server->clock_offset_ms;
+    return (int64_t)(clock_ns() / 1000000) + server->clock_offset_ms;
 }
 
 /* Milliseconds since 1970 as the machine's clock says, which may step: for people. */

@@ -118,7 +118,7 @@ static void tell_how_it_is(struct service *service)
 void service_reloading(struct service *service)
 {
     /* The time tells this reload from others, for managers that wait for it (systemd 253 and later). */
-    say(service, 0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=reloading", server_now_ns() / 1000);
+    say(service, 0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=reloading", clock_ns() / 1000);
     snprintf(service->told, sizeof service->told, "reloading");
 }
 

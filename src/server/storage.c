@@ -198,7 +198,7 @@ enum server_failure storage_open(struct server *server, const struct definitions
     struct store_settings settings = settings_of(server);
     struct store_opened opened = {0};
     char reason[STORE_WHY_SIZE] = "";
-    uint64_t began = server_now_ns();
+    uint64_t began = clock_ns();
     enum store_result result;
 
     *is_new = true;
@@ -211,7 +211,7 @@ enum server_failure storage_open(struct server *server, const struct definitions
     /* A folder may be there though its first start never came to write anything. */
     *is_new = !opened.vhosts && !users_count(server->users);
     if (result == STORE_OPENED)
-        log_opened(server, &opened, server_now_ns() - began);
+        log_opened(server, &opened, clock_ns() - began);
     else
         snprintf(why, SERVER_WHY_SIZE, "%s", reason);
     return failures[result];

@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
+#include "coney/clock.h"
 #include "coney/log.h"
 #include "coney/xalloc.h"
 #include "failpoint.h"
@@ -229,7 +229,7 @@ void checkpoint_inside(struct vhost_journal *journal, struct vhost *vhost)
     if (atomic_exchange(&journal->checkpoint_wanted, false))
         journal->checkpoint = CHECKPOINT_SAVING;
     if (journal->checkpoint == CHECKPOINT_SAVING) {
-        if (journal->save_after > store_clock_ns()) /* the store's care brings it back */
+        if (journal->save_after > clock_ns()) /* the store's care brings it back */
             return;
         /* Answers bring this function back; without any under way somebody else must. */
         if (vhost_save_old(vhost, (uint16_t)journal->store->checkpoint.era)) {
@@ -675,7 +675,7 @@ static void run_commit(struct task *task)
     pthread_mutex_lock(&store->lock);
     if (error) {
         give_back_harvest(store, &harvest);
-        store->checkpoint.retry_at = store_clock_ns() + RETRY_NS;
+        store->checkpoint.retry_at = clock_ns() + RETRY_NS;
         store->checkpoint.waits = true;
     } else {
         store->checkpoint.is_on = false;
@@ -703,8 +703,7 @@ static bool is_due(const struct store *store)
 
     if (wal_files_in_use(store->wal) * 2 >= count && wal_file(store->wal) > 1)
         return true;
-    return store_clock_ns() >= store->checkpoint.tidy_at &&
-           (is_wasteful(store, true) || is_wasteful(store, false));
+    return clock_ns() >= store->checkpoint.tidy_at && (is_wasteful(store, true) || is_wasteful(store, false));
 }
 
 /* True: there is no vhost to wait for, only what the node itself has written. */
@@ -713,7 +712,7 @@ static bool begin(struct store *store)
     struct vhost_journal *journal;
 
     store->checkpoint.is_on = true;
-    store->checkpoint.tidy_at = store_clock_ns() + TIDY_EVERY_NS;
+    store->checkpoint.tidy_at = clock_ns() + TIDY_EVERY_NS;
     store->checkpoint.begun++;
     store->checkpoint.era = wal_file(store->wal) - 1;
     store->checkpoint.pending = 0;
@@ -734,8 +733,7 @@ void checkpoint_consider(struct store *store)
 
     pthread_mutex_lock(&store->lock);
     if (store->checkpoint.is_on) {
-        commit = store->checkpoint.waits && store_clock_ns() >= store->checkpoint.retry_at &&
-                 is_all_durable(store);
+        commit = store->checkpoint.waits && clock_ns() >= store->checkpoint.retry_at && is_all_durable(store);
         if (commit)
             store->checkpoint.waits = false;
     } else if (is_due(store)) {

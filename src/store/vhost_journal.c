@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
+#include "coney/clock.h"
 #include "coney/log.h"
 #include "coney/pool.h"
 #include "coney/xalloc.h"
@@ -381,7 +381,7 @@ static void take_answer(struct vhost_journal *journal, struct vhost *vhost, stru
     switch (request->kind) {
     case REQUEST_SAVE:
         if (request->save->failed)
-            journal->save_after = store_clock_ns() + SAVE_RETRY_NS;
+            journal->save_after = clock_ns() + SAVE_RETRY_NS;
         queue_saved(vhost, request->save);
         break;
     case REQUEST_FETCH:

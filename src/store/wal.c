@@ -19,7 +19,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "clock.h"
+#include "coney/clock.h"
 #include "coney/xalloc.h"
 #include "failpoint.h"
 #include "wal_fields.h"
@@ -118,7 +118,7 @@ bool wal_has_unsynced(const struct wal *wal)
 /* Sync the current file, in which SEQUENCE is written. */
 static int sync_up_to(struct wal *wal, uint64_t sequence)
 {
-    uint64_t start = store_clock_ns(), took;
+    uint64_t start = clock_ns(), took;
     int error = failpoint("journal_before_sync");
 
     if (!error)
@@ -129,7 +129,7 @@ static int sync_up_to(struct wal *wal, uint64_t sequence)
         return fail(wal, error);
     atomic_store(&wal->synced, sequence);
     atomic_store(&wal->file, wal->ordinal);
-    took = store_clock_ns() - start;
+    took = clock_ns() - start;
     atomic_store_explicit(&wal->last_sync_ns, took, memory_order_relaxed);
     atomic_fetch_add_explicit(&wal->counters.syncs, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&wal->counters.sync_ns, took, memory_order_relaxed);
@@ -152,7 +152,7 @@ int wal_sync(struct wal *wal)
 static int sync_if_due(struct wal *wal)
 {
     /* What is to be given back is synced anyhow. */
-    if (wal->written.first || !wal_has_unsynced(wal) || store_clock_ns() < wal->sync_due_ns)
+    if (wal->written.first || !wal_has_unsynced(wal) || clock_ns() < wal->sync_due_ns)
         return 0;
     return wal_sync(wal);
 }
@@ -408,7 +408,7 @@ static int write_gathered(struct wal *wal, const struct batch *batch)
     if (error)
         return fail(wal, error);
     if (atomic_load(&wal->synced) + 1 == wal->sequence)
-        wal->sync_due_ns = store_clock_ns() + (uint64_t)wal->settings.sync_every_ms * 1000000;
+        wal->sync_due_ns = clock_ns() + (uint64_t)wal->settings.sync_every_ms * 1000000;
     wal->copy_due = false;
     wal->offset += wal_batch_size(batch->length);
     wal->sequence++;

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <time.h>
 
-#include "clock.h"
+#include "coney/clock.h"
 #include "wal_fields.h"
 
 #define NO_ROOM_NAP_NS UINT64_C(100000000)
@@ -132,7 +132,7 @@ static void sleep_until_released(struct wal *wal)
 
 static void nap(struct wal *wal)
 {
-    uint64_t until = store_clock_ns() + NO_ROOM_NAP_NS;
+    uint64_t until = clock_ns() + NO_ROOM_NAP_NS;
 
     pthread_mutex_lock(&wal->sleep_lock);
     while (!atomic_load(&wal->stopping) && wait_for_wake(wal, until))

@@ -26,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "coney/clock.h"
 #include "coney/xalloc.h"
 
 #define LINE_SIZE_MAX  1024 /* octets of text */
@@ -79,14 +80,6 @@ static struct outputs *wanted; /* NULL: the output stays */
 static bool wants_reopen;
 static uint64_t period_ns = NS_OF_MS(PERIOD_MS);
 static uint32_t same_max = SAME_MAX, differ_max = DIFFER_MAX;
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* ---- octets ---- */
 
@@ -332,7 +325,7 @@ static void end_period(struct log_site *site)
 /* End the periods that are over; those that are not, too, if ALL. Returns when the next is over, or 0. */
 static uint64_t end_periods(bool all)
 {
-    uint64_t now = now_ns(), next = 0;
+    uint64_t now = clock_ns(), next = 0;
     struct log_site **at = &sites;
 
     while (*at) {
@@ -364,7 +357,7 @@ static void begin_period(struct log_site *site, uint64_t now)
 /* Whether a line of SITE may be written. */
 static bool is_within_limits(struct log_site *site, const char *text)
 {
-    uint64_t now = now_ns();
+    uint64_t now = clock_ns();
     bool is_alike = strncmp(site->text, text, sizeof site->text - 1) == 0, is_written;
 
     if (site->period_end && site->period_end <= now)
@@ -437,7 +430,7 @@ static struct timespec in_ns(uint64_t ns)
 /* Behind lock: until something is to be written or a summary is due. */
 static void wait_for_lines(void)
 {
-    uint64_t next = end_periods(is_stopping), now = now_ns();
+    uint64_t next = end_periods(is_stopping), now = clock_ns();
     struct timespec until;
 
     if (first || lost || is_stopping || wanted || wants_reopen)

@@ -22,8 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
+#include "coney/clock.h"
 #include "coney/xalloc.h"
 
 #define PAGE_SIZE       ((size_t)64 * 1024)
@@ -196,14 +196,6 @@ static uint8_t *map_aligned(size_t size, size_t alignment)
     return aligned;
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 /* Put the pages of CHUNK, of SIZE octets, on the spare list. */
 static void chunk_spare(struct pool *pool, uint8_t *chunk, size_t size)
 {
@@ -229,11 +221,11 @@ static void chunk_map_small(struct pool *pool)
 static void chunk_map_huge(struct pool *pool)
 {
     uint8_t *chunk = map_aligned(HUGE_SIZE, HUGE_SIZE);
-    uint64_t start = now_ns();
+    uint64_t start = clock_ns();
 
     madvise(chunk, HUGE_SIZE, MADV_HUGEPAGE);
     chunk_spare(pool, chunk, HUGE_SIZE);
-    if (now_ns() - start > HUGE_SLOW_NS)
+    if (clock_ns() - start > HUGE_SLOW_NS)
         pool->small_chunks = HUGE_AGAIN;
 }
 

@@ -118,8 +118,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (unsigned i = 0; i < 3; i++)
         desk_turn(&desk);
     close(fd);
-    for (uint64_t began = server_now_ns(); !desk_is_empty(&desk);) {
-        CHECK(server_now_ns() - began < PATIENCE_NS);
+    for (uint64_t began = clock_ns(); !desk_is_empty(&desk);) {
+        CHECK(clock_ns() - began < PATIENCE_NS);
         desk_turn(&desk);
     }
     free_vhost();

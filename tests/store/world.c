@@ -7,20 +7,20 @@
 #include <string.h>
 
 #include "broker/vhost_fields.h"
+#include "coney/clock.h"
 #include "coney/pool.h"
 #include "coney/xalloc.h"
-#include "store/clock.h"
 #include "store/store_fields.h"
 
 #define SETTLE_TURNS 20000 /* more than this is no progress */
 #define TURN_NS      UINT64_C(1000000)
 
 /* The store's clock, in place of the one in its library: it goes on with the turns of the worlds. */
-static uint64_t clock_ns = UINT64_C(1000000000);
+static uint64_t simulated_ns = UINT64_C(1000000000);
 
-uint64_t store_clock_ns(void)
+uint64_t clock_ns(void)
 {
-    return clock_ns;
+    return simulated_ns;
 }
 
 /* ---- what the vhosts ask for ---- */
@@ -305,7 +305,7 @@ void world_turn(struct world *w)
 
     if (w->is_dead)
         return;
-    clock_ns += TURN_NS;
+    simulated_ns += TURN_NS;
     if (roll < 30)
         store_step(w->store);
     else if (roll < 45)
@@ -325,7 +325,7 @@ void world_settle(struct world *w)
     bool any = true;
 
     for (uint32_t turns = 0; any && turns < SETTLE_TURNS && !w->is_dead; turns++) {
-        clock_ns += TURN_NS;
+        simulated_ns += TURN_NS;
         any = store_step(w->store);
         for (int i = 0; i < WORLD_VHOSTS && !w->is_dead; i++) {
             any |= answer(&w->vhosts[i]);
@@ -337,7 +337,7 @@ void world_settle(struct world *w)
 void world_pass(struct world *w, int64_t ms)
 {
     w->now += ms;
-    clock_ns += (uint64_t)ms * 1000000;
+    simulated_ns += (uint64_t)ms * 1000000;
     for (int i = 0; i < WORLD_VHOSTS && !w->is_dead; i++)
         world_run(&w->vhosts[i], &(struct batch){.kind = BATCH_TIMER}, NULL);
 }

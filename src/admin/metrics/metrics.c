@@ -12,6 +12,7 @@
 #include "admin/access.h"
 #include "admin/admin_fields.h"
 #include "admin/http/http.h"
+#include "coney/clock.h"
 #include "coney/node_access.h"
 #include "coney/node_control.h"
 #include "coney/visit.h"
@@ -246,14 +247,6 @@ static struct {
     _Atomic uint64_t count, ns, octets;
 } scrapes[METRICS_ENDPOINTS];
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 static void put_summary(struct metrics *metrics, const char *name, const char *help, double sum)
 {
     enum metrics_endpoint endpoint = metrics->endpoint;
@@ -325,7 +318,7 @@ static void forget(struct metrics *metrics)
 static void answer(struct request *request, enum metrics_endpoint endpoint)
 {
     struct metrics *metrics = xcalloc(1, sizeof *metrics);
-    uint64_t began = now_ns();
+    uint64_t began = clock_ns();
 
     metrics->request = metrics->text.request = request;
     metrics->server = request->server;
@@ -334,7 +327,7 @@ static void answer(struct request *request, enum metrics_endpoint endpoint)
         reply_begin(request, 200, CONTENT_TYPE);
         put_all(metrics);
         scrapes[endpoint].count++;
-        scrapes[endpoint].ns += now_ns() - began;
+        scrapes[endpoint].ns += clock_ns() - began;
         scrapes[endpoint].octets += metrics->text.written;
     } else {
         reply_stopping(request);

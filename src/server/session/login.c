@@ -85,7 +85,7 @@ static bool enter(struct logins *logins, const struct peer *peer, struct login_p
     bool has_room;
 
     pthread_mutex_lock(&logins->mutex);
-    has_room = login_sources_enter(logins->sources, place, &address, server_now_ns(), delay);
+    has_room = login_sources_enter(logins->sources, place, &address, clock_ns(), delay);
     logins->counters.too_many += !has_room;
     logins->counters.slowed += has_room && *delay;
     pthread_mutex_unlock(&logins->mutex);
@@ -116,7 +116,7 @@ static void decide(struct logins *logins, struct login *login)
     if (login->is_decided)
         login->result = look_up(logins, &login->request, &login->user);
     login_sources_leave(logins->sources, &login->place, login->is_decided && login->result != LOGIN_OK,
-                        server_now_ns());
+                        clock_ns());
     loop_post(loop, &login->mail); /* from here on it is the loop's */
     loop_wake(loop);
 }
@@ -262,7 +262,7 @@ enum login_result node_log_in(struct server *server, const struct auth_request *
         result = look_up(logins, request, out);
         logins->counters.elsewhere[result]++;
     }
-    login_sources_leave(logins->sources, &place, result != LOGIN_OK, server_now_ns());
+    login_sources_leave(logins->sources, &place, result != LOGIN_OK, clock_ns());
     pthread_mutex_unlock(&logins->mutex);
     return result;
 }
@@ -320,7 +320,7 @@ static void login_free(struct login *login)
 static void leave(struct logins *logins, struct login_place *place, bool is_recalled)
 {
     pthread_mutex_lock(&logins->mutex);
-    login_sources_leave(logins->sources, place, false, server_now_ns());
+    login_sources_leave(logins->sources, place, false, clock_ns());
     logins->counters.recalled += is_recalled;
     logins->counters.results[LOGIN_OK] += is_recalled;
     pthread_mutex_unlock(&logins->mutex);

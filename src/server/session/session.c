@@ -70,7 +70,7 @@ static void resume_reading(struct session *session)
 /* Milliseconds that are left for the handshake. */
 static uint32_t handshake_left_ms(struct session *session)
 {
-    uint64_t now = server_now_ns();
+    uint64_t now = clock_ns();
 
     if (!session->login_deadline_ns)
         session->login_deadline_ns = now + (uint64_t)server_handshake_timeout_ms(session->server) * 1000000;
@@ -480,7 +480,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     if (tuned && session->heartbeat && !atomic_load(&session->server->is_stopping) &&
-        (session->state == SESSION_RUNNING || server_now_ns() < session->login_deadline_ns))
+        (session->state == SESSION_RUNNING || clock_ns() < session->login_deadline_ns))
         heartbeat_tick(session);
     else if (session->state != SESSION_RUNNING || atomic_load(&session->server->is_stopping))
         session_gone(session);

@@ -172,7 +172,7 @@ static void note_heard(struct handshake *handshake)
 {
     struct tls *tls = handshake->owner;
 
-    handshake->heard_ns = server_now_ns();
+    handshake->heard_ns = clock_ns();
     DL_DELETE2(tls->begun, handshake, wait_prev, wait_next);
     DL_APPEND2(tls->begun, handshake, wait_prev, wait_next);
 }
@@ -261,7 +261,7 @@ static void on_room(evutil_socket_t fd, short what, void *arg)
 {
     struct tls *tls = arg;
     struct handshake *handshake, *next;
-    uint64_t silent_since = server_now_ns() - SILENCE_MS * UINT64_C(1000000);
+    uint64_t silent_since = clock_ns() - SILENCE_MS * UINT64_C(1000000);
     char peer[PEER_TEXT_SIZE];
 
     (void)fd;
@@ -342,7 +342,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 {
     struct tls *tls = arg;
     struct handshake *handshake, *next;
-    uint64_t now = server_now_ns();
+    uint64_t now = clock_ns();
     char peer[PEER_TEXT_SIZE];
 
     (void)fd;
@@ -366,7 +366,7 @@ static void take(struct tls *tls, struct handshake *handshake)
         log_no_beginning(handshake);
         fail(handshake);
     } else if (!event_pending(tls->sweep, EV_TIMEOUT, NULL))
-        arm_sweep(tls, handshake->deadline_ns, server_now_ns());
+        arm_sweep(tls, handshake->deadline_ns, clock_ns());
 }
 
 /* ---- certificates ---- */
@@ -579,7 +579,7 @@ void tls_accepted(struct tls *tls, int fd, const struct peer *peer, uint64_t tim
     handshake->owner = tls;
     handshake->fd = fd;
     handshake->peer = *peer;
-    handshake->deadline_ns = server_now_ns() + timeout_ms * 1000000;
+    handshake->deadline_ns = clock_ns() + timeout_ms * 1000000;
     pthread_mutex_lock(&tls->mutex);
     is_first = !tls->accepted;
     DL_APPEND(tls->accepted, handshake);

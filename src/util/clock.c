@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clock.h: the system's monotonic one. */
-#include "clock.h"
+#include "coney/clock.h"
 
 #include <time.h>
 
-uint64_t store_clock_ns(void)
+uint64_t clock_ns(void)
 {
     struct timespec now;
 
