@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pool.h: blocks keep what is written to them, come from one thread and are freed by another, and all memory
- * comes back. */
+/* pool.h: blocks keep what is written to them, come from one thread and are freed by another, all memory
+ * comes back, and huge pages are asked for where they are soon there. */
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "coney/clock.h"
 #include "coney/pool.h"
 #include "coney/xalloc.h"
 #include "sim/random.h"
@@ -85,6 +88,72 @@ Test(pool, block_size_covers_what_was_asked_for)
 {
     for (size_t size = 1; size <= POOL_BLOCK_MAX + 100; size++)
         cr_assert_geq(pool_block_size(size), size);
+}
+
+/* ---- huge pages, by a clock and a madvise() of our own ---- */
+
+#define BLOCKS_A_PAGE 3 /* of the largest */
+#define PAGES_A_HUGE  32
+#define PAGES_SLOW \
+    (PAGES_A_HUGE + 64 * 16) /* between two tries: what the slow one brought, 64 MiB of small ones */
+#define GROWN_MAX (4 * PAGES_SLOW * BLOCKS_A_PAGE)
+
+static _Atomic uint64_t clock_at, clock_step;
+static _Atomic unsigned huge_asked;
+static void *grown[GROWN_MAX];
+static unsigned grown_count;
+
+uint64_t clock_ns(void)
+{
+    struct timespec now;
+
+    if (clock_step)
+        return atomic_fetch_add(&clock_at, clock_step);
+    clock_gettime(CLOCK_MONOTONIC, &now); /* for the other tests of this program */
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): the C library's are reserved */
+int madvise(void *memory, size_t size, int advice)
+{
+    (void)memory, (void)size;
+    huge_asked += advice == MADV_HUGEPAGE;
+    return 0;
+}
+
+/* Pages taken until the pool asked for a huge one. */
+static unsigned grow_until_asked(void)
+{
+    unsigned asked = huge_asked, pages = 0;
+
+    for (; huge_asked == asked && grown_count + BLOCKS_A_PAGE <= GROWN_MAX; pages++)
+        for (unsigned i = 0; i < BLOCKS_A_PAGE; i++)
+            grown[grown_count++] = pool_alloc(POOL_BLOCK_MAX);
+    cr_assert_eq(huge_asked, asked + 1);
+    return pages;
+}
+
+Test(pool, asks_for_huge_pages_less_while_they_are_slow_to_come)
+{
+    void *small = pool_alloc(32);
+    bool is_malloc = pool_large_bytes_in_use() > 0;
+
+    pool_free(small, 32);
+    if (is_malloc) /* under the address sanitizer */
+        return;
+    clock_step = 500000;
+    grow_until_asked();
+    cr_expect_eq(grow_until_asked(), PAGES_A_HUGE);
+    clock_step = 2000000;
+    cr_expect_eq(grow_until_asked(), PAGES_A_HUGE);
+    cr_expect_eq(grow_until_asked(), PAGES_SLOW);
+    clock_step = 500000;
+    cr_expect_eq(grow_until_asked(), PAGES_SLOW);
+    cr_expect_eq(grow_until_asked(), PAGES_A_HUGE);
+    while (grown_count)
+        pool_free(grown[--grown_count], POOL_BLOCK_MAX);
+    pool_flush();
+    cr_expect_eq(pool_bytes_in_use(), 0);
 }
 
 /* ---- threads: each hands its blocks to the next one, which frees them ---- */
