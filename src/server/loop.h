@@ -32,8 +32,9 @@
 struct server;
 struct session;
 
-/* Deliveries are longer than the publishes they come of. Those of a read still fit one segment of 64 KiB if
- * they are by a tenth; what is over would be a segment more, and for a few octets it costs as much. */
+/* Larger reads push what they bring out of the processor's cache. Deliveries are longer than the publishes
+ * they come of: those of a read still fit one segment of 64 KiB if they are by a tenth, and a segment more
+ * costs as much for a few octets. */
 #define LOOP_READ_SIZE  ((size_t)58 * 1024)
 #define LOOP_WRITE_SIZE ((size_t)256 * 1024)
 
